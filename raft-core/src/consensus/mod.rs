@@ -1,0 +1,3 @@
+//! The Raft state machine.
+
+pub mod message;

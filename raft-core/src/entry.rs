@@ -1,0 +1,733 @@
+//! Entries: the commands of the log, encoded once.
+//!
+//! A leader writes a round of commands into one [`Draft`]; stamping it gives [`Entries`], whose
+//! bytes go unchanged to the leader's log, to both peers and into their logs. Nothing here
+//! knows where on disk an entry stands: its checksum covers the entry alone.
+//!
+//! Layout of one entry, little-endian (`docs/wal.md` has the same table):
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 4 | CRC32C of everything after this field |
+//! | 4 | 4 | length of the whole entry in bytes |
+//! | 8 | 8 | term |
+//! | 16 | 8 | index |
+//! | 24 | 1 | format version (1) |
+//! | 25 | 1 | kind (0 no-op, 1 command, 2 bind) |
+//! | 26 | 2 | feature level |
+//! | 28 | 4 | group (0) |
+//! | 32 | 8 | log time, microseconds |
+//! | 40 | 8 | wall time, microseconds since 1970 |
+//! | 48 | 8 | random seed |
+//! | 56 | 16 | client id (issued at, random) |
+//! | 72 | 8 | serial |
+//! | 80 | 8 | acknowledged up to |
+//! | 88 | 4 | principal (0 anonymous) |
+//! | 92 | 4 | reserved (0) |
+//! | 96 | … | payload |
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::types::{EntryId, Index, Term};
+
+/// Bytes before the payload of every entry.
+pub const ENTRY_HEADER_BYTES: usize = 96;
+
+/// The longest entry, header included. A longer one is refused where it is proposed, and a
+/// length above it on a socket or a disk is damage.
+pub const ENTRY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The version of the layout above that this code writes.
+pub const ENTRY_FORMAT: u8 = 1;
+
+/// The highest feature level that this code applies.
+pub const FEATURE_LEVEL: u16 = 1;
+
+/// The highest term that is believed when it arrives from outside: no cluster counts that far,
+/// so a term above it is damage or malice, and `Term::next` cannot overflow below it.
+pub const TERM_MAX: Term = Term(1 << 62);
+
+/// The highest index that is believed when it arrives from outside, as [`TERM_MAX`].
+pub const INDEX_MAX: Index = Index(1 << 62);
+
+const CRC: Range<usize> = 0..4;
+const LENGTH: Range<usize> = 4..8;
+const TERM: usize = 8;
+const INDEX: usize = 16;
+const FORMAT: usize = 24;
+const KIND: usize = 25;
+const FEATURE: usize = 26;
+const LOG_TIME: usize = 32;
+const WALL_TIME: usize = 40;
+const SEED: usize = 48;
+const CLIENT_ISSUED: usize = 56;
+const CLIENT_RANDOM: usize = 64;
+const SERIAL: usize = 72;
+const ACKNOWLEDGED: usize = 80;
+const PRINCIPAL: usize = 88;
+
+/// What an entry is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// The first entry of a term, with no effect of its own (Raft §8).
+    Noop,
+    /// A command for the state machine.
+    Command,
+    /// Binds node ids to the incarnations that may answer for them.
+    Bind,
+}
+
+impl EntryKind {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Noop => 0,
+            Self::Command => 1,
+            Self::Bind => 2,
+        }
+    }
+
+    const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Noop),
+            1 => Some(Self::Command),
+            2 => Some(Self::Bind),
+            _ => None,
+        }
+    }
+}
+
+/// Names a client for the exactly-once rule (Ongaro 2014 §6.3).
+///
+/// Handed out by a node at the hello; the first half is the log time at that moment, so that
+/// the cluster can tell an expired client from a new one without remembering either.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct ClientId {
+    /// Log time when the id was handed out. Units: microseconds.
+    pub issued_at: u64,
+    /// Drawn at random by the node that handed it out.
+    pub random: u64,
+}
+
+/// Which write of which client an entry is.
+///
+/// The all-zero stamp means "no session": the entry is applied each time it appears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStamp {
+    /// The client.
+    pub client: ClientId,
+    /// The number of the write, from 1.
+    pub serial: u64,
+    /// Every write up to this serial has been answered and will not be asked for again.
+    pub acknowledged: u64,
+}
+
+impl SessionStamp {
+    /// Whether the entry belongs to a session at all.
+    #[must_use]
+    pub fn is_session(&self) -> bool {
+        self.serial != 0
+    }
+}
+
+/// What the leader adds to a round of commands when it takes them into its log.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    /// The leader's term.
+    pub term: Term,
+    /// Where the first command of the round goes.
+    pub first: Index,
+    /// Elapsed leader time. Units: microseconds.
+    pub log_time: u64,
+    /// The leader's calendar clock. Units: microseconds since 1970.
+    pub wall_time: u64,
+    /// The seed of the first entry; each following entry gets the next number.
+    pub seed: u64,
+}
+
+/// A round of commands that has no place in the log yet.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    bytes: BytesMut,
+    ends: Vec<u32>,
+}
+
+impl Draft {
+    /// Adds a command; `payload` is copied here for the only time.
+    ///
+    /// Panics: if the entry would exceed [`ENTRY_BYTES_MAX`]; callers check [`Self::fits`].
+    pub fn push(&mut self, kind: EntryKind, session: &SessionStamp, payload: &[u8]) {
+        assert!(Self::fits(payload.len()), "payload of {} bytes is within limits", payload.len());
+        let length = ENTRY_HEADER_BYTES + payload.len();
+        self.bytes.reserve(length);
+        self.bytes.put_u32_le(0);
+        self.bytes.put_u32_le(u32_of(length));
+        self.bytes.put_bytes(0, FORMAT - TERM);
+        self.bytes.put_u8(ENTRY_FORMAT);
+        self.bytes.put_u8(kind.code());
+        self.bytes.put_u16_le(FEATURE_LEVEL);
+        self.bytes.put_bytes(0, CLIENT_ISSUED - FEATURE - 2);
+        self.bytes.put_u64_le(session.client.issued_at);
+        self.bytes.put_u64_le(session.client.random);
+        self.bytes.put_u64_le(session.serial);
+        self.bytes.put_u64_le(session.acknowledged);
+        self.bytes.put_u64_le(0);
+        self.bytes.put_slice(payload);
+        self.ends.push(u32_of(self.bytes.len()));
+    }
+
+    /// Whether a payload of this many bytes makes an entry of allowed length.
+    #[must_use]
+    pub const fn fits(payload_bytes: usize) -> bool {
+        payload_bytes <= ENTRY_BYTES_MAX - ENTRY_HEADER_BYTES
+    }
+
+    /// How many commands the draft holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether the draft holds no command.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes of all commands with their headers.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The commands in order, each with the place in the round where it stands.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = EntryRef<'_>> {
+        ranges(&self.ends, 0).map(|range| EntryRef { bytes: &self.bytes[range] })
+    }
+
+    /// Gives every command its term, index and times, and closes the round.
+    ///
+    /// Panics: if the draft is empty.
+    #[must_use]
+    pub fn stamp(mut self, stamp: &Stamp) -> Entries {
+        assert!(!self.is_empty(), "a round holds at least one command");
+        let (mut index, mut seed) = (stamp.first, stamp.seed);
+        for range in ranges(&self.ends, 0) {
+            let entry = &mut self.bytes[range];
+            put_u64(entry, TERM, stamp.term.0);
+            put_u64(entry, INDEX, index.0);
+            put_u64(entry, LOG_TIME, stamp.log_time);
+            put_u64(entry, WALL_TIME, stamp.wall_time);
+            put_u64(entry, SEED, seed);
+            let crc = crc32c::crc32c(&entry[CRC.end..]);
+            entry[CRC].copy_from_slice(&crc.to_le_bytes());
+            index = index.next();
+            seed = seed.wrapping_add(1);
+        }
+        Entries {
+            term: stamp.term,
+            first: stamp.first,
+            bytes: self.bytes.freeze(),
+            ends: self.ends,
+        }
+    }
+
+    /// The draft's bytes, to be sent to the leader.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes.freeze()
+    }
+
+    /// Reads a draft that a follower sent.
+    ///
+    /// Errors: `EntryError` if the bytes are not a row of well-formed commands; the caller
+    /// should drop the message.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
+        let mut draft = Self { bytes: BytesMut::from(bytes), ends: Vec::new() };
+        let mut at = 0;
+        while at < bytes.len() {
+            let entry = split_first(&bytes[at..])?;
+            entry.check_fields()?;
+            if entry.kind() != EntryKind::Command {
+                return Err(EntryError::Kind(entry.bytes[KIND]));
+            }
+            at += entry.bytes.len();
+            draft.ends.push(u32_of(at));
+        }
+        Ok(draft)
+    }
+}
+
+/// One or more entries of one term at consecutive indexes, encoded back to back.
+///
+/// Cloning shares the bytes. Invariant: never empty; entry `first + i` ends at `ends[i]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entries {
+    term: Term,
+    first: Index,
+    bytes: Bytes,
+    ends: Vec<u32>,
+}
+
+impl Entries {
+    /// Reads entries from a socket or a disk, verifying every checksum, and splits them where
+    /// the term changes. The result shares `bytes`.
+    ///
+    /// Errors: `EntryError` if any entry is malformed, or if indexes are not consecutive or
+    /// terms fall; nothing of the input should be used then.
+    pub fn decode(bytes: &Bytes) -> Result<Vec<Self>, EntryError> {
+        let mut runs: Vec<Self> = Vec::new();
+        let (mut at, mut run_start) = (0, 0);
+        let mut prev: Option<EntryId> = None;
+        while at < bytes.len() {
+            let entry = split_first(&bytes[at..])?;
+            entry.check_crc()?;
+            entry.check_fields()?;
+            let id = entry.id();
+            if prev.is_some_and(|prev| prev.index.next() != id.index || id.term < prev.term) {
+                return Err(EntryError::Order { at: id });
+            }
+            let end = at + entry.bytes.len();
+            match runs.last_mut() {
+                Some(run) if run.term == id.term => {
+                    run.bytes = bytes.slice(run_start..end);
+                    run.ends.push(u32_of(end - run_start));
+                }
+                Some(_) | None => {
+                    run_start = at;
+                    runs.push(Self {
+                        term: id.term,
+                        first: id.index,
+                        bytes: bytes.slice(at..end),
+                        ends: vec![u32_of(end - at)],
+                    });
+                }
+            }
+            prev = Some(id);
+            at = end;
+        }
+        Ok(runs)
+    }
+
+    /// The term of every entry here.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// The index of the first entry.
+    #[must_use]
+    pub fn first_index(&self) -> Index {
+        self.first
+    }
+
+    /// The index of the last entry.
+    #[must_use]
+    pub fn last_index(&self) -> Index {
+        self.first.plus(self.ends.len() as u64 - 1)
+    }
+
+    /// The id of the last entry.
+    #[must_use]
+    pub fn last_id(&self) -> EntryId {
+        EntryId { term: self.term, index: self.last_index() }
+    }
+
+    /// How many entries there are, at least one.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "entries are never empty")]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The encoded entries, back to back.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = EntryRef<'_>> {
+        ranges(&self.ends, 0).map(|range| EntryRef { bytes: &self.bytes[range] })
+    }
+
+    /// The entry at `index`, if it is among these.
+    #[must_use]
+    pub fn get(&self, index: Index) -> Option<EntryRef<'_>> {
+        if index < self.first || self.last_index() < index {
+            return None;
+        }
+        let place = self.place(index);
+        Some(EntryRef { bytes: &self.bytes[self.start_of(place)..self.ends[place] as usize] })
+    }
+
+    /// The part of these entries with indexes in `range` and at most `bytes_max` bytes, but at
+    /// least one entry; `None` if no index is in the range. Shares the bytes.
+    #[must_use]
+    pub fn slice(&self, range: Range<Index>, bytes_max: usize) -> Option<Self> {
+        let first = range.start.max(self.first);
+        let end = range.end.min(self.last_index().next());
+        if end <= first {
+            return None;
+        }
+        let (from, to) = (self.place(first), self.place(end.prev()) + 1);
+        let start = self.start_of(from);
+        let fitting = self.ends[from..to].partition_point(|&e| e as usize - start <= bytes_max);
+        let to = from + fitting.max(1);
+        if from == 0 && to == self.ends.len() {
+            return Some(self.clone());
+        }
+        Some(Self {
+            term: self.term,
+            first,
+            bytes: self.bytes.slice(start..self.ends[to - 1] as usize),
+            ends: self.ends[from..to].iter().map(|&e| e - u32_of(start)).collect(),
+        })
+    }
+
+    fn place(&self, index: Index) -> usize {
+        usize::try_from(index.0 - self.first.0).expect("entries in memory fit its address space")
+    }
+
+    fn start_of(&self, place: usize) -> usize {
+        if place == 0 { 0 } else { self.ends[place - 1] as usize }
+    }
+}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}/{}..={}]", self.term, self.first, self.last_index())
+    }
+}
+
+/// As one `bin`, so that no format walks over the entries byte by byte.
+impl Serialize for Entries {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut runs = Self::decode(&deserializer.deserialize_byte_buf(RawBytes)?)
+            .map_err(D::Error::custom)?;
+        match (runs.pop(), runs.is_empty()) {
+            (Some(run), true) => Ok(run),
+            _ => Err(D::Error::custom("entries of exactly one term are expected here")),
+        }
+    }
+}
+
+struct RawBytes;
+
+impl<'de> Visitor<'de> for RawBytes {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("encoded entries as binary")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+        Ok(Bytes::from(bytes))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Bytes, A::Error> {
+        Err(A::Error::custom("entries must be binary, not an array of numbers"))
+    }
+}
+
+/// One encoded entry, borrowed from the round that it came with.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> EntryRef<'a> {
+    /// Term and index.
+    #[must_use]
+    pub fn id(&self) -> EntryId {
+        EntryId { term: Term(self.u64(TERM)), index: Index(self.u64(INDEX)) }
+    }
+
+    /// What the entry is for.
+    ///
+    /// Panics: never on an entry that was decoded or drafted here; both check the code.
+    #[must_use]
+    pub fn kind(&self) -> EntryKind {
+        EntryKind::from_code(self.bytes[KIND]).expect("the kind was checked when decoded")
+    }
+
+    /// The feature level that the leader wrote it under.
+    #[must_use]
+    pub fn feature_level(&self) -> u16 {
+        (&self.bytes[FEATURE..]).get_u16_le()
+    }
+
+    /// Elapsed leader time at the proposal. Units: microseconds.
+    #[must_use]
+    pub fn log_time(&self) -> u64 {
+        self.u64(LOG_TIME)
+    }
+
+    /// The leader's calendar clock at the proposal. Units: microseconds since 1970.
+    #[must_use]
+    pub fn wall_time(&self) -> u64 {
+        self.u64(WALL_TIME)
+    }
+
+    /// The seed from which anything random about the entry is derived.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.u64(SEED)
+    }
+
+    /// Which write of which client this is.
+    #[must_use]
+    pub fn session(&self) -> SessionStamp {
+        SessionStamp {
+            client: ClientId {
+                issued_at: self.u64(CLIENT_ISSUED),
+                random: self.u64(CLIENT_RANDOM),
+            },
+            serial: self.u64(SERIAL),
+            acknowledged: self.u64(ACKNOWLEDGED),
+        }
+    }
+
+    /// On whose behalf the command runs; 0 is the anonymous principal.
+    #[must_use]
+    pub fn principal(&self) -> u32 {
+        (&self.bytes[PRINCIPAL..]).get_u32_le()
+    }
+
+    /// The command itself.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.bytes[ENTRY_HEADER_BYTES..]
+    }
+
+    /// The whole entry, header included.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    fn u64(&self, at: usize) -> u64 {
+        (&self.bytes[at..]).get_u64_le()
+    }
+
+    fn check_crc(&self) -> Result<(), EntryError> {
+        let stored = (&self.bytes[CRC]).get_u32_le();
+        if stored == crc32c::crc32c(&self.bytes[CRC.end..]) {
+            return Ok(());
+        }
+        Err(EntryError::Checksum { at: self.id() })
+    }
+
+    fn check_fields(&self) -> Result<(), EntryError> {
+        if self.bytes[FORMAT] != ENTRY_FORMAT {
+            return Err(EntryError::Format(self.bytes[FORMAT]));
+        }
+        if EntryKind::from_code(self.bytes[KIND]).is_none() {
+            return Err(EntryError::Kind(self.bytes[KIND]));
+        }
+        let id = self.id();
+        if TERM_MAX < id.term || INDEX_MAX < id.index {
+            return Err(EntryError::Order { at: id });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for EntryRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} {} bytes", self.id(), self.kind(), self.bytes.len())
+    }
+}
+
+/// Why bytes are not entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryError {
+    /// The bytes end inside an entry, or a length is out of range.
+    Length,
+    /// The bytes of the entry that claims to be `at` do not match their checksum.
+    Checksum {
+        /// The id in the entry's header, which may be damaged too.
+        at: EntryId,
+    },
+    /// A layout of another version.
+    Format(u8),
+    /// A kind that this code does not know, or that may not stand here.
+    Kind(u8),
+    /// The entry `at` does not follow the one before it, or is out of range.
+    Order {
+        /// The id of the entry that is out of order.
+        at: EntryId,
+    },
+}
+
+impl fmt::Display for EntryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length => f.write_str("an entry is cut short or its length is out of range"),
+            Self::Checksum { at } => write!(f, "entry {at} does not match its checksum"),
+            Self::Format(found) => {
+                write!(f, "entry format {found} is unknown, this program knows {ENTRY_FORMAT}")
+            }
+            Self::Kind(found) => write!(f, "entry kind {found} is unknown or not allowed here"),
+            Self::Order { at } => write!(f, "entry {at} does not follow the one before it"),
+        }
+    }
+}
+
+impl std::error::Error for EntryError {}
+
+/// The first entry of `bytes`, by its length field alone.
+fn split_first(bytes: &[u8]) -> Result<EntryRef<'_>, EntryError> {
+    if bytes.len() < ENTRY_HEADER_BYTES {
+        return Err(EntryError::Length);
+    }
+    let length = (&bytes[LENGTH]).get_u32_le() as usize;
+    if !(ENTRY_HEADER_BYTES..=ENTRY_BYTES_MAX).contains(&length) || bytes.len() < length {
+        return Err(EntryError::Length);
+    }
+    Ok(EntryRef { bytes: &bytes[..length] })
+}
+
+fn ranges(ends: &[u32], start: usize) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
+    let mut start = start;
+    ends.iter().map(move |&end| {
+        let range = start..end as usize;
+        start = end as usize;
+        range
+    })
+}
+
+fn put_u64(entry: &mut [u8], at: usize, value: u64) {
+    entry[at..at + 8].copy_from_slice(&value.to_le_bytes());
+}
+
+fn u32_of(length: usize) -> u32 {
+    u32::try_from(length).expect("a round of entries is far below 4 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(first: u64, term: u64, payloads: &[&[u8]]) -> Entries {
+        let mut draft = Draft::default();
+        for payload in payloads {
+            draft.push(EntryKind::Command, &SessionStamp::default(), payload);
+        }
+        draft.stamp(&Stamp {
+            term: Term(term),
+            first: Index(first),
+            log_time: 11,
+            wall_time: 22,
+            seed: 33,
+        })
+    }
+
+    #[test]
+    fn a_stamped_round_reads_back_with_every_field() {
+        let session = SessionStamp {
+            client: ClientId { issued_at: 5, random: 6 },
+            serial: 7,
+            acknowledged: 4,
+        };
+        let mut draft = Draft::default();
+        draft.push(EntryKind::Command, &session, b"first");
+        draft.push(EntryKind::Noop, &SessionStamp::default(), b"");
+        let entries = draft.stamp(&Stamp {
+            term: Term(3),
+            first: Index(9),
+            log_time: 1,
+            wall_time: 2,
+            seed: u64::MAX,
+        });
+
+        let decoded = Entries::decode(entries.bytes()).unwrap();
+        assert_eq!(decoded, vec![entries]);
+        let all: Vec<_> = decoded[0].iter().collect();
+        assert_eq!(all[0].id(), EntryId { term: Term(3), index: Index(9) });
+        assert_eq!(all[0].session(), session);
+        assert_eq!((all[0].log_time(), all[0].wall_time()), (1, 2));
+        assert_eq!((all[0].seed(), all[1].seed()), (u64::MAX, 0));
+        assert_eq!(all[0].payload(), b"first");
+        assert_eq!(all[1].kind(), EntryKind::Noop);
+        assert_eq!(all[1].id().index, Index(10));
+    }
+
+    #[test]
+    fn rounds_of_several_terms_split_where_the_term_changes() {
+        let mut bytes = BytesMut::new();
+        bytes.put_slice(round(1, 1, &[b"a", b"b"]).bytes());
+        bytes.put_slice(round(3, 4, &[b"c"]).bytes());
+        let runs = Entries::decode(&bytes.freeze()).unwrap();
+        assert_eq!(runs, vec![round(1, 1, &[b"a", b"b"]), round(3, 4, &[b"c"])]);
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_cut_is_an_error() {
+        let bytes = round(1, 1, &[b"some", b"words"]).bytes().to_vec();
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0x40;
+            assert!(Entries::decode(&Bytes::from(flipped)).is_err(), "byte {at} was flipped");
+        }
+        let first_end = ENTRY_HEADER_BYTES + 4;
+        for end in (1..bytes.len()).filter(|&end| end != first_end) {
+            let cut = Bytes::copy_from_slice(&bytes[..end]);
+            assert!(Entries::decode(&cut).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn gaps_and_falling_terms_are_refused() {
+        for (first, second) in [((1, 1), (3, 1)), ((1, 2), (2, 1))] {
+            let mut bytes = BytesMut::new();
+            bytes.put_slice(round(first.0, first.1, &[b"a"]).bytes());
+            bytes.put_slice(round(second.0, second.1, &[b"b"]).bytes());
+            let error = Entries::decode(&bytes.freeze()).unwrap_err();
+            assert!(matches!(error, EntryError::Order { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn slices_keep_their_bytes_and_respect_limits() {
+        let entries = round(5, 1, &[b"a", b"bb", b"ccc"]);
+        let tail = entries.slice(Index(6)..Index(100), usize::MAX).unwrap();
+        assert_eq!((tail.first_index(), tail.last_index()), (Index(6), Index(7)));
+        assert_eq!(
+            tail.iter().map(|e| e.payload().to_vec()).collect::<Vec<_>>(),
+            [b"bb".to_vec(), b"ccc".to_vec()]
+        );
+        assert_eq!(entries.slice(Index(5)..Index(8), 1).unwrap().len(), 1);
+        assert_eq!(entries.slice(Index(1)..Index(5), 1), None);
+        assert_eq!(entries.get(Index(6)).unwrap().payload(), b"bb");
+        assert!(entries.get(Index(8)).is_none());
+    }
+
+    #[test]
+    fn a_forwarded_draft_reads_back_and_holds_commands_only() {
+        let mut draft = Draft::default();
+        draft.push(EntryKind::Command, &SessionStamp::default(), b"x");
+        let bytes = draft.into_bytes();
+        assert_eq!(Draft::decode(&bytes).unwrap().iter().next().unwrap().payload(), b"x");
+        let mut draft = Draft::default();
+        draft.push(EntryKind::Noop, &SessionStamp::default(), b"");
+        assert_eq!(Draft::decode(&draft.into_bytes()).unwrap_err(), EntryError::Kind(0));
+        assert_eq!(Draft::decode(&bytes[..40]).unwrap_err(), EntryError::Length);
+    }
+}

@@ -1,0 +1,282 @@
+//! What happens to a replica, and what it wants done about it.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::consensus::message::Envelope;
+use crate::entry::{ClientId, Draft, Entries};
+use crate::hard_state::HardState;
+use crate::types::{Incarnation, Index, NodeId, Term};
+
+/// Names a request to whoever made it; the replica only echoes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket {
+    /// The connection, or whatever the caller tells its clients apart by.
+    pub connection: u64,
+    /// The request on that connection.
+    pub request: u64,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Time has passed. Idempotent; sent every few milliseconds.
+    Tick,
+    /// Messages of other nodes arrived, in this order.
+    Received(Vec<Envelope>),
+    /// Clients want these commands replicated.
+    Submit(Submission),
+    /// Clients want these queries answered as of now (linearizable).
+    Read(Vec<Query>),
+    /// Every `Persist` up to and with this number is on disk.
+    Persisted {
+        /// The highest such number.
+        number: u64,
+    },
+    /// The answer to `Effects::fetch`.
+    Fetched {
+        /// Entries from the asked index on, at least one, in consecutive runs.
+        entries: Vec<Entries>,
+    },
+    /// The control link from this peer stands.
+    PeerConnected {
+        /// The peer.
+        peer: NodeId,
+        /// The connection, numbered upwards by the reporter.
+        connection: u64,
+    },
+    /// The control link from this peer has ended: the process there is gone, or the network
+    /// said so.
+    PeerLost {
+        /// The peer.
+        peer: NodeId,
+        /// The connection that ended; if a newer one stands the fact is ignored.
+        connection: u64,
+    },
+    /// The node is about to stop: hand leadership to a follower that has everything.
+    HandOver,
+}
+
+/// Commands of one turn with who asked for each.
+#[derive(Debug)]
+pub struct Submission {
+    /// The commands. One without a session stamp gets the node's own.
+    pub draft: Draft,
+    /// Who waits for the answer to each command, in the order of the draft.
+    pub tickets: Vec<Ticket>,
+    /// How long the clients wait at most. Units: microseconds.
+    pub timeout_us: u64,
+    /// The calendar clock. Units: microseconds since 1970.
+    pub wall_time: u64,
+}
+
+/// One read.
+#[derive(Debug)]
+pub struct Query {
+    /// Who waits for the answer.
+    pub ticket: Ticket,
+    /// What to ask the state machine.
+    pub body: Bytes,
+    /// How long the client waits at most. Units: microseconds.
+    pub timeout_us: u64,
+}
+
+/// What the driver must do after a turn. The order of the fields is the order of urgency; the
+/// driver may do all of it at the same time.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Messages to send now, in this order per receiver.
+    pub envelopes: Vec<Envelope>,
+    /// To be written and synced after every earlier `Persist`, then reported by
+    /// `Event::Persisted`.
+    pub persist: Option<Persist>,
+    /// Older entries that the replica needs from disk; answered by `Event::Fetched`. At most
+    /// one is outstanding.
+    pub fetch: Option<Fetch>,
+    /// Answers to hand out.
+    pub answers: Answers,
+    /// How far the state machine has come, if it moved.
+    pub applied: Option<Applied>,
+    /// What an operator wants to read in the log, in order.
+    pub notices: Vec<Notice>,
+}
+
+/// A batch for the log.
+#[derive(Clone, Debug)]
+pub struct Persist {
+    /// Numbered upwards without gaps from 1.
+    pub number: u64,
+    /// The hard state from this batch on.
+    pub hard_state: HardState,
+    /// Consecutive runs. The first one replaces everything in the log from its first index on.
+    pub entries: Vec<Entries>,
+}
+
+/// A request for entries that are no longer in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// The first index wanted.
+    pub first: Index,
+    /// The index after the last one wanted.
+    pub end: Index,
+    /// How many bytes at most, but at least one entry.
+    pub bytes_max: usize,
+}
+
+/// Answers of one turn; their bytes lie in one buffer.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// The answers' bytes, back to back.
+    pub bytes: Bytes,
+    /// Who gets what.
+    pub list: Vec<Answer>,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Who asked.
+    pub ticket: Ticket,
+    /// What is answered.
+    pub outcome: Outcome,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The state machine's answer, a range of `Answers::bytes`.
+    Answered(Range<usize>),
+    /// The session rules decided, in the log, that the command is not to be executed.
+    Session(SessionRefusal),
+    /// Nothing was decided.
+    Refused(Refusal),
+}
+
+/// What the session rules say to a command that they do not let through. An answer, not a
+/// refusal: every node says the same, and repeating the command cannot change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionRefusal {
+    /// The client itself said that it has the answer to this serial.
+    AlreadyAcknowledged,
+    /// The serial is too far above what the client has acknowledged.
+    WindowExceeded,
+}
+
+/// Why a request was not decided here and now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No leader was found in time and the request went nowhere: nothing was done. Try again.
+    NoLeader,
+    /// Too much is in flight here: nothing was done. Try again later.
+    Overloaded,
+    /// The command is longer than an entry may be: nothing was done. Do not try again.
+    TooLarge,
+    /// The node is stopping: nothing was done. Try another node.
+    Stopping,
+    /// The write may or may not have taken effect. Only the same session and serial may be
+    /// tried again.
+    Unknown,
+}
+
+/// How far the state machine has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The last entry applied.
+    pub index: Index,
+    /// The state machine's revision after it.
+    pub revision: u64,
+}
+
+/// The role of a node (Raft §5.1, Ongaro 2014 §9.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleName {
+    /// Follows a leader or waits for one.
+    Follower,
+    /// Asks whether an election would be worth while.
+    PreCandidate,
+    /// Stands for election.
+    Candidate,
+    /// Leads.
+    Leader,
+}
+
+impl RoleName {
+    /// The word that users see.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Follower => "follower",
+            Self::PreCandidate => "pre-candidate",
+            Self::Candidate => "candidate",
+            Self::Leader => "leader",
+        }
+    }
+}
+
+/// Something an operator wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The role, term or leader changed.
+    Role {
+        /// The role now.
+        role: RoleName,
+        /// The term now.
+        term: Term,
+        /// Who leads, as far as known.
+        leader: Option<NodeId>,
+        /// Which timer, or whose term or message, brought it about.
+        reason: &'static str,
+        /// The node whose message it was.
+        because_of: Option<NodeId>,
+    },
+    /// The node's word counts from now on.
+    Admitted {
+        /// Which rule let it in.
+        reason: &'static str,
+    },
+    /// The node waits, with an empty directory, for word of these nodes.
+    WaitingFor(Vec<NodeId>),
+    /// A message of a node was void because the cluster knows its id under another incarnation.
+    ForeignIncarnation {
+        /// The id.
+        peer: NodeId,
+        /// The incarnation that the message carried.
+        found: Incarnation,
+    },
+}
+
+/// What `status` shows of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This node.
+    pub node: NodeId,
+    /// Its role.
+    pub role: RoleName,
+    /// Its term.
+    pub term: Term,
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// Its commit index.
+    pub commit_index: Index,
+    /// Its applied index.
+    pub applied_index: Index,
+    /// The last entry of its log.
+    pub last_index: Index,
+    /// The state machine's revision.
+    pub revision: u64,
+    /// Log time at the last applied entry. Units: microseconds.
+    pub log_time: u64,
+    /// The state machine's hash.
+    pub state_hash: u64,
+    /// For whom it waits, if it has an empty directory.
+    pub waiting_for: Vec<NodeId>,
+}
+
+impl Status {
+    /// A fresh client id, given 64 random bits.
+    #[must_use]
+    pub fn new_client(&self, random: u64) -> ClientId {
+        ClientId { issued_at: self.log_time, random }
+    }
+}
