@@ -40,7 +40,7 @@ pub const ENTRY_HEADER_BYTES: usize = 96;
 
 /// The longest entry, header included. A longer one is refused where it is proposed, and a
 /// length above it on a socket or a disk is damage.
-pub const ENTRY_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const ENTRY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// The version of the layout above that this code writes.
 pub const ENTRY_FORMAT: u8 = 1;
