@@ -238,10 +238,36 @@ impl Draft {
         }
     }
 
-    /// The draft's bytes, to be sent to the leader.
+    /// Gives every command without a session the stamp that `next` makes for it.
+    pub fn assign_sessions(&mut self, mut next: impl FnMut() -> SessionStamp) {
+        for range in ranges(&self.ends, 0) {
+            let entry = &mut self.bytes[range];
+            if (EntryRef { bytes: entry }).session().is_session() {
+                continue;
+            }
+            let session = next();
+            put_u64(entry, CLIENT_ISSUED, session.client.issued_at);
+            put_u64(entry, CLIENT_RANDOM, session.client.random);
+            put_u64(entry, SERIAL, session.serial);
+            put_u64(entry, ACKNOWLEDGED, session.acknowledged);
+        }
+    }
+
+    /// Adds a command that was taken from another draft or from the log, to be tried again.
+    ///
+    /// Panics: if `command` is not one well-formed entry.
+    pub fn push_again(&mut self, command: &[u8]) {
+        let entry = EntryRef::of(command);
+        self.push(entry.kind(), &entry.session(), entry.payload());
+    }
+
+    /// The draft's bytes, to be sent to the leader, and those of each command; all of them
+    /// share one allocation.
     #[must_use]
-    pub fn into_bytes(self) -> Bytes {
-        self.bytes.freeze()
+    pub fn into_commands(self) -> (Bytes, Vec<Bytes>) {
+        let bytes = self.bytes.freeze();
+        let commands = ranges(&self.ends, 0).map(|range| bytes.slice(range)).collect();
+        (bytes, commands)
     }
 
     /// Reads a draft that a follower sent.
@@ -357,6 +383,11 @@ impl Entries {
         ranges(&self.ends, 0).map(|range| EntryRef { bytes: &self.bytes[range] })
     }
 
+    /// Each entry's bytes, sharing the allocation.
+    pub fn commands(&self) -> impl ExactSizeIterator<Item = Bytes> + '_ {
+        ranges(&self.ends, 0).map(|range| self.bytes.slice(range))
+    }
+
     /// The entry at `index`, if it is among these.
     #[must_use]
     pub fn get(&self, index: Index) -> Option<EntryRef<'_>> {
@@ -453,6 +484,16 @@ pub struct EntryRef<'a> {
 }
 
 impl<'a> EntryRef<'a> {
+    /// The entry that `bytes` are, which were drafted or decoded before.
+    ///
+    /// Panics: if they are not exactly one entry.
+    #[must_use]
+    pub fn of(bytes: &'a [u8]) -> Self {
+        let entry = split_first(bytes).expect("the bytes were an entry before");
+        assert_eq!(entry.bytes.len(), bytes.len(), "the bytes are exactly one entry");
+        entry
+    }
+
     /// Term and index.
     #[must_use]
     pub fn id(&self) -> EntryId {
@@ -723,11 +764,12 @@ mod tests {
     fn a_forwarded_draft_reads_back_and_holds_commands_only() {
         let mut draft = Draft::default();
         draft.push(EntryKind::Command, &SessionStamp::default(), b"x");
-        let bytes = draft.into_bytes();
+        let (bytes, commands) = draft.into_commands();
+        assert_eq!(commands, [bytes.clone()]);
         assert_eq!(Draft::decode(&bytes).unwrap().iter().next().unwrap().payload(), b"x");
         let mut draft = Draft::default();
         draft.push(EntryKind::Noop, &SessionStamp::default(), b"");
-        assert_eq!(Draft::decode(&draft.into_bytes()).unwrap_err(), EntryError::Kind(0));
+        assert_eq!(Draft::decode(&draft.into_commands().0).unwrap_err(), EntryError::Kind(0));
         assert_eq!(Draft::decode(&bytes[..40]).unwrap_err(), EntryError::Length);
     }
 }

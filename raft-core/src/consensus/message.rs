@@ -95,9 +95,6 @@ pub enum Message {
         round: u64,
         /// Whether the sender's word counts (see `Standing`).
         counts: bool,
-        /// The last entry of the sender's log that is durable, so that a leader notices a
-        /// follower that waits for something whose append was lost.
-        last_index: Index,
     },
     /// Asks the leader for an index up to which the sender must have applied before it may
     /// answer the reads it has collected (Ongaro 2014 §6.4).
@@ -128,17 +125,13 @@ pub enum Message {
         /// Whether the sender has never voted, seen a term or held an entry.
         empty: bool,
     },
-    /// Commands that clients gave to a follower, on their way to the leader.
+    /// Commands that clients gave to a follower, on their way to the leader. There is no
+    /// answer: the follower learns the outcome when it applies the entries, and sends the
+    /// commands again if it does not.
     #[serde(rename = "fw")]
     Forward {
         /// A `Draft`, encoded.
         commands: Bytes,
-    },
-    /// The receiver's `Forward` was not taken: it should ask who leads and try again.
-    #[serde(rename = "fwr")]
-    ForwardRefused {
-        /// The leader that the sender knows of.
-        leader: Option<NodeId>,
     },
 }
 
@@ -181,7 +174,6 @@ impl Message {
             Self::AskEmpty => "AskEmpty",
             Self::AnswerEmpty { .. } => "AnswerEmpty",
             Self::Forward { .. } => "Forward",
-            Self::ForwardRefused { .. } => "ForwardRefused",
         }
     }
 }
@@ -222,7 +214,6 @@ impl fmt::Display for Envelope {
             }
             Message::AnswerEmpty { empty, .. } => write!(f, " empty={empty}"),
             Message::Forward { commands } => write!(f, " {} bytes", commands.len()),
-            Message::ForwardRefused { leader } => write!(f, " leader={leader:?}"),
             Message::TimeoutNow | Message::AskEmpty => Ok(()),
         }
     }

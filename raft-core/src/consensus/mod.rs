@@ -1,3 +1,27 @@
-//! The Raft state machine.
+//! The Raft state machine: `Raft` and the parts it is made of.
+//!
+//! Someone who holds Figure 2 of the paper finds each line of it by name: `state` has the
+//! upper boxes, `follower`, `candidate` and `leader` the rules for servers, `message` the
+//! calls. `log`, `progress`, `quorum` and `reads` are arithmetic and know no message.
 
+pub mod binding;
+pub(crate) mod candidate;
+pub mod config;
+pub mod error;
+pub(crate) mod follower;
+pub(crate) mod invariants;
+pub(crate) mod leader;
+pub mod log;
 pub mod message;
+pub(crate) mod persistence;
+pub(crate) mod progress;
+pub mod quorum;
+pub mod raft;
+pub(crate) mod reads;
+pub mod ready;
+pub mod rng;
+pub(crate) mod state;
+
+pub use config::RaftConfig;
+pub use error::ProposeError;
+pub use raft::Raft;

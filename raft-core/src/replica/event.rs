@@ -5,9 +5,9 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::consensus::message::Envelope;
+use crate::consensus::ready::{Fetch, Notice, Persist, RoleName};
 use crate::entry::{ClientId, Draft, Entries};
-use crate::hard_state::HardState;
-use crate::types::{Incarnation, Index, NodeId, Term};
+use crate::types::{Index, NodeId, Term};
 
 /// Names a request to whoever made it; the replica only echoes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,8 +86,10 @@ pub struct Query {
 /// driver may do all of it at the same time.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// Messages to send now, in this order per receiver.
+    /// Messages to send now over the control links, in this order per receiver.
     pub envelopes: Vec<Envelope>,
+    /// The same over the bulk links.
+    pub bulk: Vec<Envelope>,
     /// To be written and synced after every earlier `Persist`, then reported by
     /// `Event::Persisted`.
     pub persist: Option<Persist>,
@@ -100,28 +102,6 @@ pub struct Effects {
     pub applied: Option<Applied>,
     /// What an operator wants to read in the log, in order.
     pub notices: Vec<Notice>,
-}
-
-/// A batch for the log.
-#[derive(Clone, Debug)]
-pub struct Persist {
-    /// Numbered upwards without gaps from 1.
-    pub number: u64,
-    /// The hard state from this batch on.
-    pub hard_state: HardState,
-    /// Consecutive runs. The first one replaces everything in the log from its first index on.
-    pub entries: Vec<Entries>,
-}
-
-/// A request for entries that are no longer in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fetch {
-    /// The first index wanted.
-    pub first: Index,
-    /// The index after the last one wanted.
-    pub end: Index,
-    /// How many bytes at most, but at least one entry.
-    pub bytes_max: usize,
 }
 
 /// Answers of one turn; their bytes lie in one buffer.
@@ -186,64 +166,6 @@ pub struct Applied {
     pub index: Index,
     /// The state machine's revision after it.
     pub revision: u64,
-}
-
-/// The role of a node (Raft §5.1, Ongaro 2014 §9.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoleName {
-    /// Follows a leader or waits for one.
-    Follower,
-    /// Asks whether an election would be worth while.
-    PreCandidate,
-    /// Stands for election.
-    Candidate,
-    /// Leads.
-    Leader,
-}
-
-impl RoleName {
-    /// The word that users see.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Follower => "follower",
-            Self::PreCandidate => "pre-candidate",
-            Self::Candidate => "candidate",
-            Self::Leader => "leader",
-        }
-    }
-}
-
-/// Something an operator wants to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// The role, term or leader changed.
-    Role {
-        /// The role now.
-        role: RoleName,
-        /// The term now.
-        term: Term,
-        /// Who leads, as far as known.
-        leader: Option<NodeId>,
-        /// Which timer, or whose term or message, brought it about.
-        reason: &'static str,
-        /// The node whose message it was.
-        because_of: Option<NodeId>,
-    },
-    /// The node's word counts from now on.
-    Admitted {
-        /// Which rule let it in.
-        reason: &'static str,
-    },
-    /// The node waits, with an empty directory, for word of these nodes.
-    WaitingFor(Vec<NodeId>),
-    /// A message of a node was void because the cluster knows its id under another incarnation.
-    ForeignIncarnation {
-        /// The id.
-        peer: NodeId,
-        /// The incarnation that the message carried.
-        found: Incarnation,
-    },
 }
 
 /// What `status` shows of a node.

@@ -1,0 +1,154 @@
+//! Elections: who asks, who grants, who wins (Raft §5.2, §5.4.1; Ongaro 2014 §9.6).
+
+use std::collections::BTreeMap;
+
+use crate::consensus::message::Message;
+use crate::consensus::quorum::{VoteResult, vote_result};
+use crate::consensus::raft::Next;
+use crate::consensus::state::State;
+use crate::types::{EntryId, Incarnation, NodeId, Term, Time};
+
+/// A round of questions: pre-votes or votes.
+#[derive(Clone, Debug)]
+pub(crate) struct Campaign {
+    /// What each voter said, this node included once its own vote is durable.
+    answers: BTreeMap<NodeId, bool>,
+    /// Under which incarnation each voter granted.
+    granted_by: BTreeMap<NodeId, Incarnation>,
+    /// When to give up and ask anew.
+    deadline: Time,
+}
+
+impl Campaign {
+    /// Asks every voter whether it would vote for this node; changes nothing yet.
+    pub(crate) fn pre_vote(state: &mut State, now: Time) -> Self {
+        let mut campaign = Self::new(state.campaign_deadline(now, true));
+        campaign.answers.insert(state.id(), true);
+        let question = Message::PreVote { next_term: state.term().next(), last: state.log.last() };
+        state.broadcast(&question);
+        campaign
+    }
+
+    /// Stands for election in the next term.
+    pub(crate) fn vote(state: &mut State, now: Time, transfer: bool) -> Self {
+        let campaign = Self::new(state.campaign_deadline(now, false));
+        let own = state.id();
+        state.enter_term(state.term().next());
+        state.vote_for(own);
+        state.broadcast(&Message::RequestVote { last: state.log.last(), transfer });
+        // The own vote counts like any other: only once it is on disk.
+        state.send_after_sync(own, Message::RequestVoteResponse { granted: true });
+        campaign
+    }
+
+    fn new(deadline: Time) -> Self {
+        Self { answers: BTreeMap::new(), granted_by: BTreeMap::new(), deadline }
+    }
+
+    /// The incarnations of the voters that granted.
+    pub(crate) fn granted_by(&self) -> &BTreeMap<NodeId, Incarnation> {
+        &self.granted_by
+    }
+
+    /// Whether this node's own vote, or pre-vote, is counted.
+    pub(crate) fn counts_own(&self, own: NodeId) -> bool {
+        self.answers.get(&own) == Some(&true)
+    }
+
+    pub(crate) fn forgive(&mut self, until: Time) {
+        self.deadline = self.deadline.max(until);
+    }
+
+    pub(crate) fn tick(&self, now: Time) -> Next {
+        if now < self.deadline {
+            return Next::Stay;
+        }
+        Next::PreCampaign { reason: "the election timer ran out: nobody won" }
+    }
+
+    pub(crate) fn on_pre_vote_response(
+        &mut self,
+        state: &State,
+        from: NodeId,
+        (next_term, granted): (Term, bool),
+    ) -> Next {
+        // An answer to an earlier question says nothing about this one.
+        if next_term != state.term().next() {
+            return Next::Stay;
+        }
+        self.answers.insert(from, granted);
+        match self.result(state) {
+            VoteResult::Won => Next::Campaign {
+                reason: "a majority would vote for it",
+                because_of: None,
+                transfer: false,
+            },
+            VoteResult::Lost | VoteResult::Pending => Next::Stay,
+        }
+    }
+
+    pub(crate) fn on_request_vote_response(
+        &mut self,
+        state: &State,
+        (from, incarnation): (NodeId, Incarnation),
+        granted: bool,
+    ) -> Next {
+        // A voter that repeats itself counts once, and one that granted cannot take it back.
+        self.answers.entry(from).or_insert(granted);
+        if granted {
+            self.granted_by.insert(from, incarnation);
+        }
+        match self.result(state) {
+            VoteResult::Won => Next::Lead,
+            VoteResult::Lost => Next::Follow {
+                term: state.term(),
+                leader: None,
+                reason: "a majority voted against it",
+                because_of: Some(from),
+            },
+            VoteResult::Pending => Next::Stay,
+        }
+    }
+
+    pub(crate) fn result(&self, state: &State) -> VoteResult {
+        vote_result(&state.config.configuration, |id| self.answers.get(&id).copied())
+    }
+}
+
+/// Decides on a `RequestVote` of the current term, answers it, and returns whether it was
+/// granted (Raft §5.2, §5.4.1). The vote leaves only when it is on disk.
+pub(crate) fn on_request_vote(
+    state: &mut State,
+    candidate: NodeId,
+    last: EntryId,
+    leader: Option<NodeId>,
+) -> bool {
+    if !state.counts() {
+        return false;
+    }
+    let is_free = match state.vote() {
+        Some(given) => given == candidate,
+        None => leader.is_none(),
+    };
+    let granted = is_free && state.log.last() <= last;
+    if granted {
+        state.vote_for(candidate);
+    }
+    state.send_after_sync(candidate, Message::RequestVoteResponse { granted });
+    granted
+}
+
+/// Answers a `PreVote`: would this node vote for the sender in `next_term`? Nothing changes
+/// here, whatever the answer.
+pub(crate) fn on_pre_vote(
+    state: &mut State,
+    from: NodeId,
+    (next_term, last): (Term, EntryId),
+    is_content: bool,
+) {
+    if !state.counts() {
+        return;
+    }
+    let granted = state.term() < next_term && state.log.last() <= last && !is_content;
+    state.send(from, Message::PreVoteResponse { next_term, granted });
+}

@@ -1,0 +1,70 @@
+//! What a node is told about itself when it is created.
+
+use crate::hard_state::Configuration;
+use crate::types::{Incarnation, NodeId};
+
+/// The default of `RaftConfig::election_timeout_us`.
+pub const ELECTION_TIMEOUT_US: u64 = 250_000;
+/// The default of `RaftConfig::heartbeat_interval_us`.
+pub const HEARTBEAT_INTERVAL_US: u64 = 50_000;
+
+/// Settings of one node. They may differ between nodes, except for `configuration`.
+#[derive(Clone, Debug)]
+pub struct RaftConfig {
+    /// This node.
+    pub id: NodeId,
+    /// The data directory it runs on.
+    pub incarnation: Incarnation,
+    /// The members.
+    pub configuration: Configuration,
+    /// A follower that hears nothing waits at random in [t, 2t). Units: microseconds.
+    pub election_timeout_us: u64,
+    /// How often a leader says that it leads. Units: microseconds. At most a third of the
+    /// election timeout.
+    pub heartbeat_interval_us: u64,
+    /// From which all of this node's randomness follows; different on every node.
+    pub seed: u64,
+    /// Bytes in one append at most, but at least one entry.
+    pub append_bytes_max: usize,
+    /// Appends that a follower has not answered; when full, entries wait for the next answer
+    /// and then go together.
+    pub window_appends_max: usize,
+    /// Bytes that a follower has not answered; when full, as above.
+    pub window_bytes_max: usize,
+    /// Entries kept in memory when they are durable and applied.
+    pub tail_bytes_max: usize,
+    /// Entries in memory beyond `tail_bytes_max`, because they are not yet durable, committed
+    /// or applied; when full, proposals are refused.
+    pub pending_bytes_max: usize,
+}
+
+impl RaftConfig {
+    /// The default settings for a node of this configuration.
+    #[must_use]
+    pub fn new(id: NodeId, incarnation: Incarnation, configuration: Configuration) -> Self {
+        Self {
+            id,
+            incarnation,
+            configuration,
+            election_timeout_us: ELECTION_TIMEOUT_US,
+            heartbeat_interval_us: HEARTBEAT_INTERVAL_US,
+            seed: incarnation.0 ^ id.number().rotate_left(32),
+            append_bytes_max: 1024 * 1024,
+            window_appends_max: 64,
+            window_bytes_max: 8 * 1024 * 1024,
+            tail_bytes_max: 16 * 1024 * 1024,
+            pending_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+
+    /// Panics: if the settings contradict each other; programs check what users say first.
+    pub(crate) fn check(&self) {
+        assert!(self.configuration.voters.contains(&self.id), "a node is one of its members");
+        assert!(0 < self.heartbeat_interval_us, "heartbeats are sent");
+        assert!(
+            self.heartbeat_interval_us * 3 <= self.election_timeout_us,
+            "three heartbeats fit into an election timeout"
+        );
+        assert!(0 < self.window_appends_max && 0 < self.append_bytes_max, "limits allow progress");
+    }
+}

@@ -1,0 +1,18 @@
+//! Why a round of commands was not taken.
+
+use crate::types::NodeId;
+
+/// Why a proposal was refused; nothing has happened to the commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProposeError {
+    /// This node does not lead; try the hint, or wait for a leader if there is none.
+    NotLeader {
+        /// The current leader, as far as known.
+        hint: Option<NodeId>,
+    },
+    /// This node is giving leadership away; try again when the next leader is known.
+    HandingOver,
+    /// More entries are waiting for disks and followers than memory is set aside for; try
+    /// again when some were committed.
+    TooMuchInFlight,
+}

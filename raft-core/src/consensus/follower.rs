@@ -1,0 +1,180 @@
+//! A follower: obeys the leader of its term, votes, and doubts a leader that is silent.
+
+use crate::consensus::candidate::on_request_vote;
+use crate::consensus::message::{AppendResult, Message};
+use crate::consensus::raft::Next;
+use crate::consensus::state::State;
+use crate::entry::Entries;
+use crate::hard_state::Standing;
+use crate::types::{EntryId, Index, NodeId, Time};
+
+/// The state of a follower.
+#[derive(Clone, Debug)]
+pub(crate) struct Follower {
+    /// The leader of this term, if it was heard of and its link has not ended since.
+    pub leader: Option<NodeId>,
+    /// When the leader was last heard of.
+    heard_at: Option<Time>,
+    /// When to doubt the leader.
+    election_deadline: Time,
+    /// The highest commit index that a leader of this term has named.
+    leader_commit: Index,
+}
+
+impl Follower {
+    pub(crate) fn new(state: &mut State, now: Time, leader: Option<NodeId>) -> Self {
+        if leader.is_some() {
+            state.lost_leader = None;
+        }
+        Self {
+            leader,
+            heard_at: leader.map(|_| now),
+            election_deadline: state.election_deadline(now),
+            leader_commit: Index::ZERO,
+        }
+    }
+
+    /// Whether a leader was heard of so recently that nobody should be elected (stickiness,
+    /// Ongaro 2014 §4.2.3 and §9.6).
+    pub(crate) fn is_content(&self, state: &State, now: Time) -> bool {
+        self.leader.is_some()
+            && self.heard_at.is_some_and(|at| now.since(at) < state.config.election_timeout_us)
+    }
+
+    pub(crate) fn tick(&self, state: &State, now: Time) -> Next {
+        if !state.counts() || now < self.election_deadline {
+            return Next::Stay;
+        }
+        let reason = match (state.lost_leader, self.leader) {
+            (Some(_), _) => "the link to the leader ended",
+            (None, Some(_)) => "the election timer ran out: the leader is silent",
+            (None, None) => "the election timer ran out: no leader",
+        };
+        Next::PreCampaign { reason }
+    }
+
+    /// Waits a little longer: this process itself was not running, and what the leader said
+    /// meanwhile is still in the queue.
+    pub(crate) fn forgive(&mut self, until: Time) {
+        self.election_deadline = self.election_deadline.max(until);
+    }
+
+    /// The link to the leader ended: its word of a moment ago is no reason to wait any more.
+    pub(crate) fn forget_leader(&mut self, state: &mut State, now: Time) {
+        state.lost_leader = self.leader.take();
+        self.heard_at = None;
+        self.election_deadline = state.election_deadline(now);
+    }
+
+    pub(crate) fn step(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        from: NodeId,
+        message: Message,
+    ) -> Next {
+        match message {
+            Message::AppendEntries { prev, commit_index, round, entries } => {
+                self.on_append_entries(state, from, (prev, entries), commit_index, round);
+                Next::Stay
+            }
+            Message::Heartbeat { commit_index, round } => {
+                self.on_heartbeat(state, from, commit_index, round);
+                Next::Stay
+            }
+            Message::RequestVote { last, .. } => {
+                if on_request_vote(state, from, last, self.leader) {
+                    self.election_deadline = state.election_deadline(now);
+                }
+                Next::Stay
+            }
+            Message::TimeoutNow if state.counts() && self.leader == Some(from) => Next::Campaign {
+                reason: "the leader handed over",
+                because_of: Some(from),
+                transfer: true,
+            },
+            Message::ReadIndexResponse { context, index } => {
+                let read = crate::consensus::ready::ReadState { context, index };
+                state.reads.push(read);
+                Next::Stay
+            }
+            // Answers to questions of an earlier role, and questions to a leader that this
+            // node is not.
+            Message::TimeoutNow
+            | Message::ReadIndex { .. }
+            | Message::PreVoteResponse { .. }
+            | Message::RequestVoteResponse { .. }
+            | Message::AppendEntriesResponse { .. }
+            | Message::HeartbeatResponse { .. } => Next::Stay,
+            Message::PreVote { .. }
+            | Message::AskEmpty
+            | Message::AnswerEmpty { .. }
+            | Message::Forward { .. } => {
+                unreachable!("these are answered before any role sees them")
+            }
+        }
+    }
+
+    /// Notes that the leader of this term spoke. Every message of it counts, also one that
+    /// the log does not agree with, so that catching up never looks like silence.
+    pub(crate) fn hear(&mut self, state: &mut State, now: Time, leader: NodeId) {
+        assert!(
+            self.leader.is_none_or(|known| known == leader),
+            "one leader per term: {leader:?} and {:?} in {:?}",
+            self.leader,
+            state.term()
+        );
+        state.lost_leader = None;
+        self.leader = Some(leader);
+        self.heard_at = Some(now);
+        self.election_deadline = state.election_deadline(now);
+        if !state.counts() && state.vote().is_none() {
+            // This node may have forgotten a vote it gave in this term. To vote for the
+            // leader, which is elected already, makes it unable to help anybody else.
+            state.vote_for(leader);
+        }
+    }
+
+    fn on_append_entries(
+        &mut self,
+        state: &mut State,
+        leader: NodeId,
+        (prev, entries): (EntryId, Vec<Entries>),
+        leader_commit: Index,
+        round: u64,
+    ) {
+        self.leader_commit = self.leader_commit.max(leader_commit);
+        let result = if state.log.holds(prev) {
+            let match_index = state.log.merge(prev, entries);
+            // Only what this append has verified: an own stale tail behind it may be longer
+            // (Raft Figure 2, AppendEntries rule 5).
+            state.log.commit_to(leader_commit.min(match_index));
+            AppendResult::Accepted { match_index }
+        } else {
+            let at = EntryId { term: prev.term, index: prev.index };
+            let hint = state.log.last_possible_match(at);
+            AppendResult::Rejected { prev_index: prev.index, hint }
+        };
+        let counts = state.counts();
+        state.send_after_sync(leader, Message::AppendEntriesResponse { round, counts, result });
+    }
+
+    fn on_heartbeat(&self, state: &mut State, leader: NodeId, commit_index: Index, round: u64) {
+        // The leader names no more than it knows this log to hold, so the entry is there.
+        if commit_index <= state.log.last().index {
+            state.log.commit_to(commit_index);
+        }
+        let counts = state.counts();
+        state.send(leader, Message::HeartbeatResponse { round, counts });
+    }
+
+    /// Ends the quarantine of a node that lost part of its log, once it holds durably what a
+    /// leader committed in its own term without counting this node.
+    pub(crate) fn maybe_end_quarantine(&self, state: &mut State) {
+        let holds_all = self.leader_commit <= state.log.durable_index();
+        let is_confirmed = state.log.term_at(self.leader_commit) == Some(state.term());
+        if state.standing() == Standing::Quarantined && holds_all && is_confirmed {
+            state.admit("it holds everything that the leader has committed again");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The log as Raft sees it: what it holds, how far it is durable, committed and handed out.
+//!
+//! Only a tail of the entries is in memory; of the older ones the log knows the terms, which
+//! is all that elections and consistency checks need. Invariant (I1, I2): applied ≤ commit ≤
+//! last, durable ≤ last, indexes are contiguous and terms never fall along the log.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::entry::Entries;
+use crate::types::{EntryId, Index, Term};
+
+/// The log of one node.
+#[derive(Clone, Debug)]
+pub struct RaftLog {
+    /// The first entry of each term in the log, ascending.
+    terms: Vec<EntryId>,
+    last: EntryId,
+    /// Consecutive runs that end at `last`; empty if everything is on disk only.
+    tail: VecDeque<Entries>,
+    tail_bytes: usize,
+    /// The first entry that no batch for the disk contains yet.
+    unwritten: Index,
+    durable_index: Index,
+    /// Rises with every truncation, so that a late completion of overwritten entries is void.
+    epoch: u64,
+    commit_index: Index,
+    applied_index: Index,
+    log_time: u64,
+}
+
+/// Where entries are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Slice {
+    /// Here they are; possibly fewer than asked for, but at least one.
+    InMemory(Vec<Entries>),
+    /// They must be read from disk.
+    OnDisk,
+}
+
+impl RaftLog {
+    /// A log as recovery found it.
+    ///
+    /// `terms` holds the first entry of each term; `tail` the newest entries, at least the
+    /// last one unless the log is empty.
+    ///
+    /// Panics: if the two contradict each other.
+    #[must_use]
+    pub fn restore(terms: Vec<EntryId>, tail: Vec<Entries>, commit_index: Index) -> Self {
+        let last = tail.last().map_or(EntryId::ZERO, Entries::last_id);
+        assert_eq!(terms.is_empty(), tail.is_empty(), "a log with entries has a tail");
+        assert!(terms.is_sorted_by(|a, b| a.term < b.term && a.index < b.index), "terms rise");
+        assert_eq!(terms.last().map_or(Term::ZERO, |start| start.term), last.term, "same log");
+        assert!(commit_index <= last.index, "what is committed is in the log (I1)");
+        let log_time =
+            tail.last().and_then(|run| run.get(run.last_index())).map_or(0, |e| e.log_time());
+        Self {
+            terms,
+            last,
+            tail_bytes: tail.iter().map(|run| run.bytes().len()).sum(),
+            tail: tail.into(),
+            unwritten: last.index.next(),
+            durable_index: last.index,
+            epoch: 0,
+            commit_index,
+            applied_index: Index::ZERO,
+            log_time,
+        }
+    }
+
+    /// The last entry, durable or not.
+    pub fn last(&self) -> EntryId {
+        self.last
+    }
+
+    /// Everything up to here is on this node's disk.
+    pub fn durable_index(&self) -> Index {
+        self.durable_index
+    }
+
+    /// Everything up to here is decided (Raft §5.3).
+    pub fn commit_index(&self) -> Index {
+        self.commit_index
+    }
+
+    /// Everything up to here was handed to the state machine.
+    pub fn applied_index(&self) -> Index {
+        self.applied_index
+    }
+
+    /// Counts truncations.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The highest log time in the log. Units: microseconds.
+    pub fn log_time(&self) -> u64 {
+        self.log_time
+    }
+
+    /// Bytes of the entries in memory.
+    pub fn tail_bytes(&self) -> usize {
+        self.tail_bytes
+    }
+
+    /// The first index in memory; `last + 1` if none is.
+    pub fn tail_first(&self) -> Index {
+        self.tail.front().map_or(self.last.index.next(), Entries::first_index)
+    }
+
+    /// The term of the entry at `index`; `None` beyond the end of the log.
+    pub fn term_at(&self, index: Index) -> Option<Term> {
+        if self.last.index < index {
+            return None;
+        }
+        let run = self.terms.partition_point(|start| start.index <= index);
+        Some(if run == 0 { Term::ZERO } else { self.terms[run - 1].term })
+    }
+
+    /// Whether the log holds this very entry.
+    pub fn holds(&self, id: EntryId) -> bool {
+        self.term_at(id.index) == Some(id.term)
+    }
+
+    /// The last entry at or before `at.index` whose term is not above `at.term`: the last
+    /// place where a log that ends in `at` can agree with this one (Raft §5.3).
+    pub fn last_possible_match(&self, at: EntryId) -> EntryId {
+        let index = at.index.min(self.last.index);
+        let allowed = self.terms.partition_point(|start| start.term <= at.term);
+        let index = match self.terms.get(allowed) {
+            Some(too_new) => index.min(too_new.index.prev()),
+            None => index,
+        };
+        EntryId { term: self.term_at(index).expect("the index is within the log"), index }
+    }
+
+    /// Adds entries behind the last one.
+    ///
+    /// Panics: if they do not follow it (I2).
+    pub fn append(&mut self, entries: Entries) {
+        assert_eq!(entries.first_index(), self.last.index.next(), "indexes are contiguous (I2)");
+        assert!(self.last.term <= entries.term(), "terms never fall along the log (I2)");
+        if self.last.term < entries.term() {
+            self.terms.push(EntryId { term: entries.term(), index: entries.first_index() });
+        }
+        self.last = entries.last_id();
+        self.tail_bytes += entries.bytes().len();
+        let newest = entries.get(entries.last_index()).expect("entries are never empty");
+        self.log_time = self.log_time.max(newest.log_time());
+        self.tail.push_back(entries);
+    }
+
+    /// Takes entries of a leader behind `prev`, which the log must hold: those it has already
+    /// stay, a conflicting rest is removed, and only then the new ones follow. Returns the
+    /// last index that is now known to agree with the leader (Raft §5.3).
+    pub fn merge(&mut self, prev: EntryId, entries: Vec<Entries>) -> Index {
+        assert!(self.holds(prev), "the caller has checked prev");
+        let mut verified = prev.index;
+        for run in entries {
+            assert_eq!(run.first_index(), verified.next(), "an append has no gaps");
+            verified = run.last_index();
+            let known_end = verified.min(self.last.index).next();
+            let conflict = (run.first_index().0..known_end.0)
+                .map(Index)
+                .find(|&index| self.term_at(index) != Some(run.term()))
+                .unwrap_or(known_end);
+            if verified < conflict {
+                continue;
+            }
+            if conflict <= self.last.index {
+                self.truncate_from(conflict);
+            }
+            let rest = run.slice(conflict..verified.next(), usize::MAX);
+            self.append(rest.expect("the run reaches beyond the conflict"));
+        }
+        verified
+    }
+
+    /// Removes the entry at `first` and everything behind it.
+    ///
+    /// Panics: if any of it is committed, which no leader may ask for.
+    fn truncate_from(&mut self, first: Index) {
+        assert!(self.commit_index < first, "a committed entry never changes");
+        self.epoch += 1;
+        while self.tail.back().is_some_and(|run| first <= run.first_index()) {
+            let run = self.tail.pop_back().expect("the back was just seen");
+            self.tail_bytes -= run.bytes().len();
+        }
+        if let Some(run) = self.tail.back_mut().filter(|run| first <= run.last_index()) {
+            let kept = run.slice(run.first_index()..first, usize::MAX);
+            let kept = kept.expect("the run begins before the cut");
+            self.tail_bytes -= run.bytes().len() - kept.bytes().len();
+            *run = kept;
+        }
+        self.terms.retain(|start| start.index < first);
+        let index = first.prev();
+        let term = self.terms.last().map_or(Term::ZERO, |start| start.term);
+        self.last = EntryId { term, index };
+        self.durable_index = self.durable_index.min(index);
+        self.unwritten = self.unwritten.min(first);
+    }
+
+    /// The entries that no batch contains yet, and now one does.
+    pub fn take_unwritten(&mut self) -> Vec<Entries> {
+        let range = self.unwritten..self.last.index.next();
+        self.unwritten = range.end;
+        self.in_memory(&range, usize::MAX)
+    }
+
+    /// Notes that everything up to `index`, as it was in `epoch`, is on disk.
+    pub fn persisted(&mut self, epoch: u64, index: Index) {
+        if epoch == self.epoch {
+            assert!(index <= self.last.index, "only what was appended is durable");
+            self.durable_index = self.durable_index.max(index);
+        }
+    }
+
+    /// Notes that everything up to `index` is decided; never goes back.
+    ///
+    /// Panics: if the log does not reach so far (I1).
+    pub fn commit_to(&mut self, index: Index) -> bool {
+        assert!(index <= self.last.index, "only what is in the log can be committed (I1)");
+        let advances = self.commit_index < index;
+        self.commit_index = self.commit_index.max(index);
+        advances
+    }
+
+    /// Entries in `range`, at most `bytes_max` but at least one.
+    ///
+    /// Panics: if the range is empty or reaches beyond the log.
+    pub fn slice(&self, range: &Range<Index>, bytes_max: usize) -> Slice {
+        assert!(range.start < range.end && range.end <= self.last.index.next(), "{range:?}");
+        if range.start < self.tail_first() {
+            return Slice::OnDisk;
+        }
+        Slice::InMemory(self.in_memory(range, bytes_max))
+    }
+
+    fn in_memory(&self, range: &Range<Index>, bytes_max: usize) -> Vec<Entries> {
+        let mut found: Vec<Entries> = Vec::new();
+        let mut room = bytes_max;
+        let start = self.tail.partition_point(|run| run.last_index() < range.start);
+        for run in self.tail.range(start..) {
+            let Some(part) = run.slice(range.clone(), room) else { break };
+            if room < part.bytes().len() && !found.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(part.bytes().len());
+            let is_whole = part.last_index() == run.last_index();
+            found.push(part);
+            if !is_whole || room == 0 {
+                break;
+            }
+        }
+        found
+    }
+
+    /// The committed entries that were not handed out yet, at most `bytes_max` but at least
+    /// one, or where they are; `None` if there are none.
+    pub fn next_to_apply(&self, bytes_max: usize) -> Option<Slice> {
+        let range = self.applied_index.next()..self.commit_index.next();
+        (range.start < range.end).then(|| self.slice(&range, bytes_max))
+    }
+
+    /// Notes that everything up to `index` was handed to the state machine, and lets go of
+    /// entries that are safe on disk when the tail is longer than `tail_bytes_max`.
+    ///
+    /// Panics: if that goes back or beyond what is committed.
+    pub fn applied_to(&mut self, index: Index, tail_bytes_max: usize) {
+        assert!(self.applied_index <= index && index <= self.commit_index, "apply in order (I1)");
+        self.applied_index = index;
+        self.trim(tail_bytes_max);
+    }
+
+    fn trim(&mut self, tail_bytes_max: usize) {
+        let safe = self.durable_index.min(self.applied_index);
+        while tail_bytes_max < self.tail_bytes
+            && self.tail.front().is_some_and(|run| run.last_index() <= safe)
+        {
+            let run = self.tail.pop_front().expect("the front was just seen");
+            self.tail_bytes -= run.bytes().len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Draft, EntryKind, SessionStamp, Stamp};
+
+    fn run(term: u64, first: u64, count: u64) -> Entries {
+        let mut draft = Draft::default();
+        for _ in 0..count {
+            draft.push(EntryKind::Noop, &SessionStamp::default(), b"");
+        }
+        let (term, first) = (Term(term), Index(first));
+        draft.stamp(&Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 })
+    }
+
+    fn log(runs: &[(u64, u64, u64)]) -> RaftLog {
+        let mut log = RaftLog::restore(vec![], vec![], Index::ZERO);
+        runs.iter().for_each(|&(term, first, count)| log.append(run(term, first, count)));
+        log
+    }
+
+    fn id(term: u64, index: u64) -> EntryId {
+        EntryId { term: Term(term), index: Index(index) }
+    }
+
+    fn terms_of(log: &RaftLog) -> Vec<u64> {
+        (1..=log.last().index.0).map(|i| log.term_at(Index(i)).unwrap().0).collect()
+    }
+
+    #[test]
+    fn a_repeated_or_shorter_append_removes_nothing() {
+        let mut log = log(&[(1, 1, 3), (2, 4, 2)]);
+        assert_eq!(log.merge(id(1, 1), vec![run(1, 2, 1)]), Index(2));
+        assert_eq!(log.merge(EntryId::ZERO, vec![run(1, 1, 3), run(2, 4, 1)]), Index(4));
+        assert_eq!(log.merge(id(1, 3), vec![]), Index(3));
+        assert_eq!((terms_of(&log), log.epoch()), (vec![1, 1, 1, 2, 2], 0));
+    }
+
+    #[test]
+    fn a_conflict_removes_the_rest_and_voids_older_completions() {
+        let mut log = log(&[(1, 1, 3), (2, 4, 2)]);
+        log.take_unwritten();
+        assert_eq!(log.merge(id(1, 2), vec![run(3, 3, 1)]), Index(3));
+        assert_eq!((terms_of(&log), log.epoch()), (vec![1, 1, 3], 1));
+        log.persisted(0, Index(5));
+        assert_eq!(log.durable_index(), Index::ZERO, "the completion was for other entries");
+        assert_eq!(log.take_unwritten(), vec![run(3, 3, 1)]);
+        log.persisted(1, Index(3));
+        assert_eq!(log.durable_index(), Index(3));
+    }
+
+    #[test]
+    fn the_search_for_a_match_skips_whole_terms() {
+        let log = log(&[(1, 1, 3), (4, 4, 2), (6, 6, 2)]);
+        assert_eq!(log.last_possible_match(id(5, 7)), id(4, 5));
+        assert_eq!(log.last_possible_match(id(3, 5)), id(1, 3));
+        assert_eq!(log.last_possible_match(id(9, 99)), id(6, 7));
+        assert_eq!(log.last_possible_match(id(0, 2)), EntryId::ZERO);
+    }
+
+    #[test]
+    fn only_durable_and_applied_entries_leave_memory() {
+        let mut log = log(&[(1, 1, 2), (1, 3, 2)]);
+        log.take_unwritten();
+        log.commit_to(Index(4));
+        log.applied_to(Index(4), 0);
+        assert_eq!(log.tail_first(), Index(1), "nothing is durable yet");
+        log.persisted(0, Index(2));
+        log.applied_to(Index(4), 0);
+        assert_eq!(log.tail_first(), Index(3));
+        assert_eq!(log.slice(&(Index(2)..Index(4)), 1000), Slice::OnDisk);
+        assert_eq!(log.term_at(Index(1)), Some(Term(1)), "terms of old entries stay known");
+        assert_eq!(log.slice(&(Index(3)..Index(5)), 1), Slice::InMemory(vec![run(1, 3, 1)]));
+    }
+}

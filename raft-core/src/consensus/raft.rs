@@ -1,0 +1,652 @@
+//! `Raft`: one node's consensus as a function of (state, now, input) to `Ready`.
+//!
+//! Terms are compared in one place (`term_gate`), roles are replaced in one place (`enter`),
+//! and every input ends in a check of the invariants.
+
+use std::collections::BTreeMap;
+
+use crate::consensus::candidate::{Campaign, on_pre_vote};
+use crate::consensus::config::RaftConfig;
+use crate::consensus::error::ProposeError;
+use crate::consensus::follower::Follower;
+use crate::consensus::invariants;
+use crate::consensus::leader::Leader;
+use crate::consensus::log::{RaftLog, Slice};
+use crate::consensus::message::{AppendResult, Envelope, Message};
+use crate::consensus::ready::{Fetch, Notice, Ready, RoleName};
+use crate::consensus::state::State;
+use crate::entry::{Draft, Entries, TERM_MAX};
+use crate::hard_state::{HardState, Standing};
+use crate::types::{Incarnation, Index, NodeId, Term, Time};
+
+/// Bytes of committed entries handed out in one turn, at least one entry: a long replay is
+/// done in slices, and heartbeats go on between them.
+const APPLY_BYTES_MAX: usize = 512 * 1024;
+
+/// Bytes read from disk at once.
+const FETCH_BYTES_MAX: usize = 512 * 1024;
+
+/// One node's consensus.
+#[derive(Clone, Debug)]
+pub struct Raft {
+    state: State,
+    role: Role,
+    /// When `tick` last ran.
+    ticked_at: Time,
+    /// When the nodes with an empty directory were last asked for.
+    asked_at: Option<Time>,
+    /// Entries from disk that are to be applied.
+    fetched: Option<Vec<Entries>>,
+    /// The epoch of the log when entries were asked from disk, while they are awaited.
+    fetching: Option<u64>,
+}
+
+/// The roles (Raft §5.1).
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    Follower(Follower),
+    PreCandidate(Campaign),
+    Candidate(Campaign),
+    Leader(Box<Leader>),
+}
+
+/// What a role wants to become.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Stay,
+    Follow { term: Term, leader: Option<NodeId>, reason: &'static str, because_of: Option<NodeId> },
+    PreCampaign { reason: &'static str },
+    Campaign { reason: &'static str, because_of: Option<NodeId>, transfer: bool },
+    Lead,
+}
+
+impl Raft {
+    /// A node as recovery found it, a follower that knows no leader. A cluster of one counts
+    /// at once; any other node with an empty directory has to be admitted first.
+    ///
+    /// Panics: if the settings or the log contradict themselves.
+    #[must_use]
+    pub fn new(config: RaftConfig, hard_state: HardState, log: RaftLog, now: Time) -> Self {
+        config.check();
+        let is_alone = config.configuration.voters.len() == 1;
+        let mut state = State::new(config, hard_state, log);
+        if is_alone && state.is_empty() {
+            state.admit("it is the only member");
+        }
+        let role = Role::Follower(Follower::new(&mut state, now, None));
+        let raft =
+            Self { state, role, ticked_at: now, asked_at: None, fetched: None, fetching: None };
+        invariants::check(&raft);
+        raft
+    }
+
+    /// Lets time pass. Idempotent for the same `now`; call it every few milliseconds.
+    pub fn tick(&mut self, now: Time) {
+        let stalled = 2 * self.state.config.heartbeat_interval_us < now.since(self.ticked_at);
+        self.ticked_at = now;
+        if stalled {
+            // This process did not run. What others said meanwhile waits in its queues and is
+            // to be heard before anybody is doubted.
+            let until = now.after(self.state.config.heartbeat_interval_us);
+            match &mut self.role {
+                Role::Follower(role) => role.forgive(until),
+                Role::PreCandidate(role) | Role::Candidate(role) => role.forgive(until),
+                Role::Leader(role) => role.forgive(until),
+            }
+        }
+        self.ask_for_admission(now);
+        let next = match &mut self.role {
+            Role::Follower(role) => role.tick(&self.state, now),
+            Role::PreCandidate(role) | Role::Candidate(role) => role.tick(now),
+            Role::Leader(role) => role.tick(&mut self.state, now),
+        };
+        self.enter(now, next);
+        invariants::check(self);
+    }
+
+    /// Takes a message. One that is not for this node, not from a member, or from a life of
+    /// the sender that the cluster does not know any more, changes nothing.
+    pub fn step(&mut self, now: Time, envelope: Envelope) {
+        if !self.is_acceptable(&envelope) {
+            return;
+        }
+        self.step_accepted(now, envelope);
+        invariants::check(self);
+    }
+
+    fn is_acceptable(&mut self, envelope: &Envelope) -> bool {
+        let is_member = self.state.config.configuration.voters.contains(&envelope.from);
+        if envelope.to != self.state.id() || !is_member || TERM_MAX < envelope.term {
+            return false;
+        }
+        let bound = self.state.bindings.get(&envelope.from);
+        if bound.is_some_and(|bound| *bound != envelope.incarnation) {
+            self.state.notices.push(Notice::ForeignIncarnation { peer: envelope.from });
+            return false;
+        }
+        true
+    }
+
+    fn step_accepted(&mut self, now: Time, envelope: Envelope) {
+        let Some(envelope) = self.answer_without_role(now, envelope) else { return };
+        let Some(envelope) = self.term_gate(now, envelope) else { return };
+        self.leader_gate(now, &envelope);
+        let (from, incarnation) = (envelope.from, envelope.incarnation);
+        let state = &mut self.state;
+        let next = match &mut self.role {
+            Role::Follower(role) => {
+                let next = role.step(state, now, from, envelope.message);
+                role.maybe_end_quarantine(state);
+                next
+            }
+            Role::PreCandidate(role) => match envelope.message {
+                Message::PreVoteResponse { next_term, granted } => {
+                    role.on_pre_vote_response(state, from, (next_term, granted))
+                }
+                Message::RequestVote { last, .. } => {
+                    crate::consensus::candidate::on_request_vote(state, from, last, None);
+                    Next::Stay
+                }
+                other => ignore(&other),
+            },
+            Role::Candidate(role) => match envelope.message {
+                Message::RequestVoteResponse { granted } => {
+                    role.on_request_vote_response(state, (from, incarnation), granted)
+                }
+                Message::RequestVote { last, .. } => {
+                    crate::consensus::candidate::on_request_vote(state, from, last, None);
+                    Next::Stay
+                }
+                other => ignore(&other),
+            },
+            Role::Leader(role) => role.step(state, now, (from, incarnation), envelope.message),
+        };
+        self.enter(now, next);
+    }
+
+    /// Messages that mean the same to every role.
+    fn answer_without_role(&mut self, now: Time, envelope: Envelope) -> Option<Envelope> {
+        let from = envelope.from;
+        match envelope.message {
+            Message::PreVote { next_term, last } => {
+                let is_content = self.is_content(now);
+                on_pre_vote(&mut self.state, from, (next_term, last), is_content);
+                None
+            }
+            Message::AskEmpty => {
+                let (asked_by, empty) = (envelope.incarnation, self.state.is_empty());
+                self.state.send(from, Message::AnswerEmpty { asked_by, empty });
+                None
+            }
+            Message::AnswerEmpty { asked_by, empty } => {
+                if asked_by == self.state.config.incarnation {
+                    self.on_answer_empty(from, empty);
+                }
+                None
+            }
+            Message::Forward { .. } => None,
+            message => Some(Envelope { message, ..envelope }),
+        }
+    }
+
+    /// Raft §5.1, the only place that compares terms: a later term is entered, an earlier one
+    /// is answered with ours if that helps its sender, and only what is of this very term
+    /// reaches a role.
+    fn term_gate(&mut self, now: Time, envelope: Envelope) -> Option<Envelope> {
+        let (term, from) = (self.state.term(), envelope.from);
+        if term < envelope.term {
+            let leader = match envelope.message {
+                Message::AppendEntries { .. } | Message::Heartbeat { .. } => Some(from),
+                Message::RequestVote { transfer: false, .. } if self.is_content(now) => {
+                    return None;
+                }
+                Message::PreVoteResponse { granted: true, .. } => return Some(envelope),
+                _ => None,
+            };
+            let (reason, because_of) = (later_term_reason(&envelope.message), Some(from));
+            let term = envelope.term;
+            self.enter(now, Next::Follow { term, leader, reason, because_of });
+            return Some(envelope);
+        }
+        if envelope.term == term {
+            return Some(envelope);
+        }
+        match envelope.message {
+            // Granted by a node that has not seen our term, or refused in an earlier one: the
+            // role looks at the term that was asked about.
+            Message::PreVoteResponse { .. } => return Some(envelope),
+            Message::AppendEntries { prev, round, .. } => {
+                let hint = self.state.log.last_possible_match(prev);
+                let result = AppendResult::Rejected { prev_index: prev.index, hint };
+                let answer = Message::AppendEntriesResponse { round, counts: false, result };
+                self.state.send_after_sync(from, answer);
+            }
+            Message::Heartbeat { .. } => {
+                let answer = Message::HeartbeatResponse { round: 0, counts: false };
+                self.state.send_after_sync(from, answer);
+            }
+            Message::RequestVote { .. } => {
+                let answer = Message::RequestVoteResponse { granted: false };
+                self.state.send_after_sync(from, answer);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Raft §5.2: whoever sends entries or heartbeats in our term leads it.
+    fn leader_gate(&mut self, now: Time, envelope: &Envelope) {
+        let is_leader =
+            matches!(envelope.message, Message::AppendEntries { .. } | Message::Heartbeat { .. });
+        if !is_leader {
+            return;
+        }
+        let is_known = match &self.role {
+            Role::Follower(role) => role.leader == Some(envelope.from),
+            Role::PreCandidate(_) | Role::Candidate(_) => false,
+            Role::Leader(_) => true,
+        };
+        if !is_known {
+            let (term, leader) = (self.state.term(), Some(envelope.from));
+            let reason = "it heard from the leader of its term";
+            self.enter(now, Next::Follow { term, leader, reason, because_of: leader });
+        }
+        if let Role::Follower(role) = &mut self.role {
+            role.hear(&mut self.state, now, envelope.from);
+        }
+    }
+
+    /// Whether this node has reason to keep its leader (stickiness; a leader keeps itself).
+    fn is_content(&self, now: Time) -> bool {
+        match &self.role {
+            Role::Follower(role) => role.is_content(&self.state, now),
+            Role::PreCandidate(_) | Role::Candidate(_) => false,
+            Role::Leader(_) => true,
+        }
+    }
+
+    /// The only writer of `role`: checks the predecessor and sets every deadline anew.
+    fn enter(&mut self, now: Time, next: Next) {
+        let (role, reason, because_of) = match next {
+            Next::Stay => return,
+            Next::Follow { term, leader, reason, because_of } => {
+                if self.state.term() < term {
+                    self.state.enter_term(term);
+                }
+                assert_eq!(self.state.term(), term, "nobody follows in an earlier term (I4)");
+                let follower = Follower::new(&mut self.state, now, leader);
+                (Role::Follower(follower), reason, because_of)
+            }
+            Next::PreCampaign { reason } => {
+                assert!(self.state.counts(), "only a node that counts campaigns (I8)");
+                assert!(!matches!(self.role, Role::Leader(_)), "a leader does not campaign");
+                (Role::PreCandidate(Campaign::pre_vote(&mut self.state, now)), reason, None)
+            }
+            Next::Campaign { reason, because_of, transfer } => {
+                assert!(self.state.counts(), "only a node that counts campaigns (I8)");
+                assert!(!matches!(self.role, Role::Leader(_)), "a leader does not campaign");
+                let campaign = Campaign::vote(&mut self.state, now, transfer);
+                (Role::Candidate(campaign), reason, because_of)
+            }
+            Next::Lead => {
+                let Role::Candidate(campaign) = &self.role else {
+                    unreachable!("only a candidate becomes leader")
+                };
+                let granted_by = campaign.granted_by().clone();
+                self.state.lost_leader = None;
+                let leader = Leader::new(&mut self.state, now, &granted_by);
+                (Role::Leader(Box::new(leader)), "a majority voted for it", None)
+            }
+        };
+        self.role = role;
+        let (role, term, leader) = (self.role_name(), self.term(), self.leader());
+        self.state.notices.push(Notice::Role { role, term, leader, reason, because_of });
+        // A cluster of one has its majority as soon as it asks.
+        if let Role::PreCandidate(campaign) = &self.role {
+            let voters = &self.state.config.configuration.voters;
+            if voters.len() == 1 && campaign.counts_own(self.state.id()) {
+                let reason = "it is the only voter";
+                self.enter(now, Next::Campaign { reason, because_of: None, transfer: false });
+            }
+        }
+    }
+
+    fn ask_for_admission(&mut self, now: Time) {
+        if self.state.standing() != Standing::Unbound {
+            return;
+        }
+        let interval = self.state.config.heartbeat_interval_us;
+        if self.asked_at.is_some_and(|at| now.since(at) < interval) {
+            return;
+        }
+        if self.asked_at.is_none() {
+            self.state.notices.push(Notice::WaitingFor(self.waiting_for()));
+        }
+        self.asked_at = Some(now);
+        self.state.broadcast(&Message::AskEmpty);
+    }
+
+    /// Counts the nodes that have never taken part in anything. So many must say so that the
+    /// rest, with this node, cannot have been a majority that committed something which this
+    /// node has forgotten: N − quorum + 1 (design: identity).
+    fn on_answer_empty(&mut self, from: NodeId, empty: bool) {
+        if !empty || self.state.standing() != Standing::Unbound || !self.state.is_empty() {
+            return;
+        }
+        let is_news = self.state.said_empty.insert(from);
+        let configuration = &self.state.config.configuration;
+        let needed = configuration.voters.len() - configuration.quorum() + 1;
+        if needed <= self.state.said_empty.len() {
+            self.state.admit("enough members have empty directories too: a first start");
+        } else if is_news {
+            self.state.notices.push(Notice::WaitingFor(self.waiting_for()));
+        }
+    }
+
+    /// For whom a node with an empty directory waits.
+    #[must_use]
+    pub fn waiting_for(&self) -> Vec<NodeId> {
+        if self.state.standing() != Standing::Unbound {
+            return Vec::new();
+        }
+        let mut peers = self.state.peers();
+        peers.retain(|peer| !self.state.said_empty.contains(peer));
+        peers
+    }
+
+    /// Takes a round of commands into the log and returns them as they stand there.
+    ///
+    /// Errors: gives the round back, with the reason, if this node does not lead or has too
+    /// much in flight.
+    pub fn propose(
+        &mut self,
+        now: Time,
+        wall_time: u64,
+        draft: Draft,
+    ) -> Result<Entries, (ProposeError, Draft)> {
+        let config = &self.state.config;
+        let tail_max = config.tail_bytes_max + config.pending_bytes_max;
+        let Role::Leader(role) = &mut self.role else {
+            return Err((ProposeError::NotLeader { hint: self.leader() }, draft));
+        };
+        if role.is_handing_over() {
+            return Err((ProposeError::HandingOver, draft));
+        }
+        if tail_max < self.state.log.tail_bytes() + draft.byte_len() {
+            return Err((ProposeError::TooMuchInFlight, draft));
+        }
+        let entries = role.append(&mut self.state, now, draft, wall_time);
+        invariants::check(self);
+        Ok(entries)
+    }
+
+    /// Registers a read under `context`, which must never be used twice; its index comes in
+    /// `Ready::reads`. Returns whether there is a leader to ask; if it is another node, the
+    /// question or its answer may be lost, and the caller asks again under another context.
+    pub fn read_index(&mut self, context: u64) -> bool {
+        match &mut self.role {
+            Role::Leader(role) => role.read_index(&self.state, context, None),
+            Role::Follower(Follower { leader: Some(leader), .. }) => {
+                let leader = *leader;
+                self.state.send(leader, Message::ReadIndex { context });
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => return false,
+        }
+        true
+    }
+
+    /// Tells `peer`, at once, when the entry at `index` is committed.
+    pub fn want_commit(&mut self, peer: NodeId, index: Index) {
+        if let Role::Leader(role) = &mut self.role {
+            role.want_commit(peer, index);
+        }
+    }
+
+    /// Notes that every batch up to `number` is on disk.
+    ///
+    /// Panics: if such a batch was never handed out.
+    pub fn persisted(&mut self, now: Time, number: u64) {
+        let released = self.state.persistence.complete(number, &mut self.state.log);
+        self.release(now, released);
+        match &mut self.role {
+            Role::Leader(role) => role.maybe_commit(&mut self.state),
+            Role::Follower(role) => role.maybe_end_quarantine(&mut self.state),
+            Role::PreCandidate(_) | Role::Candidate(_) => {}
+        }
+        invariants::check(self);
+    }
+
+    /// Sends what was held back; what this node says to itself is taken at once.
+    fn release(&mut self, now: Time, released: Vec<Envelope>) {
+        for envelope in released {
+            if envelope.to == self.state.id() {
+                self.step_accepted(now, envelope);
+            } else {
+                self.state.messages.push(envelope);
+            }
+        }
+    }
+
+    /// Takes the entries that `Ready::fetch` asked for.
+    pub fn fetched(&mut self, now: Time, entries: Vec<Entries>) {
+        let Some(epoch) = self.fetching.take() else { return };
+        let first = entries.first().map(Entries::first_index);
+        let log = &self.state.log;
+        if first == Some(log.applied_index().next()) && log.applied_index() < log.commit_index() {
+            let range = log.applied_index().next()..log.commit_index().next();
+            let committed: Vec<Entries> =
+                entries.iter().filter_map(|run| run.slice(range.clone(), usize::MAX)).collect();
+            self.fetched = Some(committed);
+        }
+        if let Role::Leader(role) = &mut self.role
+            && epoch == self.state.log.epoch()
+        {
+            role.send_fetched(&mut self.state, now, &entries);
+        }
+        invariants::check(self);
+    }
+
+    /// Notes that an applied entry bound these nodes to these incarnations.
+    pub fn bind(&mut self, bindings: &BTreeMap<NodeId, Incarnation>) {
+        for (&node, &incarnation) in bindings {
+            let bound = *self.state.bindings.entry(node).or_insert(incarnation);
+            let is_own = node == self.state.id() && bound == self.state.config.incarnation;
+            if is_own && self.state.standing() == Standing::Unbound {
+                self.state.admit("the cluster has taken it in");
+            }
+        }
+    }
+
+    /// Notes that the control link from `peer` stands, as connection number `connection`.
+    pub fn peer_connected(&mut self, peer: NodeId, connection: u64) {
+        self.state.links.insert(peer, connection);
+        if self.state.lost_leader == Some(peer) {
+            self.state.lost_leader = None;
+        }
+        if let Role::Leader(role) = &mut self.role {
+            role.reset_progress(peer);
+        }
+    }
+
+    /// Notes that the control link from `peer` ended. A voter whose leader's link ended forgets
+    /// that it has just heard of it, and asks for an election soon (design: fast fail-over).
+    pub fn peer_lost(&mut self, now: Time, peer: NodeId, connection: u64) {
+        if self.state.links.get(&peer) != Some(&connection) {
+            return;
+        }
+        self.state.links.remove(&peer);
+        if let Role::Follower(role) = &mut self.role
+            && role.leader == Some(peer)
+        {
+            role.forget_leader(&mut self.state, now);
+            let (role, term) = (RoleName::Follower, self.term());
+            let reason = "the link to the leader ended";
+            let because_of = Some(peer);
+            self.state.notices.push(Notice::Role { role, term, leader: None, reason, because_of });
+        }
+    }
+
+    /// Hands leadership, if this node has it, to the follower that has most.
+    pub fn hand_over(&mut self, now: Time) {
+        if let Role::Leader(role) = &mut self.role {
+            role.hand_over(&mut self.state, now);
+        }
+    }
+
+    /// What is to be done now. Call it after every turn and do all of it.
+    pub fn ready(&mut self, now: Time) -> Ready {
+        if let Role::Leader(role) = &mut self.role {
+            role.replicate(&mut self.state, now);
+        }
+        let persist = self.next_batch();
+        let after_sync = std::mem::take(&mut self.state.after_sync);
+        let released = self.state.persistence.hold(after_sync);
+        self.release(now, released);
+        let committed = self.next_committed();
+        let ready = Ready {
+            messages: std::mem::take(&mut self.state.messages),
+            bulk: std::mem::take(&mut self.state.bulk),
+            persist,
+            fetch: self.next_fetch(),
+            committed,
+            reads: std::mem::take(&mut self.state.reads),
+            notices: std::mem::take(&mut self.state.notices),
+        };
+        invariants::check(self);
+        ready
+    }
+
+    /// Whether another turn would have something to do although nothing new has happened.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        let log = &self.state.log;
+        self.fetched.is_some()
+            || (log.applied_index() < log.commit_index()
+                && log.tail_first() <= log.applied_index().next())
+    }
+
+    fn next_batch(&mut self) -> Option<crate::consensus::ready::Persist> {
+        let entries = self.state.log.take_unwritten();
+        let hard_state = self.state.hard_state();
+        if entries.is_empty() && !self.state.persistence.is_due(&hard_state) {
+            return None;
+        }
+        Some(self.state.persistence.batch(hard_state, entries, &self.state.log))
+    }
+
+    fn next_committed(&mut self) -> Vec<Entries> {
+        let committed = match self.fetched.take() {
+            Some(fetched) => fetched,
+            None => match self.state.log.next_to_apply(APPLY_BYTES_MAX) {
+                Some(Slice::InMemory(entries)) => entries,
+                Some(Slice::OnDisk) | None => Vec::new(),
+            },
+        };
+        if let Some(last) = committed.last().map(Entries::last_index) {
+            let tail_bytes_max = self.state.config.tail_bytes_max;
+            self.state.log.applied_to(last, tail_bytes_max);
+        }
+        committed
+    }
+
+    fn next_fetch(&mut self) -> Option<Fetch> {
+        if self.fetching.is_some() {
+            return None;
+        }
+        let log = &self.state.log;
+        let to_apply = match log.next_to_apply(1) {
+            Some(Slice::OnDisk) => Some(log.applied_index().next()),
+            Some(Slice::InMemory(_)) | None => None,
+        };
+        let to_send = match &self.role {
+            Role::Leader(role) => role.wanted_from_disk(),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        };
+        let first = to_apply.or(to_send)?;
+        let end = log.tail_first();
+        if end <= first {
+            return None;
+        }
+        self.fetching = Some(log.epoch());
+        Some(Fetch { first, end, bytes_max: FETCH_BYTES_MAX })
+    }
+
+    /// The current term.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.state.term()
+    }
+
+    /// The role.
+    #[must_use]
+    pub fn role_name(&self) -> RoleName {
+        match &self.role {
+            Role::Follower(_) => RoleName::Follower,
+            Role::PreCandidate(_) => RoleName::PreCandidate,
+            Role::Candidate(_) => RoleName::Candidate,
+            Role::Leader(_) => RoleName::Leader,
+        }
+    }
+
+    /// Who leads this term, as far as this node knows.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Follower(role) => role.leader,
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+            Role::Leader(_) => Some(self.state.id()),
+        }
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &RaftLog {
+        &self.state.log
+    }
+
+    /// What must be on disk.
+    #[must_use]
+    pub fn hard_state(&self) -> HardState {
+        self.state.hard_state()
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &RaftConfig {
+        &self.state.config
+    }
+
+    /// The highest log time that this node knows of. Units: microseconds.
+    #[must_use]
+    pub fn log_time(&self) -> u64 {
+        self.state.log.log_time()
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(crate) fn role(&self) -> &Role {
+        &self.role
+    }
+}
+
+/// A message that does not concern the role: a late answer, or a question to a leader.
+fn ignore(message: &Message) -> Next {
+    debug_assert!(
+        !matches!(message, Message::AppendEntries { .. } | Message::Heartbeat { .. }),
+        "the leader gate has made a follower of whoever hears a leader"
+    );
+    Next::Stay
+}
+
+fn later_term_reason(message: &Message) -> &'static str {
+    match message {
+        Message::RequestVote { .. } => "a candidate of a later term asked for its vote",
+        Message::AppendEntries { .. } | Message::Heartbeat { .. } => {
+            "it heard from the leader of a later term"
+        }
+        _ => "an answer came from a later term",
+    }
+}

@@ -1,0 +1,116 @@
+//! What Raft wants done after a turn (etcd: Ready).
+
+use crate::consensus::message::Envelope;
+use crate::entry::Entries;
+use crate::hard_state::HardState;
+use crate::types::{Index, NodeId, Term};
+
+/// The role of a node (Raft §5.1, Ongaro 2014 §9.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleName {
+    /// Follows a leader or waits for one.
+    Follower,
+    /// Asks whether an election would be worth while.
+    PreCandidate,
+    /// Stands for election.
+    Candidate,
+    /// Leads.
+    Leader,
+}
+
+impl RoleName {
+    /// The word that users see.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Follower => "follower",
+            Self::PreCandidate => "pre-candidate",
+            Self::Candidate => "candidate",
+            Self::Leader => "leader",
+        }
+    }
+}
+
+/// What the driver must do after a turn.
+///
+/// Messages that promise durability are held back inside Raft until the batch they depend on
+/// was reported as persisted, so the driver may send everything it finds here at once (I9).
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// To be sent over the control links.
+    pub messages: Vec<Envelope>,
+    /// To be sent over the bulk links.
+    pub bulk: Vec<Envelope>,
+    /// To be written and synced behind every earlier batch, then reported to
+    /// `Raft::persisted`.
+    pub persist: Option<Persist>,
+    /// To be read from disk and handed to `Raft::fetched`; at most one is outstanding.
+    pub fetch: Option<Fetch>,
+    /// Committed entries to apply, in order, each handed out once.
+    pub committed: Vec<Entries>,
+    /// Reads that may be answered once the state machine has applied their index.
+    pub reads: Vec<ReadState>,
+    /// What an operator wants to know, in order.
+    pub notices: Vec<Notice>,
+}
+
+/// A batch for the log.
+#[derive(Clone, Debug)]
+pub struct Persist {
+    /// Numbered upwards without gaps from 1.
+    pub number: u64,
+    /// The hard state from this batch on.
+    pub hard_state: HardState,
+    /// Consecutive runs. The first one replaces everything in the log from its first index on.
+    pub entries: Vec<Entries>,
+}
+
+/// A request for entries that are no longer in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// The first index wanted.
+    pub first: Index,
+    /// The index after the last one wanted.
+    pub end: Index,
+    /// How many bytes at most, but at least one entry.
+    pub bytes_max: usize,
+}
+
+/// A confirmed read (etcd: `ReadState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadState {
+    /// The context that the read was registered with.
+    pub context: u64,
+    /// Apply up to here first, then read.
+    pub index: Index,
+}
+
+/// Something an operator wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The role, term or leader changed.
+    Role {
+        /// The role now.
+        role: RoleName,
+        /// The term now.
+        term: Term,
+        /// Who leads, as far as known.
+        leader: Option<NodeId>,
+        /// Which timer, or whose term or message, brought it about.
+        reason: &'static str,
+        /// The node whose message it was.
+        because_of: Option<NodeId>,
+    },
+    /// The node's word counts from now on.
+    Admitted {
+        /// Which rule let it in.
+        reason: &'static str,
+    },
+    /// The node waits, with an empty directory, for word of these nodes.
+    WaitingFor(Vec<NodeId>),
+    /// A message was void because the cluster knows the sender's id under another incarnation.
+    ForeignIncarnation {
+        /// The id.
+        peer: NodeId,
+    },
+}

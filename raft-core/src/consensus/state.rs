@@ -1,0 +1,201 @@
+//! What every node keeps, whatever its role (Raft Figure 2, "all servers").
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::consensus::config::RaftConfig;
+use crate::consensus::log::RaftLog;
+use crate::consensus::message::{Envelope, Message};
+use crate::consensus::persistence::Persistence;
+use crate::consensus::ready::{Notice, ReadState};
+use crate::consensus::rng::Rng;
+use crate::hard_state::{HardState, Standing};
+use crate::types::{Incarnation, NodeId, Term, Time};
+
+/// The lowest and highest wait before a voter whose link to the leader ended pre-votes, and
+/// before it asks again. Units: microseconds. The gap between two voters decides who wins.
+const LOST_LEADER_FIRST_US: (u64, u64) = (5_000, 20_000);
+const LOST_LEADER_AGAIN_US: (u64, u64) = (10_000, 20_000);
+/// As above, for an election that was not decided: votes need a sync, so it waits longer.
+const LOST_LEADER_ELECTION_US: (u64, u64) = (30_000, 120_000);
+
+/// The common state of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// Settings.
+    pub config: RaftConfig,
+    /// All randomness.
+    pub rng: Rng,
+    /// The latest term seen. Source: Raft Figure 2, currentTerm.
+    term: Term,
+    /// Whom this node voted for in `term`. Source: Raft Figure 2, votedFor.
+    vote: Option<NodeId>,
+    standing: Standing,
+    /// The log. Source: Raft Figure 2, log[].
+    pub log: RaftLog,
+    /// Which incarnation answers for an id, by committed entries.
+    pub bindings: BTreeMap<NodeId, Incarnation>,
+    /// The nodes that said, in this life of ours, that they have an empty directory.
+    pub said_empty: BTreeSet<NodeId>,
+    /// The control link from each peer, by connection number.
+    pub links: BTreeMap<NodeId, u64>,
+    /// The leader whose link ended, until it or another one is heard of again.
+    pub lost_leader: Option<NodeId>,
+    /// What may be sent now.
+    pub messages: Vec<Envelope>,
+    /// What may be sent now over the bulk links.
+    pub bulk: Vec<Envelope>,
+    /// What promises durability: held back until the newest batch is on disk.
+    pub after_sync: Vec<Envelope>,
+    /// Batches on their way to the disk.
+    pub persistence: Persistence,
+    /// Reads that may be answered.
+    pub reads: Vec<ReadState>,
+    /// For operators.
+    pub notices: Vec<Notice>,
+}
+
+impl State {
+    pub(crate) fn new(config: RaftConfig, hard_state: HardState, log: RaftLog) -> Self {
+        Self {
+            rng: Rng::new(config.seed),
+            config,
+            term: hard_state.term,
+            vote: hard_state.vote,
+            standing: hard_state.standing,
+            log,
+            bindings: BTreeMap::new(),
+            said_empty: BTreeSet::new(),
+            links: BTreeMap::new(),
+            lost_leader: None,
+            messages: Vec::new(),
+            bulk: Vec::new(),
+            after_sync: Vec::new(),
+            persistence: Persistence::new(hard_state),
+            reads: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// This node.
+    pub(crate) fn id(&self) -> NodeId {
+        self.config.id
+    }
+
+    /// The latest term seen.
+    pub(crate) fn term(&self) -> Term {
+        self.term
+    }
+
+    /// Whom this node voted for in its term.
+    pub(crate) fn vote(&self) -> Option<NodeId> {
+        self.vote
+    }
+
+    /// How much this node's word counts.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Whether this node may vote, campaign and be counted.
+    pub(crate) fn counts(&self) -> bool {
+        self.standing == Standing::Full
+    }
+
+    /// Whether this node has never voted, seen a term or held an entry.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.term == Term::ZERO && self.log.last().index.0 == 0
+    }
+
+    /// What must be on disk.
+    pub(crate) fn hard_state(&self) -> HardState {
+        HardState {
+            term: self.term,
+            vote: self.vote,
+            commit_index: self.log.commit_index(),
+            standing: self.standing,
+        }
+    }
+
+    /// The other voters.
+    pub(crate) fn peers(&self) -> Vec<NodeId> {
+        let own = self.id();
+        self.config.configuration.voters.iter().copied().filter(|&id| id != own).collect()
+    }
+
+    /// Enters a later term, in which no vote was given yet (Raft §5.1).
+    ///
+    /// Panics: if the term is not later (I4).
+    pub(crate) fn enter_term(&mut self, term: Term) {
+        assert!(self.term < term, "terms only grow (I4)");
+        self.term = term;
+        self.vote = None;
+    }
+
+    /// Gives this node's vote in its term.
+    ///
+    /// Panics: if it was given to somebody else (I5).
+    pub(crate) fn vote_for(&mut self, node: NodeId) {
+        assert!(self.vote.is_none_or(|given| given == node), "one vote per term (I5)");
+        self.vote = Some(node);
+    }
+
+    /// Changes how much this node's word counts.
+    pub(crate) fn admit(&mut self, reason: &'static str) {
+        if self.standing != Standing::Full {
+            self.standing = Standing::Full;
+            self.notices.push(Notice::Admitted { reason });
+        }
+    }
+
+    /// Queues a message that promises nothing.
+    pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+        let envelope = self.envelope(to, message);
+        self.messages.push(envelope);
+    }
+
+    /// Queues a message to every other voter.
+    pub(crate) fn broadcast(&mut self, message: &Message) {
+        for peer in self.peers() {
+            self.send(peer, message.clone());
+        }
+    }
+
+    /// Queues a message that may leave only when everything so far is on disk (I9).
+    pub(crate) fn send_after_sync(&mut self, to: NodeId, message: Message) {
+        let envelope = self.envelope(to, message);
+        self.after_sync.push(envelope);
+    }
+
+    /// Queues a message for the bulk link.
+    pub(crate) fn send_bulk(&mut self, to: NodeId, message: Message) {
+        let envelope = self.envelope(to, message);
+        self.bulk.push(envelope);
+    }
+
+    fn envelope(&self, to: NodeId, message: Message) -> Envelope {
+        let incarnation = self.config.incarnation;
+        Envelope { from: self.id(), incarnation, to, term: self.term, message }
+    }
+
+    /// When a node that hears nothing should doubt its leader: random in [t, 2t), or soon if
+    /// the leader's link is known to have ended.
+    pub(crate) fn election_deadline(&mut self, now: Time) -> Time {
+        let t = self.config.election_timeout_us;
+        let wait = match self.lost_leader {
+            Some(_) => self.rng.in_range(LOST_LEADER_FIRST_US.0, LOST_LEADER_FIRST_US.1),
+            None => self.rng.in_range(t, 2 * t),
+        };
+        now.after(wait)
+    }
+
+    /// When a pre-vote or an election that is still open should be given up.
+    pub(crate) fn campaign_deadline(&mut self, now: Time, is_pre_vote: bool) -> Time {
+        let t = self.config.election_timeout_us;
+        let (low, high) = match (self.lost_leader, is_pre_vote) {
+            (Some(_), true) => LOST_LEADER_AGAIN_US,
+            (Some(_), false) => LOST_LEADER_ELECTION_US,
+            (None, _) => (t, 2 * t),
+        };
+        now.after(self.rng.in_range(low, high))
+    }
+}
