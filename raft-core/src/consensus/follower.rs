@@ -75,7 +75,7 @@ impl Follower {
     ) -> Next {
         match message {
             Message::AppendEntries { prev, commit_index, round, entries } => {
-                self.on_append_entries(state, from, (prev, entries), commit_index, round);
+                self.on_append_entries(state, from, (prev, entries), (commit_index, round));
                 Next::Stay
             }
             Message::Heartbeat { commit_index, round } => {
@@ -140,8 +140,7 @@ impl Follower {
         state: &mut State,
         leader: NodeId,
         (prev, entries): (EntryId, Vec<Entries>),
-        leader_commit: Index,
-        round: u64,
+        (leader_commit, round): (Index, u64),
     ) {
         self.leader_commit = self.leader_commit.max(leader_commit);
         let result = if state.log.holds(prev) {

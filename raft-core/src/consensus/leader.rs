@@ -390,7 +390,6 @@ impl Leader {
 
     /// Sends one append if there is something to say and room to say it.
     fn send_append(&mut self, state: &mut State, now: Time, peer: NodeId) -> bool {
-        let round = self.reads.round();
         let config = &state.config;
         let progress = self.progress.get_mut(&peer).expect("voter has progress (I6)");
         let next = progress.next_index();
@@ -412,18 +411,12 @@ impl Leader {
                 }
             }
         };
-        self.send_entries(state, now, peer, entries, round);
+        self.send_entries(state, now, peer, entries);
         !is_question
     }
 
-    fn send_entries(
-        &mut self,
-        state: &mut State,
-        now: Time,
-        peer: NodeId,
-        entries: Vec<Entries>,
-        round: u64,
-    ) {
+    fn send_entries(&mut self, state: &mut State, now: Time, peer: NodeId, entries: Vec<Entries>) {
+        let round = self.reads.round();
         let progress = self.progress.get_mut(&peer).expect("voter has progress (I6)");
         let prev_index = progress.next_index().prev();
         let term = state.log.term_at(prev_index).expect("what was sent before is in the log");
@@ -453,7 +446,6 @@ impl Leader {
     /// Sends entries that were read from disk to the followers that waited for them.
     pub(crate) fn send_fetched(&mut self, state: &mut State, now: Time, fetched: &[Entries]) {
         let Some(last) = fetched.last().map(Entries::last_index) else { return };
-        let round = self.reads.round();
         let config = &state.config;
         let (appends_max, bytes_max) = (config.window_appends_max, config.window_bytes_max);
         let waiting: Vec<NodeId> = self
@@ -468,7 +460,7 @@ impl Leader {
             let entries: Vec<Entries> =
                 fetched.iter().filter_map(|run| run.slice(range.clone(), usize::MAX)).collect();
             if covers && !entries.is_empty() {
-                self.send_entries(state, now, peer, entries, round);
+                self.send_entries(state, now, peer, entries);
             }
         }
     }

@@ -115,7 +115,8 @@ impl Raft {
         invariants::check(self);
     }
 
-    fn is_acceptable(&mut self, envelope: &Envelope) -> bool {
+    /// Whether a message is for this node, from a member, and not void.
+    pub(crate) fn is_acceptable(&mut self, envelope: &Envelope) -> bool {
         let is_member = self.state.config.configuration.voters.contains(&envelope.from);
         if envelope.to != self.state.id() || !is_member || TERM_MAX < envelope.term {
             return false;
@@ -394,6 +395,11 @@ impl Raft {
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => return false,
         }
         true
+    }
+
+    /// Sends a message that says nothing about consensus.
+    pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+        self.state.send(to, message);
     }
 
     /// Tells `peer`, at once, when the entry at `index` is committed.

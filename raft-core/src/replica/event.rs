@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::consensus::message::Envelope;
 use crate::consensus::ready::{Fetch, Notice, Persist, RoleName};
-use crate::entry::{ClientId, Draft, Entries};
+use crate::entry::{Draft, Entries};
 use crate::types::{Index, NodeId, Term};
 
 /// Names a request to whoever made it; the replica only echoes it.
@@ -102,6 +102,8 @@ pub struct Effects {
     pub applied: Option<Applied>,
     /// What an operator wants to read in the log, in order.
     pub notices: Vec<Notice>,
+    /// There is more to apply: take another turn when others had theirs.
+    pub more: bool,
 }
 
 /// Answers of one turn; their bytes lie in one buffer.
@@ -141,6 +143,9 @@ pub enum SessionRefusal {
     AlreadyAcknowledged,
     /// The serial is too far above what the client has acknowledged.
     WindowExceeded,
+    /// The cluster has forgotten the client, or may have: whether the command was executed
+    /// before cannot be told, so it was not executed now. Begin a new session.
+    SessionExpired,
 }
 
 /// Why a request was not decided here and now.
@@ -193,12 +198,4 @@ pub struct Status {
     pub state_hash: u64,
     /// For whom it waits, if it has an empty directory.
     pub waiting_for: Vec<NodeId>,
-}
-
-impl Status {
-    /// A fresh client id, given 64 random bits.
-    #[must_use]
-    pub fn new_client(&self, random: u64) -> ClientId {
-        ClientId { issued_at: self.log_time, random }
-    }
 }

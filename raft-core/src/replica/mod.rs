@@ -1,4 +1,13 @@
 //! Raft, a state machine and the requests that wait for it.
 
 pub mod event;
+pub(crate) mod node_session;
+pub(crate) mod reads;
+#[allow(clippy::module_inception, reason = "the folder is named after its main type")]
+pub mod replica;
+pub mod sessions;
 pub mod state_machine;
+pub(crate) mod writes;
+
+pub use replica::Replica;
+pub use state_machine::StateMachine;

@@ -26,14 +26,19 @@
 //! | 92 | 4 | reserved (0) |
 //! | 96 | … | payload |
 
+mod draft;
+mod entries;
+
 use std::fmt;
 use std::ops::Range;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use bytes::Buf;
+use serde::{Deserialize, Serialize};
 
 use crate::types::{EntryId, Index, Term};
+
+pub use draft::Draft;
+pub use entries::Entries;
 
 /// Bytes before the payload of every entry.
 pub const ENTRY_HEADER_BYTES: usize = 96;
@@ -70,7 +75,6 @@ const CLIENT_RANDOM: usize = 64;
 const SERIAL: usize = 72;
 const ACKNOWLEDGED: usize = 80;
 const PRINCIPAL: usize = 88;
-
 /// What an entry is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
@@ -150,333 +154,6 @@ pub struct Stamp {
     /// The seed of the first entry; each following entry gets the next number.
     pub seed: u64,
 }
-
-/// A round of commands that has no place in the log yet.
-#[derive(Clone, Debug, Default)]
-pub struct Draft {
-    bytes: BytesMut,
-    ends: Vec<u32>,
-}
-
-impl Draft {
-    /// Adds a command; `payload` is copied here for the only time.
-    ///
-    /// Panics: if the entry would exceed [`ENTRY_BYTES_MAX`]; callers check [`Self::fits`].
-    pub fn push(&mut self, kind: EntryKind, session: &SessionStamp, payload: &[u8]) {
-        assert!(Self::fits(payload.len()), "payload of {} bytes is within limits", payload.len());
-        let length = ENTRY_HEADER_BYTES + payload.len();
-        self.bytes.reserve(length);
-        self.bytes.put_u32_le(0);
-        self.bytes.put_u32_le(u32_of(length));
-        self.bytes.put_bytes(0, FORMAT - TERM);
-        self.bytes.put_u8(ENTRY_FORMAT);
-        self.bytes.put_u8(kind.code());
-        self.bytes.put_u16_le(FEATURE_LEVEL);
-        self.bytes.put_bytes(0, CLIENT_ISSUED - FEATURE - 2);
-        self.bytes.put_u64_le(session.client.issued_at);
-        self.bytes.put_u64_le(session.client.random);
-        self.bytes.put_u64_le(session.serial);
-        self.bytes.put_u64_le(session.acknowledged);
-        self.bytes.put_u64_le(0);
-        self.bytes.put_slice(payload);
-        self.ends.push(u32_of(self.bytes.len()));
-    }
-
-    /// Whether a payload of this many bytes makes an entry of allowed length.
-    #[must_use]
-    pub const fn fits(payload_bytes: usize) -> bool {
-        payload_bytes <= ENTRY_BYTES_MAX - ENTRY_HEADER_BYTES
-    }
-
-    /// How many commands the draft holds.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether the draft holds no command.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Bytes of all commands with their headers.
-    #[must_use]
-    pub fn byte_len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// The commands in order, each with the place in the round where it stands.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = EntryRef<'_>> {
-        ranges(&self.ends, 0).map(|range| EntryRef { bytes: &self.bytes[range] })
-    }
-
-    /// Gives every command its term, index and times, and closes the round.
-    ///
-    /// Panics: if the draft is empty.
-    #[must_use]
-    pub fn stamp(mut self, stamp: &Stamp) -> Entries {
-        assert!(!self.is_empty(), "a round holds at least one command");
-        let (mut index, mut seed) = (stamp.first, stamp.seed);
-        for range in ranges(&self.ends, 0) {
-            let entry = &mut self.bytes[range];
-            put_u64(entry, TERM, stamp.term.0);
-            put_u64(entry, INDEX, index.0);
-            put_u64(entry, LOG_TIME, stamp.log_time);
-            put_u64(entry, WALL_TIME, stamp.wall_time);
-            put_u64(entry, SEED, seed);
-            let crc = crc32c::crc32c(&entry[CRC.end..]);
-            entry[CRC].copy_from_slice(&crc.to_le_bytes());
-            index = index.next();
-            seed = seed.wrapping_add(1);
-        }
-        Entries {
-            term: stamp.term,
-            first: stamp.first,
-            bytes: self.bytes.freeze(),
-            ends: self.ends,
-        }
-    }
-
-    /// Gives every command without a session the stamp that `next` makes for it.
-    pub fn assign_sessions(&mut self, mut next: impl FnMut() -> SessionStamp) {
-        for range in ranges(&self.ends, 0) {
-            let entry = &mut self.bytes[range];
-            if (EntryRef { bytes: entry }).session().is_session() {
-                continue;
-            }
-            let session = next();
-            put_u64(entry, CLIENT_ISSUED, session.client.issued_at);
-            put_u64(entry, CLIENT_RANDOM, session.client.random);
-            put_u64(entry, SERIAL, session.serial);
-            put_u64(entry, ACKNOWLEDGED, session.acknowledged);
-        }
-    }
-
-    /// Adds a command that was taken from another draft or from the log, to be tried again.
-    ///
-    /// Panics: if `command` is not one well-formed entry.
-    pub fn push_again(&mut self, command: &[u8]) {
-        let entry = EntryRef::of(command);
-        self.push(entry.kind(), &entry.session(), entry.payload());
-    }
-
-    /// The draft's bytes, to be sent to the leader, and those of each command; all of them
-    /// share one allocation.
-    #[must_use]
-    pub fn into_commands(self) -> (Bytes, Vec<Bytes>) {
-        let bytes = self.bytes.freeze();
-        let commands = ranges(&self.ends, 0).map(|range| bytes.slice(range)).collect();
-        (bytes, commands)
-    }
-
-    /// Reads a draft that a follower sent.
-    ///
-    /// Errors: `EntryError` if the bytes are not a row of well-formed commands; the caller
-    /// should drop the message.
-    pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
-        let mut draft = Self { bytes: BytesMut::from(bytes), ends: Vec::new() };
-        let mut at = 0;
-        while at < bytes.len() {
-            let entry = split_first(&bytes[at..])?;
-            entry.check_fields()?;
-            if entry.kind() != EntryKind::Command {
-                return Err(EntryError::Kind(entry.bytes[KIND]));
-            }
-            at += entry.bytes.len();
-            draft.ends.push(u32_of(at));
-        }
-        Ok(draft)
-    }
-}
-
-/// One or more entries of one term at consecutive indexes, encoded back to back.
-///
-/// Cloning shares the bytes. Invariant: never empty; entry `first + i` ends at `ends[i]`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Entries {
-    term: Term,
-    first: Index,
-    bytes: Bytes,
-    ends: Vec<u32>,
-}
-
-impl Entries {
-    /// Reads entries from a socket or a disk, verifying every checksum, and splits them where
-    /// the term changes. The result shares `bytes`.
-    ///
-    /// Errors: `EntryError` if any entry is malformed, or if indexes are not consecutive or
-    /// terms fall; nothing of the input should be used then.
-    pub fn decode(bytes: &Bytes) -> Result<Vec<Self>, EntryError> {
-        let mut runs: Vec<Self> = Vec::new();
-        let (mut at, mut run_start) = (0, 0);
-        let mut prev: Option<EntryId> = None;
-        while at < bytes.len() {
-            let entry = split_first(&bytes[at..])?;
-            entry.check_crc()?;
-            entry.check_fields()?;
-            let id = entry.id();
-            if prev.is_some_and(|prev| prev.index.next() != id.index || id.term < prev.term) {
-                return Err(EntryError::Order { at: id });
-            }
-            let end = at + entry.bytes.len();
-            match runs.last_mut() {
-                Some(run) if run.term == id.term => {
-                    run.bytes = bytes.slice(run_start..end);
-                    run.ends.push(u32_of(end - run_start));
-                }
-                Some(_) | None => {
-                    run_start = at;
-                    runs.push(Self {
-                        term: id.term,
-                        first: id.index,
-                        bytes: bytes.slice(at..end),
-                        ends: vec![u32_of(end - at)],
-                    });
-                }
-            }
-            prev = Some(id);
-            at = end;
-        }
-        Ok(runs)
-    }
-
-    /// The term of every entry here.
-    #[must_use]
-    pub fn term(&self) -> Term {
-        self.term
-    }
-
-    /// The index of the first entry.
-    #[must_use]
-    pub fn first_index(&self) -> Index {
-        self.first
-    }
-
-    /// The index of the last entry.
-    #[must_use]
-    pub fn last_index(&self) -> Index {
-        self.first.plus(self.ends.len() as u64 - 1)
-    }
-
-    /// The id of the last entry.
-    #[must_use]
-    pub fn last_id(&self) -> EntryId {
-        EntryId { term: self.term, index: self.last_index() }
-    }
-
-    /// How many entries there are, at least one.
-    #[must_use]
-    #[allow(clippy::len_without_is_empty, reason = "entries are never empty")]
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// The encoded entries, back to back.
-    #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    /// The entries in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = EntryRef<'_>> {
-        ranges(&self.ends, 0).map(|range| EntryRef { bytes: &self.bytes[range] })
-    }
-
-    /// Each entry's bytes, sharing the allocation.
-    pub fn commands(&self) -> impl ExactSizeIterator<Item = Bytes> + '_ {
-        ranges(&self.ends, 0).map(|range| self.bytes.slice(range))
-    }
-
-    /// The entry at `index`, if it is among these.
-    #[must_use]
-    pub fn get(&self, index: Index) -> Option<EntryRef<'_>> {
-        if index < self.first || self.last_index() < index {
-            return None;
-        }
-        let place = self.place(index);
-        Some(EntryRef { bytes: &self.bytes[self.start_of(place)..self.ends[place] as usize] })
-    }
-
-    /// The part of these entries with indexes in `range` and at most `bytes_max` bytes, but at
-    /// least one entry; `None` if no index is in the range. Shares the bytes.
-    #[must_use]
-    pub fn slice(&self, range: Range<Index>, bytes_max: usize) -> Option<Self> {
-        let first = range.start.max(self.first);
-        let end = range.end.min(self.last_index().next());
-        if end <= first {
-            return None;
-        }
-        let (from, to) = (self.place(first), self.place(end.prev()) + 1);
-        let start = self.start_of(from);
-        let fitting = self.ends[from..to].partition_point(|&e| e as usize - start <= bytes_max);
-        let to = from + fitting.max(1);
-        if from == 0 && to == self.ends.len() {
-            return Some(self.clone());
-        }
-        Some(Self {
-            term: self.term,
-            first,
-            bytes: self.bytes.slice(start..self.ends[to - 1] as usize),
-            ends: self.ends[from..to].iter().map(|&e| e - u32_of(start)).collect(),
-        })
-    }
-
-    fn place(&self, index: Index) -> usize {
-        usize::try_from(index.0 - self.first.0).expect("entries in memory fit its address space")
-    }
-
-    fn start_of(&self, place: usize) -> usize {
-        if place == 0 { 0 } else { self.ends[place - 1] as usize }
-    }
-}
-
-impl fmt::Debug for Entries {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}/{}..={}]", self.term, self.first, self.last_index())
-    }
-}
-
-/// As one `bin`, so that no format walks over the entries byte by byte.
-impl Serialize for Entries {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.bytes)
-    }
-}
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut runs = Self::decode(&deserializer.deserialize_byte_buf(RawBytes)?)
-            .map_err(D::Error::custom)?;
-        match (runs.pop(), runs.is_empty()) {
-            (Some(run), true) => Ok(run),
-            _ => Err(D::Error::custom("entries of exactly one term are expected here")),
-        }
-    }
-}
-
-struct RawBytes;
-
-impl<'de> Visitor<'de> for RawBytes {
-    type Value = Bytes;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("encoded entries as binary")
-    }
-
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
-        Ok(Bytes::copy_from_slice(bytes))
-    }
-
-    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
-        Ok(Bytes::from(bytes))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Bytes, A::Error> {
-        Err(A::Error::custom("entries must be binary, not an array of numbers"))
-    }
-}
-
 /// One encoded entry, borrowed from the round that it came with.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
@@ -661,9 +338,10 @@ fn put_u64(entry: &mut [u8], at: usize, value: u64) {
 fn u32_of(length: usize) -> u32 {
     u32::try_from(length).expect("a round of entries is far below 4 GiB")
 }
-
 #[cfg(test)]
 mod tests {
+    use bytes::{BufMut, Bytes, BytesMut};
+
     use super::*;
 
     fn round(first: u64, term: u64, payloads: &[&[u8]]) -> Entries {
@@ -765,7 +443,7 @@ mod tests {
         let mut draft = Draft::default();
         draft.push(EntryKind::Command, &SessionStamp::default(), b"x");
         let (bytes, commands) = draft.into_commands();
-        assert_eq!(commands, [bytes.clone()]);
+        assert_eq!(commands, std::slice::from_ref(&bytes));
         assert_eq!(Draft::decode(&bytes).unwrap().iter().next().unwrap().payload(), b"x");
         let mut draft = Draft::default();
         draft.push(EntryKind::Noop, &SessionStamp::default(), b"");

@@ -1,0 +1,2 @@
+//! Kvorum without sockets, disks, clocks and threads: whole clusters of real replicas, driven
+//! by scripts that tell a story and by a simulator that breaks everything it can.
