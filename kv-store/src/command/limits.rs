@@ -1,0 +1,174 @@
+//! How much a command may ask for, and what is said to one that asks for more.
+//!
+//! The limits are checked where a command comes in, before it is proposed. `apply` knows none
+//! of them: nodes may be set differently, and a command in the log is applied by all.
+
+use std::fmt;
+
+use raft_core::entry::Draft;
+
+use super::{Command, KeyRange, Query, RangeEnd};
+
+/// The longest key. A longer one is refused. Units: bytes.
+pub const KEY_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest value, unless the node is set otherwise. A longer one is refused. Units: bytes.
+pub const VALUE_BYTES_MAX_DEFAULT: usize = 1_572_864;
+
+/// The most ranges in one delete. A delete of more is refused; it can be sent in parts.
+pub const RANGES_PER_DELETE_MAX: usize = 1_024;
+
+/// The most keys in one answer. Where it stops, the answer says that there is more.
+pub const ANSWER_KEYS_MAX: usize = 10_000;
+
+/// The most bytes of keys and values in one answer, 38 bytes for each key
+/// included. Where it stops, the answer says that there is more.
+pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a key-value pair costs in an answer beside its key and value, at most. Units: bytes.
+pub(crate) const KEY_VALUE_OVERHEAD_BYTES: usize = 1 + 5 + 5 + 3 * 9;
+
+/// What a put costs in a log entry beside its key and value, at most. Units: bytes.
+const PUT_OVERHEAD_BYTES: usize = 1 + 2 + 1 + 5 + 5;
+
+const _: () = {
+    // A put within the default limits fits an entry, and any key-value pair that was ever put
+    // fits an answer: a caller that asks for more always comes further.
+    assert!(Draft::fits(KEY_BYTES_MAX + VALUE_BYTES_MAX_DEFAULT + PUT_OVERHEAD_BYTES));
+    assert!(!Draft::fits(ANSWER_BYTES_MAX - KEY_VALUE_OVERHEAD_BYTES));
+};
+
+/// The limits of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest key. Units: bytes.
+    pub key_bytes_max: usize,
+    /// The longest value. A value that does not fit a log entry is refused there, whatever is
+    /// set here. Units: bytes.
+    pub value_bytes_max: usize,
+    /// The most ranges in one delete.
+    pub ranges_per_delete_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            key_bytes_max: KEY_BYTES_MAX,
+            value_bytes_max: VALUE_BYTES_MAX_DEFAULT,
+            ranges_per_delete_max: RANGES_PER_DELETE_MAX,
+        }
+    }
+}
+
+impl Limits {
+    fn check_key(&self, key: &[u8]) -> Result<(), LimitError> {
+        if key.is_empty() {
+            return Err(LimitError::KeyEmpty);
+        }
+        check_length(key, self.key_bytes_max).map_err(LimitError::KeyTooLong)
+    }
+
+    fn check_value(&self, value: &[u8]) -> Result<(), LimitError> {
+        check_length(value, self.value_bytes_max).map_err(LimitError::ValueTooLong)
+    }
+
+    fn check_range(&self, range: &KeyRange<'_>) -> Result<(), LimitError> {
+        let to = match range.end {
+            RangeEnd::Single => return self.check_key(range.from),
+            RangeEnd::HalfOpen(to) => to,
+            RangeEnd::Prefix | RangeEnd::From => &[],
+        };
+        // One byte above the longest key, because the range after a key begins at the key with
+        // a zero byte at its end.
+        let bytes_max = self.key_bytes_max.saturating_add(1);
+        check_length(range.from, bytes_max)
+            .and(check_length(to, bytes_max))
+            .map_err(LimitError::KeyTooLong)
+    }
+}
+
+impl Command<'_> {
+    /// Checks the command against the limits of the node that is about to propose it.
+    ///
+    /// Errors: `LimitError` if it asks for too much; the caller should refuse it with the
+    /// error's text and not propose it.
+    pub fn check(&self, limits: &Limits) -> Result<(), LimitError> {
+        match self {
+            Self::Put { key, value } => {
+                limits.check_key(key)?;
+                limits.check_value(value)
+            }
+            Self::Delete { ranges } => {
+                if limits.ranges_per_delete_max < ranges.len() {
+                    return Err(LimitError::TooManyRanges(Excess {
+                        found: ranges.len(),
+                        limit: limits.ranges_per_delete_max,
+                    }));
+                }
+                ranges.iter().try_for_each(|range| limits.check_range(range))
+            }
+        }
+    }
+}
+
+impl Query<'_> {
+    /// Checks the query against the limits of the node that is about to answer it.
+    ///
+    /// Errors: as [`Command::check`].
+    pub fn check(&self, limits: &Limits) -> Result<(), LimitError> {
+        match self {
+            Self::Range { range, limit: _ } => limits.check_range(range),
+        }
+    }
+}
+
+/// How far something is above its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excess {
+    /// How much was asked for.
+    pub found: usize,
+    /// How much is allowed.
+    pub limit: usize,
+}
+
+/// Which limit a command exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitError {
+    /// The key has no bytes.
+    KeyEmpty,
+    /// A key, or the begin or end of a range, is too long.
+    KeyTooLong(Excess),
+    /// The value is too long.
+    ValueTooLong(Excess),
+    /// A delete names too many ranges.
+    TooManyRanges(Excess),
+}
+
+impl fmt::Display for LimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyEmpty => f.write_str("key is not provided"),
+            Self::KeyTooLong(Excess { found, limit }) => {
+                write!(f, "key of {found} bytes is above the limit of {limit} bytes")
+            }
+            Self::ValueTooLong(Excess { found, limit }) => {
+                write!(f, "value of {found} bytes is above the limit of {limit} bytes")
+            }
+            Self::TooManyRanges(Excess { found, limit }) => {
+                write!(
+                    f,
+                    "delete of {found} ranges is above the limit of {limit}, send it in parts"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for LimitError {}
+
+fn check_length(bytes: &[u8], bytes_max: usize) -> Result<(), Excess> {
+    if bytes_max < bytes.len() {
+        return Err(Excess { found: bytes.len(), limit: bytes_max });
+    }
+    Ok(())
+}

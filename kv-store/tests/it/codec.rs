@@ -1,0 +1,192 @@
+//! Messages as bytes: what was written once is read for ever, and nothing read can do harm.
+
+use bytes::BytesMut;
+use kv_store::command::{Answer, Command, DecodeError, KeyRange, KeyValue, List, Query, RangeEnd};
+
+use crate::node::Numbers;
+
+fn half_open<'a>(from: &'a [u8], to: &'a [u8]) -> KeyRange<'a> {
+    KeyRange { from, end: RangeEnd::HalfOpen(to) }
+}
+
+fn all_of(from: &[u8]) -> KeyRange<'_> {
+    KeyRange { from, end: RangeEnd::From }
+}
+
+fn golden_commands() -> Vec<(Command<'static>, &'static str)> {
+    let delete =
+        |ranges: &[KeyRange<'static>]| Command::Delete { ranges: ranges.iter().copied().collect() };
+    vec![
+        (Command::Put { key: b"k", value: b"v" }, "81 a170 92 c4016b c40176"),
+        (Command::Put { key: b"\x00\xff", value: b"" }, "81 a170 92 c40200ff c400"),
+        (delete(&[]), "81 a164 91 90"),
+        (delete(&[KeyRange::single(b"k")]), "81 a164 91 91 92 c4016b a173"),
+        (
+            delete(&[KeyRange::prefix(b"k"), half_open(b"a", b"b"), all_of(b"")]),
+            "81 a164 91 93 92 c4016b a170 92 c40161 81 a168 c40162 92 c400 a166",
+        ),
+    ]
+}
+
+fn golden_queries() -> Vec<(Query<'static>, &'static str)> {
+    vec![
+        (Query::Range { range: KeyRange::single(b"k"), limit: 0 }, "81 a172 92 92 c4016b a173 00"),
+        (
+            Query::Range { range: half_open(b"a", b"b"), limit: 300 },
+            "81 a172 92 92 c40161 81 a168 c40162 cd012c",
+        ),
+    ]
+}
+
+fn golden_answers() -> Vec<(Answer<'static>, &'static str)> {
+    let kv = KeyValue {
+        key: b"k",
+        value: b"v",
+        create_revision: 2,
+        mod_revision: 70_000,
+        version: u64::MAX,
+    };
+    vec![
+        (Answer::Put { revision: 2 }, "81 a170 91 02"),
+        (Answer::Deleted { count: 3, revision: 256 }, "81 a164 92 03 cd0100"),
+        (
+            Answer::Range { revision: 128, kvs: List::new(), more: false, count: 0 },
+            "81 a172 94 cc80 90 c2 00",
+        ),
+        (
+            Answer::Range { revision: 9, kvs: [kv].into_iter().collect(), more: true, count: 5 },
+            "81 a172 94 09 91 95 c4016b c40176 02 ce00011170 cfffffffffffffffff c3 05",
+        ),
+        (Answer::Malformed { why: "why" }, "81 a16d 91 a3776879"),
+    ]
+}
+
+fn from_hex(hex: &str) -> Vec<u8> {
+    let digits: String = hex.split_whitespace().collect();
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits"))
+        .collect()
+}
+
+/// Every golden message as bytes.
+fn golden_bytes() -> Vec<Vec<u8>> {
+    let commands = golden_commands().into_iter().map(|(_, hex)| from_hex(hex));
+    let queries = golden_queries().into_iter().map(|(_, hex)| from_hex(hex));
+    let answers = golden_answers().into_iter().map(|(_, hex)| from_hex(hex));
+    commands.chain(queries).chain(answers).collect()
+}
+
+#[test]
+fn bytes_of_version_1_are_written_and_read() {
+    for (command, hex) in golden_commands() {
+        let mut bytes = BytesMut::new();
+        command.encode(&mut bytes);
+        assert_eq!(bytes, from_hex(hex), "{command:?}");
+        assert_eq!(Command::decode(&bytes), Ok(command));
+    }
+    for (query, hex) in golden_queries() {
+        let mut bytes = BytesMut::new();
+        query.encode(&mut bytes);
+        assert_eq!(bytes, from_hex(hex), "{query:?}");
+        assert_eq!(Query::decode(&bytes), Ok(query));
+    }
+    for (answer, hex) in golden_answers() {
+        let mut bytes = BytesMut::new();
+        answer.encode(&mut bytes);
+        assert_eq!(bytes, from_hex(hex), "{answer:?}");
+        assert_eq!(Answer::decode(&bytes), Ok(answer));
+    }
+}
+
+#[test]
+fn long_keys_and_values_come_back_as_they_went() {
+    for length in [31, 32, 255, 256, 65_535, 65_536, 1_572_864] {
+        let (key, value) = (vec![0xff; length.min(65_536)], vec![0x80; length]);
+        let mut bytes = BytesMut::new();
+        let put = Command::Put { key: &key, value: &value };
+        put.encode(&mut bytes);
+        assert_eq!(Command::decode(&bytes), Ok(put));
+        assert!(bytes.len() <= key.len() + value.len() + 14, "{length} bytes of value");
+    }
+}
+
+#[test]
+fn random_commands_come_back_as_they_went() {
+    let mut numbers = Numbers(1);
+    for _ in 0..2_000 {
+        let (a, b, c) = (numbers.key(), numbers.key(), numbers.value());
+        let command = match numbers.below(3) {
+            0 => Command::Put { key: &a, value: &c },
+            1 => Command::Delete { ranges: [KeyRange::prefix(&a)].into_iter().collect() },
+            _ => Command::Delete {
+                ranges: [half_open(&a, &b), all_of(&c), KeyRange::single(&b)].into_iter().collect(),
+            },
+        };
+        let mut bytes = BytesMut::new();
+        command.encode(&mut bytes);
+        assert_eq!(Command::decode(&bytes).unwrap(), command);
+    }
+}
+
+#[test]
+fn keys_and_values_stay_where_they_are() {
+    let bytes = from_hex(golden_commands()[0].1);
+    let Ok(Command::Put { key, value }) = Command::decode(&bytes) else { panic!("a put") };
+    assert!(bytes.as_ptr_range().contains(&key.as_ptr()));
+    assert!(bytes.as_ptr_range().contains(&value.as_ptr()));
+}
+
+#[test]
+fn every_cut_is_seen_and_every_byte_more() {
+    for bytes in golden_bytes() {
+        for end in 0..bytes.len() {
+            assert!(Command::decode(&bytes[..end]).is_err(), "{bytes:02x?} to {end}");
+            assert!(Query::decode(&bytes[..end]).is_err(), "{bytes:02x?} to {end}");
+            assert!(Answer::decode(&bytes[..end]).is_err(), "{bytes:02x?} to {end}");
+        }
+    }
+    for (_, hex) in golden_commands() {
+        let bytes = from_hex(hex);
+        for end in 0..bytes.len() {
+            assert_eq!(Command::decode(&bytes[..end]), Err(DecodeError::Cut), "{hex} to {end}");
+        }
+        for byte in 0..=u8::MAX {
+            let longer = [bytes.as_slice(), &[byte]].concat();
+            assert_eq!(Command::decode(&longer), Err(DecodeError::Trailing), "{hex} {byte:02x}");
+        }
+    }
+}
+
+#[test]
+fn no_flipped_byte_does_harm() {
+    for bytes in golden_bytes() {
+        for at in 0..bytes.len() {
+            for mask in 1..=u8::MAX {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= mask;
+                // Many of these are well-formed messages of other content.
+                let _ = Command::decode(&flipped);
+                let _ = Query::decode(&flipped);
+                let _ = Answer::decode(&flipped);
+            }
+        }
+    }
+}
+
+#[test]
+fn claims_of_great_length_reserve_nothing() {
+    for hex in ["81 a164 91 ddffffffff", "81 a170 92 c6ffffffff", "dfffffffff"] {
+        assert!(Command::decode(&from_hex(hex)).is_err(), "{hex}");
+    }
+}
+
+#[test]
+fn text_is_taken_for_bytes_and_arrays_of_numbers_are_not() {
+    let text = from_hex("81 a170 92 a16b a176");
+    assert_eq!(Command::decode(&text), Ok(Command::Put { key: b"k", value: b"v" }));
+    for hex in ["81 a170 92 916b c40176", "81 a178 90", "81 a170 91 c4016b", "c0", "a170"] {
+        let error = Command::decode(&from_hex(hex)).unwrap_err();
+        assert!(matches!(error, DecodeError::Shape(_)), "{hex}: {error}");
+    }
+}
