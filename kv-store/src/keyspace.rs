@@ -41,7 +41,7 @@ impl Keyspace {
         let first = match range.end {
             RangeEnd::Single => Key::new(range.from),
             RangeEnd::Prefix | RangeEnd::HalfOpen(_) | RangeEnd::From => {
-                let (key, _) = self.from(range.from).next()?;
+                let (key, _) = self.all_from(range.from).next()?;
                 if !range.contains(key.as_bytes()) {
                     return None;
                 }
@@ -64,7 +64,7 @@ impl Keyspace {
                 }
             }
             RangeEnd::Prefix | RangeEnd::HalfOpen(_) | RangeEnd::From => self
-                .from(range.from)
+                .all_from(range.from)
                 .take_while(|(key, _)| range.contains(key.as_bytes()))
                 .for_each(|(key, record)| visit(record.key_value(key))),
         }
@@ -72,7 +72,7 @@ impl Keyspace {
 
     /// Everything from `first` on: ranges are contiguous, so that all kinds of them are the
     /// beginning of this.
-    fn from(&self, first: &[u8]) -> Range<'_, Key, Record> {
+    fn all_from(&self, first: &[u8]) -> Range<'_, Key, Record> {
         match Key::inline(first) {
             Some(key) => self.records.range(key..),
             None => self.records.range::<[u8], _>((Bound::Included(first), Bound::Unbounded)),

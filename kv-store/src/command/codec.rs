@@ -3,9 +3,9 @@
 //! A message is a map of one pair, its name and the array of its fields; keys and values are
 //! `bin`. Reading borrows from the input.
 
-use std::fmt;
+use std::{fmt, io};
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use rmp_serde::{Deserializer, decode, encode};
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,27 @@ impl std::error::Error for DecodeError {}
 
 /// Appends `message` to `bytes`.
 pub(super) fn encode<T: Serialize>(message: &T, bytes: &mut BytesMut) {
-    encode::write(&mut bytes.writer(), message).expect("writing to memory does not fail");
+    encode::write(&mut Sink(bytes), message).expect("writing to memory does not fail");
+}
+
+/// Memory as a writer. Most writes of a message are of a byte or two, and each is one append
+/// here.
+struct Sink<'b>(&'b mut BytesMut);
+
+impl io::Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Reads one message that fills `bytes` exactly.
