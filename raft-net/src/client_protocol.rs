@@ -1,0 +1,251 @@
+//! The native client protocol: requests and responses, matched by id.
+//!
+//! After its preface a client receives a [`Hello`] and may then send any number of requests
+//! without waiting; responses come in any order. What a body says is between the client and
+//! the state machine. `docs/wire.md` describes every field for foreign clients.
+
+use std::borrow::Cow;
+
+use bytes::BytesMut;
+use raft_core::entry::{ClientId, SessionStamp};
+use raft_core::replica::event::{Refusal, SessionRefusal};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::frame::{self, CLIENT_FRAME_BYTES_MAX, FrameError};
+
+/// A node's answer to a client whose preface it accepts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version that both ends speak from here on.
+    pub version: u16,
+    /// The cluster.
+    pub cluster_id: u64,
+    /// The node.
+    pub node_id: u64,
+    /// A fresh id, never handed out before, for the client's session.
+    pub client: ClientId,
+    /// The node that leads, as far as this one knows. A hint: every node takes every request.
+    pub leader: Option<u64>,
+}
+
+/// What a client asks for. Borrows the bodies from the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request<'a> {
+    /// Chosen by the client; the response carries it. Must differ from the ids of the requests
+    /// that are not answered yet.
+    pub id: u64,
+    /// What to do.
+    #[serde(borrow)]
+    pub op: Op<'a>,
+}
+
+/// The three things a client may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op<'a> {
+    /// Replicate a command and answer with what it did.
+    #[serde(rename = "w")]
+    Write {
+        /// Which write of which client it is. Serial 0 is "none": the node uses a session of
+        /// its own, and a client that repeats the write may see it happen twice.
+        session: SessionStamp,
+        /// How long the client waits. Units: milliseconds.
+        timeout_ms: u64,
+        /// The command.
+        #[serde(with = "serde_bytes")]
+        body: &'a [u8],
+    },
+    /// Answer a query from a state that contains every write answered before it was asked.
+    #[serde(rename = "r")]
+    Read {
+        /// How long the client waits. Units: milliseconds.
+        timeout_ms: u64,
+        /// The query.
+        #[serde(with = "serde_bytes")]
+        body: &'a [u8],
+    },
+    /// Describe this node.
+    #[serde(rename = "s")]
+    Status,
+}
+
+/// A node's answer to one request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response<'a> {
+    /// The id of the request.
+    pub id: u64,
+    /// The answer.
+    #[serde(borrow)]
+    pub reply: Reply<'a>,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply<'a> {
+    /// The state machine's answer.
+    #[serde(rename = "a")]
+    Answer(#[serde(with = "serde_bytes")] &'a [u8]),
+    /// The session rules decided that the command is not to be executed.
+    #[serde(rename = "x")]
+    Session(#[serde(with = "session_refusal_code")] SessionRefusal),
+    /// Nothing was decided.
+    #[serde(rename = "n")]
+    Refused(#[serde(with = "refusal_code")] Refusal),
+    /// What the node says of itself.
+    #[serde(rename = "s")]
+    Status(Box<NodeStatus>),
+    /// The request makes no sense; repeating it will not help. Says why.
+    #[serde(rename = "m")]
+    Malformed(#[serde(borrow)] Cow<'a, str>),
+}
+
+/// What a node says of itself. Travels as a map, so that any program may read what it knows of
+/// it and later versions may say more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct NodeStatus {
+    /// The node.
+    pub node_id: u64,
+    /// The cluster.
+    pub cluster_id: u64,
+    /// `leader`, `follower`, `candidate` or `pre-candidate`.
+    pub role: String,
+    /// The node's term.
+    pub term: u64,
+    /// Who leads, as far as the node knows.
+    pub leader_id: Option<u64>,
+    /// The highest index that the node knows to be committed.
+    pub commit_index: u64,
+    /// The last entry that its state machine has applied.
+    pub applied_index: u64,
+    /// The last entry of its log.
+    pub last_index: u64,
+    /// The state machine's revision.
+    pub revision: u64,
+    /// The version of the program.
+    pub version: String,
+    /// Where the node can be reached, as `host:port`.
+    pub address: String,
+    /// For whom the node waits before it may take part, if it has an empty directory.
+    pub waiting_for: Vec<u64>,
+    /// The state machine's hash at `applied_index`.
+    pub state_hash: u64,
+    /// Every member with its address, this node included.
+    pub members: Vec<(u64, String)>,
+}
+
+impl<'a> Request<'a> {
+    /// Appends the request to `output` as a frame.
+    ///
+    /// Errors: `FrameError::TooLarge` if the body does not fit; nothing was appended.
+    pub fn encode(&self, output: &mut BytesMut) -> Result<(), FrameError> {
+        frame::put(output, CLIENT_FRAME_BYTES_MAX, self)
+    }
+
+    /// Reads the content of a frame without copying or allocating.
+    ///
+    /// Errors: `FrameError`; a node should answer `Malformed` where it can tell the id and
+    /// close the connection.
+    pub fn decode(content: &'a [u8]) -> Result<Self, FrameError> {
+        frame::read(content)
+    }
+}
+
+impl<'a> Response<'a> {
+    /// Appends the response to `output` as a frame; the answer's bytes are copied once.
+    ///
+    /// Errors: `FrameError::TooLarge` if the answer does not fit into a frame; nothing was
+    /// appended, and the node should say so to the client with [`Reply::Malformed`].
+    pub fn encode(&self, output: &mut BytesMut) -> Result<(), FrameError> {
+        frame::put(output, CLIENT_FRAME_BYTES_MAX, self)
+    }
+
+    /// Reads the content of a frame; an answer borrows from it.
+    ///
+    /// Errors: `FrameError`, also for a refusal that only a later version knows; a client
+    /// should close the connection.
+    pub fn decode(content: &'a [u8]) -> Result<Self, FrameError> {
+        frame::read(content)
+    }
+}
+
+/// By hand because everything else after the preface travels as arrays.
+impl Serialize for NodeStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(14))?;
+        map.serialize_entry("node_id", &self.node_id)?;
+        map.serialize_entry("cluster_id", &self.cluster_id)?;
+        map.serialize_entry("role", &self.role)?;
+        map.serialize_entry("term", &self.term)?;
+        map.serialize_entry("leader_id", &self.leader_id)?;
+        map.serialize_entry("commit_index", &self.commit_index)?;
+        map.serialize_entry("applied_index", &self.applied_index)?;
+        map.serialize_entry("last_index", &self.last_index)?;
+        map.serialize_entry("revision", &self.revision)?;
+        map.serialize_entry("version", &self.version)?;
+        map.serialize_entry("address", &self.address)?;
+        map.serialize_entry("waiting_for", &self.waiting_for)?;
+        map.serialize_entry("state_hash", &self.state_hash)?;
+        map.serialize_entry("members", &self.members)?;
+        map.end()
+    }
+}
+
+/// The numbers by which refusals travel. A number is never used for anything else.
+mod refusal_code {
+    use raft_core::replica::event::Refusal;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(refusal: &Refusal, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u8(match refusal {
+            Refusal::NoLeader => 1,
+            Refusal::Overloaded => 2,
+            Refusal::TooLarge => 3,
+            Refusal::Stopping => 4,
+            Refusal::Unknown => 5,
+        })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Refusal, D::Error> {
+        match u8::deserialize(from)? {
+            1 => Ok(Refusal::NoLeader),
+            2 => Ok(Refusal::Overloaded),
+            3 => Ok(Refusal::TooLarge),
+            4 => Ok(Refusal::Stopping),
+            5 => Ok(Refusal::Unknown),
+            code => Err(D::Error::custom(format_args!(
+                "refusal {code} is unknown here, the other end is of a later version"
+            ))),
+        }
+    }
+}
+
+/// The numbers by which the session rules' words travel.
+mod session_refusal_code {
+    use raft_core::replica::event::SessionRefusal;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        refusal: &SessionRefusal,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_u8(match refusal {
+            SessionRefusal::AlreadyAcknowledged => 1,
+            SessionRefusal::WindowExceeded => 2,
+        })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<SessionRefusal, D::Error> {
+        match u8::deserialize(from)? {
+            1 => Ok(SessionRefusal::AlreadyAcknowledged),
+            2 => Ok(SessionRefusal::WindowExceeded),
+            code => Err(D::Error::custom(format_args!(
+                "session refusal {code} is unknown here, the other end is of a later version"
+            ))),
+        }
+    }
+}
