@@ -58,6 +58,10 @@ pub enum FrameError {
         /// The receiver that the message names.
         to: u64,
     },
+    /// The message of this name has a term or an index that no cluster reaches, or entries
+    /// that do not follow each other.
+    #[error("a message {0} is out of range or contradicts itself")]
+    Implausible(&'static str),
 }
 
 /// Cuts what arrives into frames.

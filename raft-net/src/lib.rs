@@ -2,12 +2,30 @@
 //!
 //! Frames, the preface that opens every connection, the links between nodes, and the native
 //! client protocol, whose bodies stay opaque here. Nothing in this crate decides anything about
-//! Raft: an envelope is carried, never judged, beyond being from whom it says it is.
+//! Raft: an envelope is carried, and judged only by whether its sender may have written it.
 //!
-//! Two actors live here, `Network` and `Discovery`, and two that make connections: `Listener`,
-//! which finds out what a new one speaks, and `Switchboard`, a network in memory.
+//! Two of a node's actors live here, `Network` and `Discovery`. `Listener` sorts the
+//! connections that others open, and `Switchboard` is a network in memory.
 //! `docs/wire.md` has every byte of it.
+//!
+//! A node starts `Network`, gives its address to a `Listener` as the place for peers, and tells
+//! it its peers; from then on it sends `Transmit` and is told `Received`.
 
+mod back_off;
 pub mod client_protocol;
+pub mod discovery;
 pub mod frame;
+pub mod handshake;
+pub mod link;
+pub mod listener;
+pub mod network;
+pub mod outbox;
+pub mod peer_codec;
 pub mod preface;
+mod reader;
+pub mod sniff;
+pub mod stream;
+pub mod switchboard;
+mod task;
+
+pub use task::Stop;

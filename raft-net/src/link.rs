@@ -1,0 +1,314 @@
+//! One link to one peer: dial, write, notice the end, dial again.
+//!
+//! A link writes only; what the peer has to say comes on the links that it opens itself. Its
+//! owner is Network, which passes on what the link's tasks report.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use bytes::BytesMut;
+use raft_core::consensus::message::Envelope;
+use raft_core::types::NodeId;
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, error, info, warn};
+
+use crate::back_off::{BACK_OFF_MAX, BackOff};
+use crate::frame::{Frames, PREFACE_FRAME_BYTES_MAX};
+use crate::handshake::{self, Identity};
+use crate::outbox::{Flushed, Outbox, Writable};
+use crate::peer_codec;
+use crate::preface::{Greeting, LinkClass};
+use crate::stream::{ByteStream, ReadHalf, Transport};
+use crate::task::Task;
+
+/// How much may wait for a control link; what does not fit is dropped. Units: bytes.
+pub const CONTROL_OUTBOX_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How much may wait for a bulk link; what does not fit is dropped. Units: bytes.
+pub const BULK_OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long one attempt may take to find the address and be connected.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long the handshake may take.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What a link's task reports to the owner of the link.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct LinkMoved {
+    /// The link.
+    pub(crate) link: u64,
+    /// The step that the report belongs to; a report of an earlier one is stale.
+    pub(crate) step: u64,
+    /// The report.
+    pub(crate) what: Moved,
+}
+
+/// How a step of a link ended.
+pub(crate) enum Moved {
+    /// The pause is over.
+    RetryDue,
+    /// The peer let us in.
+    Opened { stream: Box<dyn ByteStream>, read: BytesMut },
+    /// The attempt came to nothing.
+    Failed(Failure),
+    /// A connection that stood has ended.
+    Ended(String),
+}
+
+/// Why an attempt came to nothing.
+pub(crate) struct Failure {
+    reason: String,
+    needs_a_person: bool,
+}
+
+/// What all links of a node have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) transport: Transport,
+    pub(crate) moved: Recipient<LinkMoved>,
+    pub(crate) writable: Recipient<Writable>,
+}
+
+/// Where a link leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) peer: NodeId,
+    pub(crate) class: LinkClass,
+    pub(crate) address: String,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let class = match self.class {
+            LinkClass::Control => "control",
+            LinkClass::Bulk => "bulk",
+        };
+        write!(f, "n{} at {} ({class})", self.peer, self.address)
+    }
+}
+
+/// A link.
+pub(crate) struct Link {
+    id: u64,
+    target: Target,
+    around: Surroundings,
+    step: u64,
+    state: State,
+    back_off: BackOff,
+    /// The last failure that was logged: the next one is news only if it differs.
+    complaint: Option<String>,
+}
+
+/// Each state holds the task that will move the link on.
+enum State {
+    Waiting { _pause: Task },
+    Dialling { _dial: Task },
+    Up(Established),
+}
+
+struct Established {
+    outbox: Outbox,
+    since: Instant,
+    /// Messages dropped since the outbox was last empty.
+    dropped: u64,
+    _watch: Task,
+}
+
+impl Link {
+    /// A link that dials at once. `id` tells it apart from every other link of the node.
+    pub(crate) fn start(id: u64, target: Target, around: Surroundings) -> Self {
+        let state = State::Dialling { _dial: dial(id, 0, &target, &around) };
+        Self { id, target, around, step: 0, state, back_off: BackOff::random(), complaint: None }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Appends an envelope to the outbox. Without a connection, or without room, it is dropped:
+    /// Raft repeats what matters.
+    pub(crate) fn push(&mut self, envelope: &Envelope) {
+        let State::Up(established) = &mut self.state else { return };
+        let outbox = &mut established.outbox;
+        let queued_bytes = outbox.queued_bytes();
+        if let Err(error) = peer_codec::put(outbox.output(), envelope) {
+            error!("cannot send {} to {}: {error}", envelope.message.name(), self.target);
+            return;
+        }
+        // Into an empty outbox goes anything, or a long frame would never pass.
+        if queued_bytes != 0 && outbox.is_over_limit() {
+            outbox.output().truncate(queued_bytes);
+            if established.dropped == 0 {
+                warn!("{} reads too slowly; dropping messages until it has caught up", self.target);
+            }
+            established.dropped += 1;
+        }
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    pub(crate) fn flush(&mut self) {
+        let State::Up(established) = &mut self.state else { return };
+        match established.outbox.flush() {
+            Ok(Flushed::Waiting) => (),
+            Ok(Flushed::Everything) => {
+                if established.dropped != 0 {
+                    let dropped = std::mem::take(&mut established.dropped);
+                    info!("{} reads again; {dropped} messages were dropped", self.target);
+                }
+            }
+            Err(error) => self.end(&error.to_string()),
+        }
+    }
+
+    /// Follows a report of its own task.
+    pub(crate) fn moved(&mut self, step: u64, what: Moved) {
+        if step != self.step {
+            return;
+        }
+        match what {
+            Moved::RetryDue => self.dial(),
+            Moved::Opened { stream, read } => self.establish(stream, read),
+            Moved::Failed(failure) => self.fail(failure),
+            Moved::Ended(reason) => self.end(&reason),
+        }
+    }
+
+    /// Hears that the peer has just connected to this node: it is there, so waiting is over.
+    pub(crate) fn peer_is_there(&mut self) {
+        match self.state {
+            State::Waiting { .. } => self.dial(),
+            // An attempt under way is left alone: two nodes that start at the same moment
+            // would otherwise cut each other's handshakes short.
+            State::Dialling { .. } | State::Up(_) => (),
+        }
+    }
+
+    fn dial(&mut self) {
+        self.step += 1;
+        let dial = dial(self.id, self.step, &self.target, &self.around);
+        self.state = State::Dialling { _dial: dial };
+    }
+
+    fn establish(&mut self, stream: Box<dyn ByteStream>, read: BytesMut) {
+        self.step += 1;
+        self.complaint = None;
+        info!("connected to {}", self.target);
+        let (reading, writing) = stream.split();
+        let limit_bytes = match self.target.class {
+            LinkClass::Control => CONTROL_OUTBOX_BYTES_MAX,
+            LinkClass::Bulk => BULK_OUTBOX_BYTES_MAX,
+        };
+        // The number of the link, not of the connection: a late `Writable` of an earlier
+        // connection makes this one flush once for nothing.
+        let outbox = Outbox::new(self.id, writing, limit_bytes, self.around.writable.clone());
+        let (link, step, to) = (self.id, self.step, self.around.moved.clone());
+        let watch = Task::spawn(async move {
+            let reason = watch(reading, read).await;
+            to.do_send(LinkMoved { link, step, what: Moved::Ended(reason) });
+        });
+        let since = Instant::now();
+        self.state = State::Up(Established { outbox, since, dropped: 0, _watch: watch });
+    }
+
+    fn end(&mut self, reason: &str) {
+        info!("lost {}: {reason}", self.target);
+        if let State::Up(established) = &self.state {
+            // A link that falls as soon as it stands has not worked; without this, two nodes
+            // that disagree after the handshake would spin.
+            if BACK_OFF_MAX <= established.since.elapsed() {
+                self.back_off.reset();
+            }
+        }
+        self.pause();
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        let Failure { reason, needs_a_person } = failure;
+        if needs_a_person {
+            self.back_off.exhaust();
+        }
+        if self.complaint.as_ref() != Some(&reason) {
+            match (self.target.class, needs_a_person) {
+                // The control link says the same.
+                (LinkClass::Bulk, _) => debug!("cannot reach {}: {reason}", self.target),
+                (LinkClass::Control, true) => warn!("cannot join {}: {reason}", self.target),
+                (LinkClass::Control, false) => {
+                    info!("cannot reach {}: {reason}; trying again", self.target);
+                }
+            }
+            self.complaint = Some(reason);
+        }
+        self.pause();
+    }
+
+    fn pause(&mut self) {
+        self.step += 1;
+        let (link, step, to) = (self.id, self.step, self.around.moved.clone());
+        let delay = self.back_off.next_delay();
+        let pause = Task::spawn(async move {
+            sleep(delay).await;
+            to.do_send(LinkMoved { link, step, what: Moved::RetryDue });
+        });
+        self.state = State::Waiting { _pause: pause };
+    }
+}
+
+fn dial(link: u64, step: u64, target: &Target, around: &Surroundings) -> Task {
+    let (target, around) = (target.clone(), around.clone());
+    Task::spawn(async move {
+        let what = match open(&target, &around).await {
+            Ok((stream, read)) => Moved::Opened { stream, read },
+            Err(failure) => Moved::Failed(failure),
+        };
+        around.moved.do_send(LinkMoved { link, step, what });
+    })
+}
+
+async fn open(
+    target: &Target,
+    around: &Surroundings,
+) -> Result<(Box<dyn ByteStream>, BytesMut), Failure> {
+    let no_answer = |what: &str| Failure { reason: format!("no {what}"), needs_a_person: false };
+    let mut stream = timeout(CONNECT_DEADLINE, around.transport.connect(&target.address))
+        .await
+        .map_err(|_| no_answer("connection within a second"))?
+        .map_err(|error| Failure { reason: error.to_string(), needs_a_person: false })?;
+    let handshake = handshake::open(&mut stream, &around.identity, target.peer, target.class);
+    let read = timeout(HANDSHAKE_DEADLINE, handshake)
+        .await
+        .map_err(|_| no_answer("answer to the handshake within two seconds"))?
+        .map_err(|error| Failure {
+            reason: error.to_string(),
+            needs_a_person: error.needs_a_person(),
+        })?;
+    Ok((stream, read))
+}
+
+/// Reads until the peer closes the connection. All that it may say is why it does.
+async fn watch(mut stream: ReadHalf, mut read: BytesMut) -> String {
+    let mut frames = Frames::new(PREFACE_FRAME_BYTES_MAX);
+    loop {
+        match frames.next(&mut read).map(|frame| frame.map(|it| Greeting::decode(&it))) {
+            Ok(None) => (),
+            Ok(Some(Ok(Greeting::Refused(refused)))) => {
+                return format!("refused by the other end: {refused}");
+            }
+            Ok(Some(_)) | Err(_) => return "it speaks where it should listen".to_owned(),
+        }
+        match stream.read_buf(&mut read).await {
+            Ok(0) => return "closed by the other end".to_owned(),
+            Ok(_) => (),
+            Err(error) => return error.to_string(),
+        }
+    }
+}

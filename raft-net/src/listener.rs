@@ -1,0 +1,283 @@
+//! Listener: finds out what a new connection speaks and hands it to whom it concerns.
+//!
+//! Commands: `Stop`.  Facts taken: `Incoming` (accept loop, Switchboard).
+//! Facts given: `PeerAccepted` (to Network), `ClientAccepted` (to Api).
+//! Limits: `UNDECIDED_MAX` connections that have not said yet who they are; beyond it the
+//! oldest is closed. Each has `UNDECIDED_DEADLINE` to say it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+use crate::frame::{self, FrameError};
+use crate::handshake::{self, HandshakeError, Identity};
+use crate::peer_codec::Ends;
+use crate::preface::{Greeting, LinkClass, MAGIC, Preface, Refused, Role, Why};
+use crate::sniff::{Sniffed, sniff};
+use crate::stream::{self, ByteStream};
+use crate::task::{Stop, Task};
+
+/// How many connections may be undecided at a time; the oldest makes way.
+pub const UNDECIDED_MAX: usize = 256;
+
+/// How long a connection may take to say who it is and, if a peer, to prove it.
+pub const UNDECIDED_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long the accept loop rests when the system has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Brings a connection that somebody opened to this node.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Incoming {
+    /// The connection.
+    pub stream: Box<dyn ByteStream>,
+    /// Where it comes from, for the log.
+    pub from: String,
+}
+
+/// Says that a peer has opened a link to this node and passed the handshake.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PeerAccepted {
+    /// Whose envelopes may come.
+    pub ends: Ends,
+    /// Which of the peer's links it is.
+    pub link: LinkClass,
+    /// The connection.
+    pub stream: Box<dyn ByteStream>,
+    /// What has been read behind the handshake.
+    pub read: BytesMut,
+    /// Where it comes from, for the log.
+    pub from: String,
+}
+
+/// Says that a client has sent a preface that can be served; it waits for its hello.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ClientAccepted {
+    /// The version for the hello.
+    pub version: u16,
+    /// What the client said.
+    pub preface: Preface,
+    /// The connection.
+    pub stream: Box<dyn ByteStream>,
+    /// What has been read behind the preface: requests may be among it.
+    pub read: BytesMut,
+    /// Where it comes from, for the log.
+    pub from: String,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: Option<TcpListener>,
+    accept_loop: Option<Task>,
+    undecided: VecDeque<Task>,
+    desk: Desk,
+}
+
+impl Listener {
+    /// Will sort what comes. With `tcp` it accepts there; without it, `Incoming` comes from
+    /// elsewhere.
+    #[must_use]
+    pub fn new(
+        identity: Arc<Identity>,
+        tcp: Option<TcpListener>,
+        peers: Recipient<PeerAccepted>,
+        clients: Recipient<ClientAccepted>,
+    ) -> Self {
+        let desk = Desk { identity, peers, clients };
+        Self { tcp, accept_loop: None, undecided: VecDeque::new(), desk }
+    }
+
+    fn make_room(&mut self) {
+        if self.undecided.len() < UNDECIDED_MAX {
+            return;
+        }
+        self.undecided.retain(|task| !task.is_finished());
+        if self.undecided.len() == UNDECIDED_MAX {
+            self.undecided.pop_front();
+            debug!(
+                "closed the oldest of {UNDECIDED_MAX} connections that did not say who they are"
+            );
+        }
+    }
+}
+
+impl Actor for Listener {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let to = ctx.address().recipient();
+        self.accept_loop = self.tcp.take().map(|tcp| Task::spawn(accept(tcp, to)));
+    }
+}
+
+impl Handler<Incoming> for Listener {
+    type Result = ();
+
+    fn handle(&mut self, fact: Incoming, _: &mut Self::Context) {
+        self.make_room();
+        self.undecided.push_back(Task::spawn(self.desk.clone().sort(fact)));
+    }
+}
+
+impl Handler<Stop> for Listener {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+async fn accept(tcp: TcpListener, to: Recipient<Incoming>) {
+    let mut is_failing = false;
+    loop {
+        match tcp.accept().await {
+            Ok((stream, from)) => {
+                is_failing = false;
+                // A connection that ended before it was looked at concerns nobody.
+                if stream::prepare(&stream).is_ok() {
+                    to.do_send(Incoming { stream: Box::new(stream), from: from.to_string() });
+                }
+            }
+            Err(error) => {
+                if !is_failing {
+                    warn!("cannot accept connections: {error}; raise the limit of open files");
+                }
+                is_failing = true;
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// What a task needs to sort one connection.
+#[derive(Clone, Debug)]
+struct Desk {
+    identity: Arc<Identity>,
+    peers: Recipient<PeerAccepted>,
+    clients: Recipient<ClientAccepted>,
+}
+
+impl Desk {
+    async fn sort(self, incoming: Incoming) {
+        let Incoming { mut stream, from } = incoming;
+        let mut read = BytesMut::with_capacity(1024);
+        match timeout(UNDECIDED_DEADLINE, self.decide(&mut stream, &mut read, &from)).await {
+            Ok(Some(Decided::Peer { ends, link })) => {
+                self.peers.do_send(PeerAccepted { ends, link, stream, read, from });
+            }
+            Ok(Some(Decided::Client { version, preface })) => {
+                self.clients.do_send(ClientAccepted { version, preface, stream, read, from });
+            }
+            Ok(None) => (),
+            Err(_) => {
+                let seconds = UNDECIDED_DEADLINE.as_secs();
+                debug!("closed a connection from {from}: it did not say who it is in {seconds} s");
+            }
+        }
+    }
+
+    async fn decide(
+        &self,
+        stream: &mut Box<dyn ByteStream>,
+        read: &mut BytesMut,
+        from: &str,
+    ) -> Option<Decided> {
+        let sniffed = loop {
+            match sniff(read) {
+                Sniffed::MoreNeeded => (),
+                sniffed => break sniffed,
+            }
+            if !matches!(stream.read_buf(read).await, Ok(1..)) {
+                debug!("a connection from {from} ended before it said who it is");
+                return None;
+            }
+        };
+        if sniffed != Sniffed::Native {
+            turn_away(stream, sniffed, from).await;
+            return None;
+        }
+        let _magic = read.split_to(MAGIC.len());
+        match self.shake_hands(stream, read).await {
+            Ok(decided) => Some(decided),
+            Err(HandshakeError::Refuses(refused)) => {
+                warn!("refused a connection from {from}: {refused}");
+                None
+            }
+            Err(error) => {
+                info!("dropped a connection from {from}: {error}");
+                None
+            }
+        }
+    }
+
+    async fn shake_hands(
+        &self,
+        stream: &mut Box<dyn ByteStream>,
+        read: &mut BytesMut,
+    ) -> Result<Decided, HandshakeError> {
+        let content = handshake::read_frame(stream, read).await?;
+        let judged = frame::read(&content)
+            .map_err(|error: FrameError| Refused { why: Why::Malformed, text: error.to_string() })
+            .and_then(|preface| Ok((handshake::judge(&self.identity, &preface)?, preface)));
+        let (version, preface): (u16, Preface) = match judged {
+            Ok(judged) => judged,
+            Err(refused) => {
+                handshake::send(stream, &Greeting::Refused(refused.clone())).await?;
+                end_gently(stream).await;
+                return Err(HandshakeError::Refuses(refused));
+            }
+        };
+        match preface.role {
+            Role::Client => Ok(Decided::Client { version, preface }),
+            Role::Peer { link } => {
+                handshake::welcome(stream, read, &self.identity, &preface, version).await?;
+                Ok(Decided::Peer { ends: handshake::ends(&self.identity, &preface), link })
+            }
+        }
+    }
+}
+
+enum Decided {
+    Peer { ends: Ends, link: LinkClass },
+    Client { version: u16, preface: Preface },
+}
+
+/// Ends a connection that speaks something else, in its own language if that is a line.
+async fn turn_away(stream: &mut Box<dyn ByteStream>, sniffed: Sniffed, from: &str) {
+    let (name, answer): (_, &[u8]) = match sniffed {
+        Sniffed::Http => (
+            "HTTP",
+            b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 43\r\n\r\n\
+              this port speaks the kvorum protocol only\r\n",
+        ),
+        Sniffed::Resp => ("Redis", b"-ERR this port speaks the kvorum protocol only\r\n"),
+        Sniffed::Http2 => ("HTTP/2", b""),
+        Sniffed::Tls => ("TLS", b""),
+        Sniffed::Unknown => ("an unknown protocol", b""),
+        Sniffed::Native | Sniffed::MoreNeeded => return,
+    };
+    debug!("closed a connection from {from}: it speaks {name}, which this node does not");
+    // If it is gone already, nobody reads the answer.
+    let _ = stream.write_all(answer).await;
+    end_gently(stream).await;
+}
+
+/// Closes our half and lets the other end say the rest: closing with bytes unread would make
+/// TCP take back the answer that was just given. The caller's deadline bounds it.
+async fn end_gently(stream: &mut Box<dyn ByteStream>) {
+    let mut ignored = [0; 1024];
+    if stream.shutdown().await.is_ok() {
+        while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
+    }
+}

@@ -1,0 +1,270 @@
+//! Network: the only owner of this node's links to its peers.
+//!
+//! Commands: `Transmit`, `SetPeers`, `Stop`.  Facts taken: `PeersFound` (Discovery),
+//! `PeerAccepted` (Listener), and of its own tasks `LinkMoved`, `InboundEnded`, `Writable`.
+//! Facts given: `Received`, `PeerConnected`, `PeerLost`.
+//! Limits: per link `CONTROL_OUTBOX_BYTES_MAX` or `BULK_OUTBOX_BYTES_MAX`, beyond which
+//! messages are dropped; `INBOUND_LINKS_MAX` links of peers, beyond which new ones are closed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use raft_core::consensus::message::Envelope;
+use raft_core::types::NodeId;
+use tracing::{info, warn};
+
+use crate::discovery::PeersFound;
+use crate::handshake::Identity;
+use crate::link::{Link, LinkMoved, Surroundings, Target};
+use crate::listener::PeerAccepted;
+use crate::outbox::Writable;
+use crate::preface::LinkClass;
+use crate::reader::{End, read_envelopes};
+use crate::stream::Transport;
+use crate::task::{Stop, Task};
+
+/// How many links other nodes may hold to this one.
+pub const INBOUND_LINKS_MAX: usize = 256;
+
+/// Sends messages to their receivers, as far as they can be reached now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Transmit {
+    /// What must not wait, in this order per receiver.
+    pub envelopes: Vec<Envelope>,
+    /// What may take long, in this order per receiver.
+    pub bulk: Vec<Envelope>,
+}
+
+/// Replaces the list of nodes to be connected to. Links that stay the same stay up.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetPeers {
+    /// Every node with its address; this node itself may be among them and is left out.
+    pub peers: BTreeMap<NodeId, String>,
+}
+
+/// Reports what one read of one connection brought.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Received {
+    /// At least one, in the order in which their sender wrote them.
+    pub envelopes: Vec<Envelope>,
+}
+
+/// Reports that the control link from this peer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct PeerConnected {
+    /// The peer.
+    pub peer: NodeId,
+    /// The number of the connection, above every earlier one of this node.
+    pub connection: u64,
+}
+
+/// Reports that the control link from this peer has ended and no newer one stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct PeerLost {
+    /// The peer.
+    pub peer: NodeId,
+    /// The number that `PeerConnected` gave.
+    pub connection: u64,
+}
+
+/// Where the facts go.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Takes what peers say.
+    pub received: Recipient<Received>,
+    /// Takes the news that a peer is there.
+    pub connected: Recipient<PeerConnected>,
+    /// Takes the news that a peer is gone.
+    pub lost: Recipient<PeerLost>,
+}
+
+/// The actor.
+pub struct Network {
+    identity: Arc<Identity>,
+    transport: Transport,
+    facts: Facts,
+    links: BTreeMap<(NodeId, LinkClass), Link>,
+    inbound: BTreeMap<(NodeId, LinkClass), Inbound>,
+    /// The last number given to a link or a connection.
+    number: u64,
+}
+
+/// A link that a peer opened.
+struct Inbound {
+    connection: u64,
+    from: String,
+    _reader: Task,
+}
+
+/// Reports that a connection which a peer opened has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct InboundEnded {
+    peer: NodeId,
+    class: LinkClass,
+    connection: u64,
+    end: End,
+}
+
+impl Network {
+    /// A node without peers; `SetPeers` names them.
+    #[must_use]
+    pub fn new(identity: Arc<Identity>, transport: Transport, facts: Facts) -> Self {
+        let (links, inbound) = (BTreeMap::new(), BTreeMap::new());
+        Self { identity, transport, facts, links, inbound, number: 0 }
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    fn set_peers(&mut self, mut peers: BTreeMap<NodeId, String>, ctx: &Context<Self>) {
+        peers.remove(&self.identity.node_id);
+        self.links.retain(|(peer, _), link| peers.get(peer) == Some(&link.target().address));
+        let around = Surroundings {
+            identity: self.identity.clone(),
+            transport: self.transport.clone(),
+            moved: ctx.address().recipient(),
+            writable: ctx.address().recipient(),
+        };
+        for (peer, address) in peers {
+            for class in [LinkClass::Control, LinkClass::Bulk] {
+                let target = Target { peer, class, address: address.clone() };
+                let id = self.next_number();
+                let around = &around;
+                self.links
+                    .entry((peer, class))
+                    .or_insert_with(|| Link::start(id, target, around.clone()));
+            }
+        }
+    }
+
+    fn push(&mut self, class: LinkClass, envelopes: &[Envelope]) {
+        for envelope in envelopes {
+            if let Some(link) = self.links.get_mut(&(envelope.to, class)) {
+                link.push(envelope);
+            }
+        }
+    }
+
+    fn link(&mut self, id: u64) -> Option<&mut Link> {
+        self.links.values_mut().find(|link| link.id() == id)
+    }
+}
+
+impl Actor for Network {
+    type Context = Context<Self>;
+}
+
+impl Handler<Transmit> for Network {
+    type Result = ();
+
+    fn handle(&mut self, command: Transmit, _: &mut Self::Context) {
+        self.push(LinkClass::Control, &command.envelopes);
+        self.push(LinkClass::Bulk, &command.bulk);
+        self.links.values_mut().for_each(Link::flush);
+    }
+}
+
+impl Handler<SetPeers> for Network {
+    type Result = ();
+
+    fn handle(&mut self, command: SetPeers, ctx: &mut Self::Context) {
+        self.set_peers(command.peers, ctx);
+    }
+}
+
+impl Handler<Stop> for Network {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl Handler<PeersFound> for Network {
+    type Result = ();
+
+    fn handle(&mut self, fact: PeersFound, ctx: &mut Self::Context) {
+        self.set_peers(fact.peers, ctx);
+    }
+}
+
+impl Handler<PeerAccepted> for Network {
+    type Result = ();
+
+    fn handle(&mut self, fact: PeerAccepted, ctx: &mut Self::Context) {
+        let PeerAccepted { ends, link: class, stream, read, from } = fact;
+        let peer = ends.from;
+        let is_newcomer = !self.inbound.contains_key(&(peer, class));
+        if is_newcomer && self.inbound.len() == INBOUND_LINKS_MAX {
+            warn!("closed a link of n{peer} from {from}: {INBOUND_LINKS_MAX} links are enough");
+            return;
+        }
+        let connection = self.next_number();
+        if class == LinkClass::Control {
+            info!("n{peer} has connected from {from}");
+            self.facts.connected.do_send(PeerConnected { peer, connection });
+        }
+        let (received, ended) = (self.facts.received.clone(), ctx.address().recipient());
+        let reader = Task::spawn(async move {
+            let end = read_envelopes(stream, read, ends, received).await;
+            ended.do_send(InboundEnded { peer, class, connection, end });
+        });
+        // A link that stood before is superseded: its task ends here, without a fact.
+        self.inbound.insert((peer, class), Inbound { connection, from, _reader: reader });
+        for class in [LinkClass::Control, LinkClass::Bulk] {
+            if let Some(link) = self.links.get_mut(&(peer, class)) {
+                link.peer_is_there();
+            }
+        }
+    }
+}
+
+impl Handler<LinkMoved> for Network {
+    type Result = ();
+
+    fn handle(&mut self, fact: LinkMoved, _: &mut Self::Context) {
+        if let Some(link) = self.link(fact.link) {
+            link.moved(fact.step, fact.what);
+        }
+    }
+}
+
+impl Handler<InboundEnded> for Network {
+    type Result = ();
+
+    fn handle(&mut self, fact: InboundEnded, _: &mut Self::Context) {
+        let InboundEnded { peer, class, connection, end } = fact;
+        let current = self.inbound.get(&(peer, class)).map(|inbound| inbound.connection);
+        if current != Some(connection) {
+            return;
+        }
+        let from = self.inbound.remove(&(peer, class)).map(|inbound| inbound.from);
+        let from = from.unwrap_or_default();
+        match end {
+            End::Frame(_) => warn!("ended a link of n{peer} from {from}: {end}"),
+            End::Lost(_) | End::Closed => info!("a link of n{peer} from {from} ended: {end}"),
+        }
+        if class == LinkClass::Control {
+            self.facts.lost.do_send(PeerLost { peer, connection });
+        }
+    }
+}
+
+impl Handler<Writable> for Network {
+    type Result = ();
+
+    fn handle(&mut self, fact: Writable, _: &mut Self::Context) {
+        if let Some(link) = self.link(fact.connection) {
+            link.flush();
+        }
+    }
+}

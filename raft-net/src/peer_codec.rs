@@ -1,0 +1,97 @@
+//! Envelopes as frames.
+//!
+//! `Envelope` and `Message` say themselves how they look (`raft_core::consensus::message`):
+//! structs as arrays, a message as a map of one short name to its fields, entries and commands
+//! as one `bin`. Here they are framed, and what arrives is checked as far as it can be without
+//! knowing anything of Raft's state.
+
+use bytes::BytesMut;
+use raft_core::consensus::message::{AppendResult, Envelope, Message};
+use raft_core::entry::{Entries, INDEX_MAX, TERM_MAX};
+use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
+
+use crate::frame::{self, FrameError, PEER_FRAME_BYTES_MAX};
+
+/// Whose envelopes a connection may carry: the handshake settled both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The sender.
+    pub from: NodeId,
+    /// The sender's incarnation.
+    pub incarnation: Incarnation,
+    /// The receiver.
+    pub to: NodeId,
+}
+
+/// Appends an envelope to `output` as a frame.
+///
+/// Errors: `FrameError::TooLarge`; nothing was appended. Appends are made smaller than a frame,
+/// so this is a mistake of the caller, who should log it and drop the envelope.
+pub fn put(output: &mut BytesMut, envelope: &Envelope) -> Result<(), FrameError> {
+    frame::put(output, PEER_FRAME_BYTES_MAX, envelope)
+}
+
+/// Reads the content of a frame, verifying the checksum of every entry in it.
+///
+/// Errors: any `FrameError`; the caller must close the connection and say why in the log.
+pub fn read(content: &[u8], ends: &Ends) -> Result<Envelope, FrameError> {
+    let envelope: Envelope = frame::read(content)?;
+    let found = Ends { from: envelope.from, incarnation: envelope.incarnation, to: envelope.to };
+    if found != *ends {
+        return Err(FrameError::Misaddressed { from: found.from.number(), to: found.to.number() });
+    }
+    if !is_plausible(envelope.term) || !says_something_possible(&envelope.message) {
+        return Err(FrameError::Implausible(envelope.message.name()));
+    }
+    Ok(envelope)
+}
+
+fn says_something_possible(message: &Message) -> bool {
+    match message {
+        Message::PreVote { next_term, last } => is_plausible(*next_term) && is_plausible_id(last),
+        Message::PreVoteResponse { next_term, .. } => is_plausible(*next_term),
+        Message::RequestVote { last, .. } => is_plausible_id(last),
+        Message::AppendEntries { prev, commit_index, entries, .. } => {
+            is_plausible_id(prev)
+                && is_plausible_index(*commit_index)
+                && follow_each_other(*prev, entries)
+        }
+        Message::AppendEntriesResponse { result, .. } => match result {
+            AppendResult::Accepted { match_index } => is_plausible_index(*match_index),
+            AppendResult::Rejected { prev_index, hint } => {
+                is_plausible_index(*prev_index) && is_plausible_id(hint)
+            }
+        },
+        Message::Heartbeat { commit_index: index, .. }
+        | Message::HeartbeatResponse { last_index: index, .. }
+        | Message::ReadIndexResponse { index, .. } => is_plausible_index(*index),
+        Message::RequestVoteResponse { .. }
+        | Message::ReadIndex { .. }
+        | Message::TimeoutNow
+        | Message::AskEmpty
+        | Message::AnswerEmpty { .. }
+        | Message::Forward { .. }
+        | Message::ForwardRefused { .. } => true,
+    }
+}
+
+/// Whether the runs continue `prev` without a gap and without falling terms (Raft §5.3).
+fn follow_each_other(mut prev: EntryId, runs: &[Entries]) -> bool {
+    runs.iter().all(|run| {
+        let follows = run.first_index() == prev.index.next() && prev.term <= run.term();
+        prev = run.last_id();
+        follows
+    })
+}
+
+fn is_plausible(term: Term) -> bool {
+    term <= TERM_MAX
+}
+
+fn is_plausible_index(index: Index) -> bool {
+    index <= INDEX_MAX
+}
+
+fn is_plausible_id(id: &EntryId) -> bool {
+    is_plausible(id.term) && is_plausible_index(id.index)
+}

@@ -1,0 +1,87 @@
+//! Streams of bytes, whatever carries them, and how a node reaches another.
+
+use std::io;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::TcpStream;
+
+use crate::switchboard::{Dial, DialReply};
+
+/// How long written bytes may stay unacknowledged before the system ends a TCP connection.
+///
+/// After a silent cut TCP repeats what was lost ever more rarely, so a link that outlives a
+/// cut would be as late in coming back as the cut was long; a new connection is not.
+pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
+
+/// The reading half of a stream.
+pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+
+/// The writing half of a stream.
+pub type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A stream of bytes in both directions.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// Parts the stream, so that a task can read while an actor writes.
+    fn split(self: Box<Self>) -> (ReadHalf, WriteHalf);
+}
+
+impl ByteStream for TcpStream {
+    fn split(self: Box<Self>) -> (ReadHalf, WriteHalf) {
+        let (read, write) = self.into_split();
+        (Box::new(read), Box::new(write))
+    }
+}
+
+impl ByteStream for DuplexStream {
+    fn split(self: Box<Self>) -> (ReadHalf, WriteHalf) {
+        let (read, write) = tokio::io::split(*self);
+        (Box::new(read), Box::new(write))
+    }
+}
+
+/// How a node reaches the addresses that it is given.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Addresses are `host:port`; a name is resolved again at each attempt.
+    Tcp,
+    /// Addresses are whatever somebody listens at on this switchboard.
+    Memory(Recipient<Dial>),
+}
+
+impl Transport {
+    /// Opens a stream to `address`. Has no deadline of its own.
+    ///
+    /// Errors: in the words of the system; the caller may try again later.
+    pub async fn connect(&self, address: &str) -> io::Result<Box<dyn ByteStream>> {
+        match self {
+            Self::Tcp => {
+                let stream = TcpStream::connect(address).await?;
+                prepare(&stream)?;
+                Ok(Box::new(stream))
+            }
+            Self::Memory(switchboard) => {
+                let (reply, answer) = DialReply::new();
+                switchboard.do_send(Dial { address: address.to_owned(), reply });
+                let stream = answer.await.map_err(|_| io::ErrorKind::ConnectionRefused)??;
+                Ok(Box::new(stream))
+            }
+        }
+    }
+}
+
+/// Sets on a TCP stream what both of its ends want.
+///
+/// Errors: in the words of the system, when the connection is gone already.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // What is written here is a whole turn's output already: waiting for more costs a round
+    // trip and saves nothing.
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    {
+        let millis = u32::try_from(UNACKNOWLEDGED_MAX.as_millis()).expect("seconds fit 32 bits");
+        rustix::net::sockopt::set_tcp_user_timeout(stream, millis)?;
+    }
+    Ok(())
+}

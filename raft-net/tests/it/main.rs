@@ -1,0 +1,10 @@
+//! Tests of the wire, the handshake and the actors, in one binary to link once.
+
+#![allow(clippy::unwrap_used, reason = "all of it is test, also what stands outside of one")]
+
+mod doors;
+mod links;
+mod outboxes;
+mod probe;
+mod secrets;
+mod wire;
