@@ -21,7 +21,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::probe::{
-    Fact, Node, accept_by_hand, content, greeting, heartbeat, identity, node, soon,
+    Fact, Node, Seen, accept_by_hand, content, greeting, heartbeat, identity, node, soon,
+    welcome_by_hand,
 };
 
 async fn tcp_node(number: u64, address: &str) -> (Node, String) {
@@ -127,6 +128,41 @@ async fn discovery_tells_the_network_whom_it_was_told() {
     // A node that is left out of the list is let go, and its links end.
     one.set_peers(&[(1, "one")]);
     assert_eq!(two.seen.lost().await.peer, node(1));
+}
+
+/// How many attempts n1 makes in a simulated minute at an address where whoever answers
+/// `welcomes` it or not, and then hangs up.
+async fn attempts_in_a_minute(welcomes: bool) -> usize {
+    let switchboard = Switchboard::default().start();
+    let (probe, mut seen) = Seen::new();
+    let (address, to) = ("two".to_owned(), probe.recipient());
+    switchboard.send(Listen { address, to }).await.unwrap();
+    let one = memory_node(&switchboard, 1, "one").await;
+    one.set_peers(&[(2, "two")]);
+    let mut attempts = 0;
+    let count = async {
+        loop {
+            let pick = |fact| if let Fact::Incoming(it) = fact { Some(it) } else { None };
+            let mut incoming = seen.find("Incoming", pick).await;
+            attempts += 1;
+            if welcomes {
+                welcome_by_hand(&mut incoming.stream, b"").await;
+            }
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(60), count).await.is_err());
+    one.stop();
+    attempts
+}
+
+#[actix_rt::test]
+async fn a_link_that_cannot_stand_is_not_tried_in_a_spin() {
+    tokio::time::pause();
+    // Two links, each with a pause of at most a second and rarely less than half of one.
+    for welcomes in [false, true] {
+        let attempts = attempts_in_a_minute(welcomes).await;
+        assert!((120..260).contains(&attempts), "{attempts} attempts, welcome: {welcomes}");
+    }
 }
 
 #[actix_rt::test]

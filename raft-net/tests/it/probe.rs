@@ -12,12 +12,12 @@ use raft_core::types::{Incarnation, Index, NodeId, Term};
 use raft_net::Stop;
 use raft_net::frame;
 use raft_net::handshake::{ClusterSecret, Identity};
-use raft_net::listener::{ClientAccepted, Listener};
+use raft_net::listener::{ClientAccepted, Incoming, Listener};
 use raft_net::network::{Facts, Network, PeerConnected, PeerLost, Received, SetPeers, Transmit};
 use raft_net::outbox::Writable;
 use raft_net::preface::{Greeting, LinkClass, Nonce, Preface, Role, Welcome};
 use raft_net::stream::Transport;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
@@ -32,6 +32,7 @@ pub(crate) enum Fact {
     Lost(PeerLost),
     Client(ClientAccepted),
     Writable(Writable),
+    Incoming(Incoming),
 }
 
 /// Passes every fact on to a test.
@@ -59,7 +60,8 @@ passes_on!(
     PeerConnected: Fact::Connected,
     PeerLost: Fact::Lost,
     ClientAccepted: Fact::Client,
-    Writable: Fact::Writable
+    Writable: Fact::Writable,
+    Incoming: Fact::Incoming
 );
 
 /// The test's end of a probe.
@@ -214,8 +216,17 @@ pub(crate) async fn content<S: AsyncRead + Unpin>(stream: &mut S) -> Vec<u8> {
 /// Accepts a link as n2 would, with whatever proof, and says which one it is.
 pub(crate) async fn accept_by_hand(listener: &TcpListener, proof: &[u8]) -> (LinkClass, TcpStream) {
     let (mut stream, _) = soon("link", listener.accept()).await.unwrap();
+    let link = welcome_by_hand(&mut stream, proof).await;
+    (link, stream)
+}
+
+/// Answers a preface as n2 would.
+pub(crate) async fn welcome_by_hand<S>(stream: &mut S, proof: &[u8]) -> LinkClass
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let _magic = stream.read_u64().await.unwrap();
-    let preface: Preface = frame::read(&content(&mut stream).await).unwrap();
+    let preface: Preface = frame::read(&content(stream).await).unwrap();
     let Role::Peer { link } = preface.role else { panic!("a client?") };
     let mut output = BytesMut::new();
     let welcome = Welcome {
@@ -228,5 +239,5 @@ pub(crate) async fn accept_by_hand(listener: &TcpListener, proof: &[u8]) -> (Lin
     };
     Greeting::Welcome(welcome).encode(&mut output);
     stream.write_all(&output).await.unwrap();
-    (link, stream)
+    link
 }
