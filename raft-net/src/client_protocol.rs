@@ -234,6 +234,7 @@ mod session_refusal_code {
         to.serialize_u8(match refusal {
             SessionRefusal::AlreadyAcknowledged => 1,
             SessionRefusal::WindowExceeded => 2,
+            SessionRefusal::SessionExpired => 3,
         })
     }
 
@@ -243,6 +244,7 @@ mod session_refusal_code {
         match u8::deserialize(from)? {
             1 => Ok(SessionRefusal::AlreadyAcknowledged),
             2 => Ok(SessionRefusal::WindowExceeded),
+            3 => Ok(SessionRefusal::SessionExpired),
             code => Err(D::Error::custom(format_args!(
                 "session refusal {code} is unknown here, the other end is of a later version"
             ))),

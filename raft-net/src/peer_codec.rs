@@ -63,15 +63,14 @@ fn says_something_possible(message: &Message) -> bool {
             }
         },
         Message::Heartbeat { commit_index: index, .. }
-        | Message::HeartbeatResponse { last_index: index, .. }
         | Message::ReadIndexResponse { index, .. } => is_plausible_index(*index),
         Message::RequestVoteResponse { .. }
+        | Message::HeartbeatResponse { .. }
         | Message::ReadIndex { .. }
         | Message::TimeoutNow
         | Message::AskEmpty
         | Message::AnswerEmpty { .. }
-        | Message::Forward { .. }
-        | Message::ForwardRefused { .. } => true,
+        | Message::Forward { .. } => true,
     }
 }
 
