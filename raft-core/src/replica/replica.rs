@@ -1,7 +1,7 @@
 //! `Replica`: Raft, a state machine and everybody who waits for an answer, as a function from
 //! events to effects. The actors around it, and the simulator, only carry things.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use crate::consensus::message::{Envelope, Message};
 use crate::consensus::ready::ReadState;
@@ -215,29 +215,22 @@ impl<S: StateMachine> Replica<S> {
                     self.writes.add(command, ticket, deadline, Some(now));
                 }
             }
-            Err((ProposeError::TooMuchInFlight, draft)) => {
+            Err((error, draft))
+                if error == ProposeError::TooMuchInFlight || self.writes.is_full() =>
+            {
                 for (command, ticket) in draft.iter().zip(tickets) {
                     self.node_sessions.close(&command.session());
                     self.answers.refuse(ticket, Refusal::Overloaded);
                 }
             }
-            Err((ProposeError::NotLeader { .. } | ProposeError::HandingOver, draft)) => {
-                let (bytes, commands) = draft.into_commands();
-                let sent_at = self.forward_fresh(bytes).then_some(now);
+            Err((_, draft)) => {
+                let (_, commands) = draft.into_commands();
                 for (command, ticket) in commands.into_iter().zip(tickets) {
-                    self.writes.add(command, ticket, deadline, sent_at);
+                    self.writes.add(command, ticket, deadline, None);
                 }
+                self.send_again(now, Time(0));
             }
         }
-    }
-
-    /// Sends a round that has just come in to the leader, if there is another node that leads.
-    fn forward_fresh(&mut self, commands: Bytes) -> bool {
-        let Some(leader) = self.raft.leader().filter(|&id| id != self.raft.config().id) else {
-            return false;
-        };
-        self.raft.send(leader, Message::Forward { commands });
-        true
     }
 
     fn apply(&mut self, entries: &Entries) {

@@ -4,6 +4,7 @@
 //! passed. Whenever the leader changes it is sent again; sessions make that harmless.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 
@@ -26,13 +27,22 @@ struct Waiting {
     sent_at: Option<Time>,
 }
 
+/// Bytes of commands that wait for a leader or for its log; when full, more are refused.
+const WAITING_BYTES_MAX: usize = 128 * 1024 * 1024;
+
 /// All commands that somebody waits for, by session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Writes {
     waiting: BTreeMap<(ClientId, u64), Waiting>,
+    bytes: usize,
 }
 
 impl Writes {
+    /// Whether no more commands can be kept until there is a leader.
+    pub(crate) fn is_full(&self) -> bool {
+        WAITING_BYTES_MAX <= self.bytes
+    }
+
     /// Adds a command.
     pub(crate) fn add(
         &mut self,
@@ -42,15 +52,20 @@ impl Writes {
         sent_at: Option<Time>,
     ) {
         let session = EntryRef::of(&command).session();
+        let added = command.len();
         let waiting = Waiting { command, ticket, more: Vec::new(), deadline, sent_at };
-        self.waiting
-            .entry((session.client, session.serial))
-            .and_modify(|same| {
+        match self.waiting.entry((session.client, session.serial)) {
+            Entry::Vacant(vacant) => {
+                self.bytes += added;
+                vacant.insert(waiting);
+            }
+            Entry::Occupied(same) => {
+                let same = same.into_mut();
                 same.more.push(ticket);
                 same.deadline = same.deadline.max(deadline);
                 same.sent_at = same.sent_at.or(sent_at);
-            })
-            .or_insert(waiting);
+            }
+        }
     }
 
     /// Whoever waits for this command gets its answer now and waits no more.
@@ -59,6 +74,7 @@ impl Writes {
             return;
         }
         if let Some(waiting) = self.waiting.remove(&(session.client, session.serial)) {
+            self.bytes -= waiting.command.len();
             each(waiting.ticket);
             waiting.more.into_iter().for_each(each);
         }
@@ -79,6 +95,7 @@ impl Writes {
                 None => Refusal::NoLeader,
             };
             let stamp = SessionStamp { client: *client, serial: *serial, acknowledged: 0 };
+            self.bytes -= waiting.command.len();
             each(&stamp, waiting.ticket, refusal);
             waiting.more.iter().for_each(|&ticket| each(&stamp, ticket, refusal));
             false
