@@ -12,7 +12,8 @@ pub trait Disk {
     /// Errors: any failure to read the directory.
     fn list(&mut self) -> Result<Vec<String>, DiskError>;
 
-    /// Makes a file of `length` zero bytes, really written, and syncs it and the directory.
+    /// Makes a file of `length` zero bytes, really written, and syncs it and the directory; a
+    /// file of that name is replaced.
     ///
     /// Errors: `DiskError::NoSpace` leaves nothing behind under that name.
     fn create(&mut self, name: &str, length: u64) -> Result<(), DiskError>;
@@ -46,6 +47,40 @@ pub trait Disk {
     ///
     /// Errors: any failure.
     fn remove(&mut self, name: &str) -> Result<(), DiskError>;
+}
+
+impl<D: Disk + ?Sized> Disk for &mut D {
+    fn list(&mut self) -> Result<Vec<String>, DiskError> {
+        (**self).list()
+    }
+
+    fn create(&mut self, name: &str, length: u64) -> Result<(), DiskError> {
+        (**self).create(name, length)
+    }
+
+    fn len(&mut self, name: &str) -> Result<u64, DiskError> {
+        (**self).len(name)
+    }
+
+    fn read(&mut self, name: &str, offset: u64, into: &mut [u8]) -> Result<usize, DiskError> {
+        (**self).read(name, offset, into)
+    }
+
+    fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        (**self).write(name, offset, bytes)
+    }
+
+    fn sync(&mut self, name: &str) -> Result<(), DiskError> {
+        (**self).sync(name)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        (**self).rename(from, to)
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), DiskError> {
+        (**self).remove(name)
+    }
 }
 
 /// Why a disk did not do what it was asked.
