@@ -1,0 +1,232 @@
+//! Opening a log: survey it, set aside what is damaged, make durable what is accepted.
+//!
+//! The order of writes is what makes a crash in here harmless: the quarantine is on disk
+//! before the first byte of evidence is moved, and nothing is counted as synced before it has
+//! been written again and synced by us.
+
+use crate::hard_state::{Configuration, HardState, Standing};
+use crate::types::EntryId;
+use crate::wal::disk::Disk;
+use crate::wal::error::{Damage, OpenError};
+use crate::wal::hard_state_file::{
+    HARD_STATE_FILE, HARD_STATE_FILE_NEW, HardStateFile, Slot, Slots,
+};
+use crate::wal::log::{NEW_SEGMENT_FILE, SPARE_FILE, Wal, WalOptions};
+use crate::wal::reader::{SegmentReader, WINDOW_BYTES};
+use crate::wal::recovery::Survey;
+use crate::wal::segment::{Segment, segment_name, segment_number};
+
+/// How many zeros are written at once over torn or damaged bytes.
+const ZEROS_BYTES: u64 = 64 * 1024;
+
+/// What the log held when it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The newest hard state; quarantined if there is damage.
+    pub hard_state: HardState,
+    /// The configuration that the newest segment opened with.
+    pub configuration: Configuration,
+    /// The first entry of each term in the log, ascending.
+    pub terms: Vec<EntryId>,
+    /// The last entry, [`EntryId::ZERO`] if there is none.
+    pub last: EntryId,
+    /// Whether the log was made just now. A caller that finds an old identity beside a fresh
+    /// log has lost the directory's content, and with it every promise.
+    pub is_fresh: bool,
+    /// What was lost, for the log of the program and for the operator.
+    pub damage: Option<Damage>,
+    /// How much of a batch that was never acknowledged was dropped, zero after a clean stop.
+    /// Units: bytes.
+    pub torn_bytes: u64,
+}
+
+/// What the directory holds of a log.
+struct Files {
+    names: Vec<String>,
+    /// The numbers of all segments, ascending.
+    segments: Vec<u64>,
+    slots: Slots,
+}
+
+impl Files {
+    fn find<D: Disk>(disk: &mut D, options: &WalOptions) -> Result<Self, OpenError> {
+        let names = disk.list().map_err(OpenError::disk("list", "the data directory"))?;
+        let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
+        segments.sort_unstable();
+        let has = |wanted: &str| names.iter().any(|name| name == wanted);
+        // Nothing says whether these were finished, and nothing in them counts yet.
+        for unfinished in [SPARE_FILE, NEW_SEGMENT_FILE, HARD_STATE_FILE_NEW] {
+            if has(unfinished) {
+                disk.remove(unfinished).map_err(OpenError::disk("remove", unfinished))?;
+            }
+        }
+        let slots = if has(HARD_STATE_FILE) {
+            Slots::load(disk, options.incarnation)?
+        } else {
+            Slots::Absent
+        };
+        Ok(Self { names, segments, slots })
+    }
+}
+
+impl<D: Disk> Wal<D> {
+    /// Opens the log in the directory, or makes one, and leaves it ready to be appended to.
+    ///
+    /// Everything in `Recovered` is durable when this returns. Damage is cut off, and copies
+    /// of what is cut are kept in files whose names start with `damaged-`.
+    ///
+    /// Errors: `OpenError` as its variants say; the caller must not run on this directory.
+    pub fn open(mut disk: D, options: WalOptions) -> Result<(Self, Recovered), OpenError> {
+        let files = Files::find(&mut disk, &options)?;
+        let mut survey = Survey::of(&mut disk, options.incarnation, &files.segments)?;
+        survey.compare(&files.slots);
+        if let Some(damage) = &survey.damage
+            && !files.slots.are_whole()
+        {
+            return Err(OpenError::BothCopiesLost(damage.clone()));
+        }
+        let is_fresh = survey.segments.is_empty() && survey.damage.is_none();
+        let hard_state = newest_hard_state(&survey, &files.slots);
+        // On a first start before the first segment, so that a directory with this file and
+        // without segments has lost them; with damage before any evidence is touched.
+        let is_first = is_fresh && files.slots == Slots::Absent;
+        let hard_state_file = if survey.damage.is_some() || is_first {
+            let number = if is_first { 0 } else { survey.number + 1 };
+            let segment = survey.segments.last().map_or(0, |segment| segment.number);
+            let slot = Slot { number, synced_through: survey.number, segment, hard_state };
+            HardStateFile::replace(&mut disk, options.incarnation, &slot)?
+        } else {
+            HardStateFile::resume(options.incarnation, &files.slots)
+        };
+        if survey.damage.is_some() {
+            set_aside(&mut disk, &options, &files, &survey)?;
+        }
+        let recovered = Recovered {
+            hard_state,
+            configuration: survey.configuration.clone().unwrap_or(options.configuration.clone()),
+            terms: survey.terms.clone(),
+            last: survey.last,
+            is_fresh,
+            damage: survey.damage.clone(),
+            torn_bytes: 0,
+        };
+        let wal = Self::resume(disk, options, hard_state_file, &recovered, &survey);
+        wal.settle(recovered, &survey, &files.slots)
+    }
+
+    /// Makes what was accepted durable and provable, and the tail behind it empty.
+    fn settle(
+        mut self,
+        mut recovered: Recovered,
+        survey: &Survey,
+        slots: &Slots,
+    ) -> Result<(Self, Recovered), OpenError> {
+        if survey.segments.is_empty() {
+            self.begin_segment(0)?;
+        }
+        let current = self.current();
+        let used = self.reader(&current, WINDOW_BYTES).used_end(current.end);
+        let used = used.map_err(OpenError::disk("read", &current.name()))?;
+        recovered.torn_bytes = used - current.end;
+
+        let is_proven = slots.readable().any(|slot| survey.number <= slot.synced_through);
+        if is_proven {
+            self.marked_through = survey.number;
+        }
+        if let Some(newest) = survey.newest.as_ref().filter(|_| !is_proven) {
+            // Written again because an earlier sync may have failed: then its pages look clean
+            // and a sync alone would do nothing.
+            let name = segment_name(newest.segment);
+            let write = self.disk.write(&name, newest.offset, &newest.batch.bytes);
+            write.map_err(OpenError::disk("write", &name))?;
+            self.disk.sync(&name).map_err(OpenError::disk("sync", &name))?;
+        }
+        if 0 < recovered.torn_bytes {
+            clear(&mut self.disk, &current, used)?;
+        }
+        // The log has only the older promise, or none of the quarantine.
+        if survey.hard_state != recovered.hard_state {
+            self.write_opening_batch()?;
+        }
+        if slots.are_whole() || recovered.damage.is_some() || recovered.is_fresh {
+            self.mark()?;
+        } else {
+            self.replace_hard_state_file()?;
+        }
+        Ok((self, recovered))
+    }
+}
+
+/// The newer of the two copies, as far as it goes with what is left of the log.
+fn newest_hard_state(survey: &Survey, slots: &Slots) -> HardState {
+    let mut hard_state = match slots.newest() {
+        Some(slot) if survey.number < slot.number => slot.hard_state,
+        Some(_) | None => survey.hard_state,
+    };
+    let commit_index = hard_state.commit_index.max(survey.hard_state.commit_index);
+    hard_state.commit_index = commit_index.min(survey.last.index);
+    if survey.damage.is_some() {
+        hard_state.standing = match hard_state.standing {
+            // Stricter than a quarantine already, and it must not end as one does.
+            Standing::Unbound => Standing::Unbound,
+            Standing::Full | Standing::Quarantined => Standing::Quarantined,
+        };
+    }
+    hard_state
+}
+
+/// Cuts the log to its good part and keeps what is cut under other names.
+fn set_aside<D: Disk>(
+    disk: &mut D,
+    options: &WalOptions,
+    files: &Files,
+    survey: &Survey,
+) -> Result<(), OpenError> {
+    let good = survey.segments.len();
+    // From the end, so that a crash in between leaves no gap.
+    for &number in files.segments.get(good..).unwrap_or_default().iter().rev() {
+        let name = segment_name(number);
+        let aside = name_aside(&files.names, &name);
+        disk.rename(&name, &aside).map_err(OpenError::disk("rename", &name))?;
+    }
+    let Some(segment) = survey.segments.last() else { return Ok(()) };
+    let name = segment.name();
+    let failed = |cause| OpenError::disk("set aside the end of", &name)(cause);
+    let length = disk.len(&name).map_err(failed)?;
+    let mut reader =
+        SegmentReader::new(disk, options.incarnation, segment.number, length, WINDOW_BYTES);
+    let used = reader.used_end(segment.end).map_err(failed)?;
+    if segment.end < used {
+        let aside = name_aside(&files.names, &name);
+        reader.copy_to(segment.end..used, &aside, used - segment.end).map_err(failed)?;
+    }
+    if segment.end < used || length < segment.length {
+        reader.copy_to(0..segment.end, NEW_SEGMENT_FILE, segment.length).map_err(failed)?;
+        disk.rename(NEW_SEGMENT_FILE, &name).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A name for the copy of a damaged file that no earlier copy has.
+fn name_aside(names: &[String], name: &str) -> String {
+    let mut aside = format!("damaged-{name}");
+    let mut count = 1;
+    while names.contains(&aside) {
+        count += 1;
+        aside = format!("damaged-{count}-{name}");
+    }
+    aside
+}
+
+/// Overwrites a torn batch, up to `used`, so that no later recovery takes old bytes for
+/// evidence.
+fn clear<D: Disk>(disk: &mut D, segment: &Segment, used: u64) -> Result<(), OpenError> {
+    let name = segment.name();
+    let mut at = segment.end;
+    while at < used {
+        let zeros = vec![0; usize::try_from(ZEROS_BYTES.min(used - at)).expect("64 KiB fit")];
+        disk.write(&name, at, &zeros).map_err(OpenError::disk("clear", &name))?;
+        at += zeros.len() as u64;
+    }
+    disk.sync(&name).map_err(OpenError::disk("sync", &name))
+}
