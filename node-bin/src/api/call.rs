@@ -1,0 +1,75 @@
+//! Requests of the program that embeds the node: no socket, the same way.
+
+use std::collections::HashMap;
+
+use actix::Message;
+use bytes::Bytes;
+use raft_core::entry::SessionStamp;
+use raft_core::replica::event::{Refusal, SessionRefusal, Status};
+use tokio::sync::oneshot;
+
+/// Carries out an operation for the embedding program.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Call {
+    /// What to do.
+    pub operation: Operation,
+    /// How long the caller waits. Units: milliseconds.
+    pub timeout_ms: u64,
+    /// Takes the outcome.
+    pub reply: oneshot::Sender<CallOutcome>,
+}
+
+/// What the embedding program may ask for.
+#[derive(Debug)]
+pub enum Operation {
+    /// Replicate a command.
+    Write {
+        /// The command.
+        command: Bytes,
+        /// Which write of which client it is; the default is the node's own session.
+        session: SessionStamp,
+    },
+    /// Answer a query (linearizable).
+    Read {
+        /// The query.
+        query: Bytes,
+    },
+    /// Describe the node.
+    Describe,
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug)]
+pub enum CallOutcome {
+    /// The state machine's answer.
+    Answered(Bytes),
+    /// The session rules decided.
+    Session(SessionRefusal),
+    /// Nothing was decided.
+    Refused(Refusal),
+    /// What the node says of itself.
+    Described(Box<Status>),
+}
+
+/// The calls that are not answered yet.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    newest: u64,
+    waiting: HashMap<u64, oneshot::Sender<CallOutcome>>,
+}
+
+impl Calls {
+    pub(super) fn begin(&mut self, reply: oneshot::Sender<CallOutcome>) -> u64 {
+        self.newest += 1;
+        self.waiting.insert(self.newest, reply);
+        self.newest
+    }
+
+    pub(super) fn end(&mut self, number: u64, outcome: CallOutcome) {
+        if let Some(reply) = self.waiting.remove(&number) {
+            // The caller may have stopped waiting; then nobody misses the outcome.
+            let _ = reply.send(outcome);
+        }
+    }
+}

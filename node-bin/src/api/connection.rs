@@ -1,0 +1,143 @@
+//! One client connection: its output, and the task that reads its input.
+
+use std::io;
+
+use actix::{Addr, Message, Recipient};
+use actix_rt::task::JoinHandle;
+use bytes::BytesMut;
+use raft_net::client_protocol::{Hello, Reply, Response};
+use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
+use raft_net::listener::ClientAccepted;
+use raft_net::outbox::Outbox;
+use raft_net::preface::Greeting;
+use raft_net::stream::ReadHalf;
+use tokio::io::AsyncReadExt;
+
+use super::Api;
+
+/// Answers that a client has not read. Units: bytes.
+const OUTPUT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How much one read takes at most. Units: bytes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Brings what one read of one connection brought.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(super) struct FromClient {
+    pub(super) connection: u64,
+    /// At least one whole frame, in order.
+    pub(super) frames: Vec<BytesMut>,
+}
+
+/// Says that a connection can be read no further.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(super) struct ClientEnded {
+    pub(super) connection: u64,
+    pub(super) why: String,
+}
+
+/// A client's connection as Api keeps it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    outbox: Outbox,
+    version: u16,
+    /// Requests that are not answered yet.
+    pub(super) in_flight: usize,
+    /// Whether the output has grown since the last flush.
+    is_touched: bool,
+    reader: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Parts the stream and starts to read.
+    pub(super) fn start(connection: u64, accepted: ClientAccepted, api: &Addr<Api>) -> Self {
+        let ClientAccepted { version, stream, read, .. } = accepted;
+        let (reading, writing) = stream.split();
+        let requests = api.clone().recipient();
+        let ended: Recipient<ClientEnded> = api.clone().recipient();
+        let reader = actix_rt::spawn(async move {
+            let why = read_requests(connection, reading, read, &requests).await;
+            ended.do_send(ClientEnded { connection, why });
+        });
+        let owner = api.clone().recipient();
+        Self {
+            outbox: Outbox::new(connection, writing, OUTPUT_BYTES_MAX, owner),
+            version,
+            in_flight: 0,
+            is_touched: false,
+            reader,
+        }
+    }
+
+    /// The version that was agreed with the client.
+    pub(super) fn version(&self) -> u16 {
+        self.version
+    }
+
+    /// Says hello.
+    pub(super) fn greet(&mut self, hello: Hello) {
+        Greeting::Hello(hello).encode(self.outbox.output());
+    }
+
+    /// Appends a response; returns whether it is the first since the last flush.
+    pub(super) fn respond(&mut self, response: &Response<'_>) -> bool {
+        if let Err(error) = response.encode(self.outbox.output()) {
+            let reply = Reply::Malformed(error.to_string().into());
+            let refused = Response { id: response.id, reply };
+            refused.encode(self.outbox.output()).expect("a short text fits into a frame");
+        }
+        !std::mem::replace(&mut self.is_touched, true)
+    }
+
+    /// Writes as much as the socket takes.
+    ///
+    /// Errors: if the connection is gone, or its client reads too slowly.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.is_touched = false;
+        self.outbox.flush()?;
+        if self.outbox.is_over_limit() {
+            return Err(io::Error::other("the client does not read its answers"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// Reads frames until the connection ends; one message for each read.
+async fn read_requests(
+    connection: u64,
+    mut stream: ReadHalf,
+    mut input: BytesMut,
+    requests: &Recipient<FromClient>,
+) -> String {
+    let mut frames = Frames::new(CLIENT_FRAME_BYTES_MAX);
+    loop {
+        let mut batch = Vec::new();
+        loop {
+            match frames.next(&mut input) {
+                Ok(Some(frame)) => batch.push(frame),
+                Ok(None) => break,
+                Err(error) => return error.to_string(),
+            }
+        }
+        if !batch.is_empty() {
+            requests.do_send(FromClient { connection, frames: batch });
+        }
+        input.reserve(READ_BYTES);
+        let room = input.capacity() - input.len();
+        match stream.read_buf(&mut input).await {
+            Ok(0) => return "closed by the client".to_owned(),
+            // More is waiting: let others have their turn first.
+            Ok(read) if read == room => tokio::task::yield_now().await,
+            Ok(_) => {}
+            Err(error) => return error.to_string(),
+        }
+    }
+}

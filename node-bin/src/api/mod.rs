@@ -1,0 +1,396 @@
+//! Api: the only owner of this node's client connections.
+//!
+//! Commands: `Call` (the embedding program), `Stop`. Facts in: `ClientAccepted` (Listener),
+//! `FromClient`, `ClientEnded` (its reader tasks), `Writable` (its outboxes), `Answered`,
+//! `Greeted`, `Described` (Consensus). Commands out: `Submit`, `Read`, `Greet`, `Describe`.
+//! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
+//! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
+//! `OUTPUT_BYTES_MAX` unread answers each, beyond which the connection is closed.
+
+mod call;
+mod connection;
+mod round;
+
+use std::collections::HashMap;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
+use bytes::Bytes;
+use raft_core::replica::event::{Outcome, Refusal, Ticket};
+use raft_net::Stop;
+use raft_net::client_protocol::{Hello, NodeStatus, Op, Reply, Request, Response};
+use raft_net::listener::ClientAccepted;
+use raft_net::outbox::Writable;
+use tokio::sync::oneshot;
+
+pub use call::{Call, CallOutcome, Operation};
+use connection::{ClientEnded, Connection, FromClient};
+use round::Round;
+
+use crate::clock::Clock;
+use crate::consensus::{Answered, Describe, Described, Greet, Greeted, Read, Submit};
+use crate::fault::FaultGuard;
+
+/// Client connections at a time.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// Requests of one connection that are not answered yet.
+const IN_FLIGHT_PER_CONNECTION_MAX: usize = 16_384;
+
+/// The longest that a request may wait. Units: milliseconds.
+const TIMEOUT_MS_MAX: u64 = 60_000;
+
+/// The connection number under which the embedding program's calls travel.
+const CALLS: u64 = 0;
+
+/// What every connection is told of the node.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeInfo {
+    pub(crate) cluster_id: u64,
+    pub(crate) node_id: u64,
+    pub(crate) address: String,
+    pub(crate) members: Vec<(u64, String)>,
+}
+
+/// Says whether a body makes sense before it is replicated or asked; the text of an error is
+/// for the client.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyChecks {
+    /// For commands.
+    pub command: fn(&[u8]) -> Result<(), String>,
+    /// For queries.
+    pub query: fn(&[u8]) -> Result<(), String>,
+}
+
+/// Where requests go.
+#[derive(Debug)]
+pub(crate) struct Outlets {
+    pub(crate) submit: Recipient<Submit>,
+    pub(crate) read: Recipient<Read>,
+    pub(crate) greet: Recipient<Greet>,
+    pub(crate) describe: Recipient<Describe>,
+}
+
+/// Takes no more requests, and answers when none is under way.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Drain {
+    pub(crate) reply: oneshot::Sender<()>,
+}
+
+/// Ends a drain of the mailbox: the requests that came in together go on together.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+struct Flush;
+
+/// The actor.
+#[derive(Debug)]
+pub(crate) struct Api {
+    info: NodeInfo,
+    checks: BodyChecks,
+    outlets: Outlets,
+    connections: HashMap<u64, Connection>,
+    newest_connection: u64,
+    calls: call::Calls,
+    round: Round,
+    is_flush_due: bool,
+    /// Requests of all connections that are not answered yet.
+    in_flight: usize,
+    /// Set while the node stops; answered when nothing is in flight.
+    draining: Option<Drain>,
+    /// Connections with fresh output, each once.
+    touched: Vec<u64>,
+    _fault: FaultGuard,
+}
+
+impl Api {
+    pub(crate) fn new(
+        info: NodeInfo,
+        checks: BodyChecks,
+        outlets: Outlets,
+        fault: FaultGuard,
+    ) -> Self {
+        Self {
+            info,
+            checks,
+            outlets,
+            connections: HashMap::new(),
+            newest_connection: CALLS,
+            calls: call::Calls::default(),
+            round: Round::default(),
+            is_flush_due: false,
+            in_flight: 0,
+            draining: None,
+            touched: Vec::new(),
+            _fault: fault,
+        }
+    }
+
+    fn plan_flush(&mut self, context: &mut Context<Self>) {
+        if !self.is_flush_due {
+            self.is_flush_due = true;
+            context.notify(Flush);
+        }
+    }
+
+    /// Takes one request; the answer comes later, unless it makes no sense.
+    fn on_request(&mut self, connection: u64, request: &Request<'_>) {
+        let ticket = Ticket { connection, request: request.id };
+        let Some(client) = self.connections.get_mut(&connection) else { return };
+        if IN_FLIGHT_PER_CONNECTION_MAX <= client.in_flight {
+            self.respond(ticket, &Reply::Refused(Refusal::Overloaded), false);
+            return;
+        }
+        if self.draining.is_some() {
+            self.respond(ticket, &Reply::Refused(Refusal::Stopping), false);
+            return;
+        }
+        client.in_flight += 1;
+        self.in_flight += 1;
+        let taken = match request.op {
+            Op::Write { session, timeout_ms, body } => (self.checks.command)(body)
+                .map(|()| self.round.write(ticket, &session, timeout_us(timeout_ms), body)),
+            Op::Read { timeout_ms, body } => (self.checks.query)(body)
+                .map(|()| self.round.read(ticket, timeout_us(timeout_ms), body)),
+            Op::Status => {
+                self.outlets.describe.do_send(Describe { ticket });
+                Ok(())
+            }
+        };
+        if let Err(why) = taken {
+            self.respond(ticket, &Reply::Malformed(why.into()), true);
+        }
+    }
+
+    /// Appends a response to its connection's output; flushed at the end of the message.
+    fn respond(&mut self, ticket: Ticket, reply: &Reply<'_>, ends_request: bool) {
+        let Some(client) = self.connections.get_mut(&ticket.connection) else { return };
+        if ends_request {
+            client.in_flight -= 1;
+            self.in_flight -= 1;
+        }
+        if client.respond(&Response { id: ticket.request, reply: reply.clone() }) {
+            self.touched.push(ticket.connection);
+        }
+    }
+
+    fn flush_touched(&mut self) {
+        for connection in std::mem::take(&mut self.touched) {
+            let Some(client) = self.connections.get_mut(&connection) else { continue };
+            if let Err(why) = client.flush() {
+                tracing::debug!(connection, "closed a client connection: {why}");
+                self.forget(connection);
+            }
+        }
+        if self.in_flight == 0
+            && let Some(Drain { reply }) = self.draining.take()
+        {
+            // The node may have lost its patience already.
+            let _ = reply.send(());
+        }
+    }
+
+    /// Drops a connection; nobody waits for its answers any more.
+    fn forget(&mut self, connection: u64) -> bool {
+        let Some(client) = self.connections.remove(&connection) else { return false };
+        self.in_flight -= client.in_flight;
+        true
+    }
+}
+
+fn timeout_us(timeout_ms: u64) -> u64 {
+    timeout_ms.clamp(1, TIMEOUT_MS_MAX) * 1_000
+}
+
+impl Actor for Api {
+    type Context = Context<Self>;
+}
+
+impl Handler<ClientAccepted> for Api {
+    type Result = ();
+
+    fn handle(&mut self, accepted: ClientAccepted, context: &mut Self::Context) {
+        if CONNECTIONS_MAX <= self.connections.len() {
+            tracing::warn!("closed a client connection: {CONNECTIONS_MAX} are open already");
+            return;
+        }
+        self.newest_connection += 1;
+        let connection = self.newest_connection;
+        let client = Connection::start(connection, accepted, &context.address());
+        self.connections.insert(connection, client);
+        self.outlets.greet.do_send(Greet { connection });
+    }
+}
+
+impl Handler<FromClient> for Api {
+    type Result = ();
+
+    fn handle(&mut self, from: FromClient, context: &mut Self::Context) {
+        let FromClient { connection, frames } = from;
+        for frame in frames {
+            match Request::decode(&frame) {
+                Ok(request) => self.on_request(connection, &request),
+                Err(error) => {
+                    tracing::info!(connection, "closed a client connection: {error}");
+                    self.forget(connection);
+                    break;
+                }
+            }
+        }
+        self.flush_touched();
+        if !self.round.is_empty() {
+            self.plan_flush(context);
+        }
+    }
+}
+
+impl Handler<Flush> for Api {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, _: &mut Self::Context) {
+        self.is_flush_due = false;
+        for submission in self.round.take_submissions(Clock::wall_time()) {
+            self.outlets.submit.do_send(Submit(submission));
+        }
+        let queries = self.round.take_queries();
+        if !queries.is_empty() {
+            self.outlets.read.do_send(Read(queries));
+        }
+    }
+}
+
+impl Handler<Answered> for Api {
+    type Result = ();
+
+    fn handle(&mut self, Answered(answers): Answered, _: &mut Self::Context) {
+        for answer in &answers.list {
+            if answer.ticket.connection == CALLS {
+                let bytes = |range: &std::ops::Range<usize>| answers.bytes.slice(range.clone());
+                self.calls.end(
+                    answer.ticket.request,
+                    match &answer.outcome {
+                        Outcome::Answered(range) => CallOutcome::Answered(bytes(range)),
+                        Outcome::Session(refusal) => CallOutcome::Session(*refusal),
+                        Outcome::Refused(refusal) => CallOutcome::Refused(*refusal),
+                    },
+                );
+                continue;
+            }
+            let reply = match &answer.outcome {
+                Outcome::Answered(range) => Reply::Answer(&answers.bytes[range.clone()]),
+                Outcome::Session(refusal) => Reply::Session(*refusal),
+                Outcome::Refused(refusal) => Reply::Refused(*refusal),
+            };
+            self.respond(answer.ticket, &reply, true);
+        }
+        self.flush_touched();
+    }
+}
+
+impl Handler<Greeted> for Api {
+    type Result = ();
+
+    fn handle(&mut self, greeted: Greeted, _: &mut Self::Context) {
+        let Some(client) = self.connections.get_mut(&greeted.connection) else { return };
+        let hello = Hello {
+            version: client.version(),
+            cluster_id: self.info.cluster_id,
+            node_id: self.info.node_id,
+            client: greeted.client,
+            leader: greeted.leader,
+        };
+        client.greet(hello);
+        self.touched.push(greeted.connection);
+        self.flush_touched();
+    }
+}
+
+impl Handler<Described> for Api {
+    type Result = ();
+
+    fn handle(&mut self, Described { ticket, status }: Described, _: &mut Self::Context) {
+        if ticket.connection == CALLS {
+            self.calls.end(ticket.request, CallOutcome::Described(Box::new(status)));
+            return;
+        }
+        let status = NodeStatus {
+            node_id: status.node.number(),
+            cluster_id: self.info.cluster_id,
+            role: status.role.as_str().to_owned(),
+            term: status.term.0,
+            leader_id: status.leader.map(|id| id.number()),
+            commit_index: status.commit_index.0,
+            applied_index: status.applied_index.0,
+            last_index: status.last_index.0,
+            revision: status.revision,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            address: self.info.address.clone(),
+            waiting_for: status.waiting_for.iter().map(|id| id.number()).collect(),
+            state_hash: status.state_hash,
+            members: self.info.members.clone(),
+        };
+        self.respond(ticket, &Reply::Status(Box::new(status)), true);
+        self.flush_touched();
+    }
+}
+
+impl Handler<Call> for Api {
+    type Result = ();
+
+    fn handle(&mut self, Call { operation, timeout_ms, reply }: Call, context: &mut Self::Context) {
+        let ticket = Ticket { connection: CALLS, request: self.calls.begin(reply) };
+        match operation {
+            Operation::Write { command, session } => {
+                self.round.write(ticket, &session, timeout_us(timeout_ms), &command);
+                self.plan_flush(context);
+            }
+            Operation::Read { query } => {
+                self.round.read(ticket, timeout_us(timeout_ms), &query);
+                self.plan_flush(context);
+            }
+            Operation::Describe => self.outlets.describe.do_send(Describe { ticket }),
+        }
+    }
+}
+
+impl Handler<ClientEnded> for Api {
+    type Result = ();
+
+    fn handle(&mut self, ended: ClientEnded, _: &mut Self::Context) {
+        let ClientEnded { connection, why } = ended;
+        if self.forget(connection) {
+            tracing::debug!(connection, "a client connection ended: {why}");
+        }
+    }
+}
+
+impl Handler<Writable> for Api {
+    type Result = ();
+
+    fn handle(&mut self, Writable { connection }: Writable, _: &mut Self::Context) {
+        self.touched.push(connection);
+        self.flush_touched();
+    }
+}
+
+impl Handler<Drain> for Api {
+    type Result = ();
+
+    fn handle(&mut self, drain: Drain, _: &mut Self::Context) {
+        self.draining = Some(drain);
+        self.flush_touched();
+    }
+}
+
+impl Handler<Stop> for Api {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Self::Context) {
+        self.connections.clear();
+        actix::ActorContext::stop(context);
+    }
+}
+
+/// The bytes of a query, which outlive the frame that they came in.
+fn owned(body: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(body)
+}

@@ -1,0 +1,61 @@
+//! What clients asked for since the last turn.
+
+use raft_core::entry::{Draft, EntryKind, SessionStamp};
+use raft_core::replica::event::{Query, Submission, Ticket};
+
+/// Requests on their way to Consensus; bodies are copied here for the only time.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// One for each waiting time in use, of which there are few.
+    writes: Vec<Writes>,
+    queries: Vec<Query>,
+}
+
+#[derive(Debug)]
+struct Writes {
+    timeout_us: u64,
+    draft: Draft,
+    tickets: Vec<Ticket>,
+}
+
+impl Round {
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.queries.is_empty()
+    }
+
+    pub(super) fn write(
+        &mut self,
+        ticket: Ticket,
+        session: &SessionStamp,
+        timeout_us: u64,
+        body: &[u8],
+    ) {
+        let place = self.writes.iter().position(|writes| writes.timeout_us == timeout_us);
+        let place = place.unwrap_or_else(|| {
+            self.writes.push(Writes { timeout_us, draft: Draft::default(), tickets: Vec::new() });
+            self.writes.len() - 1
+        });
+        let writes = &mut self.writes[place];
+        writes.draft.push(EntryKind::Command, session, body);
+        writes.tickets.push(ticket);
+    }
+
+    pub(super) fn read(&mut self, ticket: Ticket, timeout_us: u64, body: &[u8]) {
+        self.queries.push(Query { ticket, body: super::owned(body), timeout_us });
+    }
+
+    pub(super) fn take_submissions(&mut self, wall_time: u64) -> Vec<Submission> {
+        let writes = std::mem::take(&mut self.writes);
+        let submission = |Writes { timeout_us, draft, tickets }| Submission {
+            draft,
+            tickets,
+            timeout_us,
+            wall_time,
+        };
+        writes.into_iter().map(submission).collect()
+    }
+
+    pub(super) fn take_queries(&mut self) -> Vec<Query> {
+        std::mem::take(&mut self.queries)
+    }
+}

@@ -1,0 +1,107 @@
+//! The command line of `kvorum`.
+
+mod dev;
+mod serve;
+mod settings;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::api::BodyChecks;
+
+/// A replicated key-value store: one node per machine, or a whole cluster to play with.
+#[derive(Debug, Parser)]
+#[command(name = "kvorum", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    serve: settings::ServeArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// Runs a whole cluster in this process, with a prompt
+    Dev(settings::DevArguments),
+}
+
+/// How much is written to standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// Exit code for a command line that makes no sense.
+const WRONG_USAGE: u8 = 2;
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to standard output, and are no errors.
+            let code = if error.use_stderr() { WRONG_USAGE } else { 0 };
+            // Nobody is left to be told that standard error is closed.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match &arguments.mode {
+        None => {
+            log_at(arguments.serve.log_level);
+            serve::run(&arguments.serve)
+        }
+        Some(Mode::Dev(dev)) => {
+            log_at(dev.log_level);
+            dev::run(dev)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn log_at(level: LogLevel) {
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::from(level))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+/// What the key-value store refuses before it is replicated.
+fn store_checks() -> BodyChecks {
+    use kv_store::command::{Command, Limits, Query};
+    BodyChecks {
+        command: |body| {
+            let command = Command::decode(body).map_err(|error| error.to_string())?;
+            command.check(&Limits::default()).map_err(|error| error.to_string())
+        },
+        query: |body| {
+            let query = Query::decode(body).map_err(|error| error.to_string())?;
+            query.check(&Limits::default()).map_err(|error| error.to_string())
+        },
+    }
+}

@@ -1,0 +1,120 @@
+//! `kvorum dev`: a whole cluster in this process, and a prompt.
+
+mod command;
+mod session;
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use kv_store::store::Store;
+use tokio::sync::mpsc;
+
+use self::command::parse;
+use self::session::{Outcome, Session};
+use super::settings::{DevArguments, TransportName};
+use super::store_checks;
+use crate::error::StartError;
+use crate::local_cluster::{ClusterOptions, LocalCluster, Storage, Transport};
+
+/// Exit code after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the cluster until the user leaves.
+pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
+    let options = ClusterOptions {
+        nodes: arguments.nodes,
+        transport: match arguments.transport {
+            TransportName::Memory => Transport::Memory,
+            TransportName::Tcp => Transport::Tcp { first_port: arguments.port },
+        },
+        storage: Storage::Directory(arguments.data_dir.clone()),
+        election_timeout_ms: arguments.election_timeout_ms,
+        heartbeat_interval_ms: arguments.heartbeat_interval_ms,
+        checks: store_checks(),
+    };
+    let cluster = LocalCluster::start(options, Store::default)?;
+    let is_terminal = io::stdin().is_terminal();
+    greet(arguments, &cluster);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Thread)?;
+    let mut session = Session::new(cluster);
+    let code = runtime.block_on(converse(&mut session, is_terminal));
+    session.cluster().stop();
+    Ok(code)
+}
+
+fn greet(arguments: &DevArguments, cluster: &LocalCluster<Store>) {
+    let addresses: Vec<&str> = cluster.members().values().map(String::as_str).collect();
+    eprintln!(
+        "kvorum {}: {} nodes at {}",
+        env!("CARGO_PKG_VERSION"),
+        addresses.len(),
+        addresses.join(", ")
+    );
+    eprintln!("data in {}", arguments.data_dir.display());
+    if arguments.transport == TransportName::Tcp {
+        eprintln!("from another terminal: kvctl --endpoints {} status", addresses.join(","));
+    }
+    eprintln!("help shows what can be typed here");
+}
+
+/// Carries out line by line. A line that fails makes a script fail, and a person try again.
+async fn converse(session: &mut Session, is_terminal: bool) -> ExitCode {
+    let mut lines = read_lines();
+    let mut code = ExitCode::SUCCESS;
+    loop {
+        if is_terminal {
+            eprint!("kvorum> ");
+        }
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            _ = tokio::signal::ctrl_c() => return ExitCode::from(INTERRUPTED),
+        };
+        let Some(line) = line else { return code };
+        let result = tokio::select! {
+            result = carry_out(session, &line) => result,
+            _ = tokio::signal::ctrl_c() => return ExitCode::from(INTERRUPTED),
+        };
+        match result {
+            Ok(None) => {}
+            Ok(Some(Outcome::Exit)) => return code,
+            Ok(Some(Outcome::Said(text))) => say(&text),
+            Err(error) => {
+                say(format!("error: {error}").as_bytes());
+                if !is_terminal {
+                    code = ExitCode::FAILURE;
+                }
+            }
+        }
+    }
+}
+
+async fn carry_out(session: &mut Session, line: &str) -> Result<Option<Outcome>, String> {
+    let words = shell_words::split(line).map_err(|_| "a quote is not closed".to_owned())?;
+    match parse(&words)? {
+        Some(command) => session.run(command).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Prints one answer. When nobody reads any more, the next line of input will not come either.
+fn say(text: &[u8]) {
+    let mut output = io::stdout().lock();
+    let _ =
+        output.write_all(text).and_then(|()| output.write_all(b"\n")).and_then(|()| output.flush());
+}
+
+/// Lines of standard input, read by a thread that ends with the process.
+fn read_lines() -> mpsc::UnboundedReceiver<String> {
+    let (to, lines) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if to.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}

@@ -1,0 +1,127 @@
+//! What can be typed at the prompt of `kvorum dev`.
+
+use raft_core::types::NodeId;
+
+/// The commands, as `help` shows them.
+pub(super) const COMMANDS: &[(&str, &str)] = &[
+    ("SET key value", "sets a key"),
+    ("GET key", "prints a key's value, or null"),
+    ("DEL key...", "deletes keys and prints how many there were"),
+    ("status", "prints a line for each node"),
+    ("kill N", "ends a node as kill -9 would; its disk stays"),
+    ("revive [N]", "starts a dead node again, or every dead node"),
+    ("use N|any", "sends what follows through node N, or through any"),
+    ("help", "prints this"),
+    ("exit", "stops the cluster; its data stays"),
+];
+
+/// A node as the user names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NodeName {
+    Number(NodeId),
+    /// Whoever leads when the command is carried out.
+    Leader,
+}
+
+/// One line of input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Set {
+        key: String,
+        value: String,
+    },
+    Get {
+        key: String,
+    },
+    Del {
+        keys: Vec<String>,
+    },
+    Status,
+    Kill(NodeName),
+    /// `None` revives every dead node.
+    Revive(Option<NodeName>),
+    /// `None` is "any".
+    Use(Option<NodeName>),
+    Help,
+    Exit,
+}
+
+/// Reads the words of a line; `None` if there are none.
+///
+/// Errors: one line that says what is wrong with it and what would be right.
+pub(super) fn parse(words: &[String]) -> Result<Option<Command>, String> {
+    let Some((name, arguments)) = words.split_first() else { return Ok(None) };
+    let command = match (name.to_ascii_lowercase().as_str(), arguments) {
+        ("set", [key, value]) => Command::Set { key: key.clone(), value: value.clone() },
+        ("get", [key]) => Command::Get { key: key.clone() },
+        ("del", [_, ..]) => Command::Del { keys: arguments.to_vec() },
+        ("status", []) => Command::Status,
+        ("kill", [node]) => Command::Kill(node_name(node)?),
+        ("revive", []) => Command::Revive(None),
+        ("revive", [node]) => Command::Revive(Some(node_name(node)?)),
+        ("use", [node]) if node.eq_ignore_ascii_case("any") => Command::Use(None),
+        ("use", [node]) => Command::Use(Some(node_name(node)?)),
+        ("help", []) => Command::Help,
+        ("exit" | "quit", []) => Command::Exit,
+        (name, _) => return Err(wrong_usage(name)),
+    };
+    Ok(Some(command))
+}
+
+fn wrong_usage(name: &str) -> String {
+    let known = COMMANDS.iter().find(|(usage, _)| {
+        usage.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case(name))
+    });
+    match known {
+        Some((usage, _)) => {
+            format!("wrong number of arguments; usage: {usage} (quote words with spaces)")
+        }
+        None => format!("unknown command {name:?}; try help"),
+    }
+}
+
+fn node_name(text: &str) -> Result<NodeName, String> {
+    if text.eq_ignore_ascii_case("leader") {
+        return Ok(NodeName::Leader);
+    }
+    match text.parse().ok().and_then(NodeId::new) {
+        Some(id) => Ok(NodeName::Number(id)),
+        None => Err(format!("{text:?} is not a node: give its number, or leader")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Option<Command>, String> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        parse(&words)
+    }
+
+    #[test]
+    fn words_are_commands_in_any_case() {
+        let set = Command::Set { key: "a".into(), value: "B".into() };
+        assert_eq!(parsed("sEt a B"), Ok(Some(set)));
+        assert_eq!(parsed("KILL Leader"), Ok(Some(Command::Kill(NodeName::Leader))));
+        assert_eq!(parsed("use ANY"), Ok(Some(Command::Use(None))));
+        assert_eq!(parsed("revive"), Ok(Some(Command::Revive(None))));
+        assert_eq!(parsed("  "), Ok(None));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said_with_what_would() {
+        for (line, words) in [
+            ("SET a", "usage: SET key value"),
+            ("SET a b c", "usage: SET key value"),
+            ("GET", "usage: GET key"),
+            ("kill", "usage: kill N"),
+            ("kill 0", "\"0\" is not a node"),
+            ("kill two", "\"two\" is not a node"),
+            ("frob", "unknown command \"frob\""),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(error.contains(words), "{line}: {error}");
+        }
+    }
+}

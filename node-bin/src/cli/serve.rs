@@ -1,0 +1,118 @@
+//! `kvorum`: one node, until a signal ends it.
+
+use std::io;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use kv_store::store::Store;
+use raft_net::handshake::ClusterSecret;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::settings::ServeArguments;
+use super::store_checks;
+use crate::directory::Data;
+use crate::error::{NodeEnd, StartError};
+use crate::local_cluster::FIRST_PORT;
+use crate::node::{Node, NodeOptions};
+
+/// How many ports are tried from the first one on when none was asked for.
+const PORTS_TRIED: u16 = 100;
+
+/// How often it is checked that the node has not ended by itself.
+const WATCH_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Runs a node.
+pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
+    let node_id = arguments.id()?;
+    let members = arguments.members()?;
+    if let Some(advertise) = &arguments.advertise {
+        super::settings::check_address("--advertise", advertise)?;
+    }
+    let (bound, listen) = bind(arguments)?;
+    let port = bound.local_addr().map_err(|source| listen_error(&listen, source))?.port();
+    let directory = arguments
+        .data_dir
+        .clone()
+        .unwrap_or_else(|| Path::new("kvorum-data").join(port.to_string()));
+    abort_on_panic();
+    let options = NodeOptions {
+        bound: Some(bound),
+        advertise: arguments.advertise.clone(),
+        members,
+        election_timeout_ms: arguments.election_timeout_ms,
+        heartbeat_interval_ms: arguments.heartbeat_interval_ms,
+        wal_segment_bytes: arguments.wal_segment_bytes,
+        cluster_secret: arguments.cluster_secret.clone().map(ClusterSecret::new),
+        checks: store_checks(),
+        ..NodeOptions::new(node_id, &listen, Data::Directory(directory.clone()))
+    };
+    let node = Node::start(options, Store::default())?;
+    announce(&node, node_id.number(), &directory);
+    wait_for_signal(&node).map_err(StartError::Thread)?;
+    Ok(match node.stop() {
+        NodeEnd::Stopped => ExitCode::SUCCESS,
+        NodeEnd::Fault { .. } => ExitCode::FAILURE,
+    })
+}
+
+fn announce(node: &Node, node_id: u64, directory: &Path) {
+    let (address, cluster) = (node.address(), node.cluster_id());
+    println!(
+        "kvorum {}: node {node_id} of cluster {cluster:016x} listens on {address}, data in {}",
+        env!("CARGO_PKG_VERSION"),
+        directory.display()
+    );
+    let members: Vec<String> =
+        node.members().iter().map(|(id, address)| format!("{id}={address}")).collect();
+    tracing::info!(node = node_id, "members: {}", members.join(","));
+}
+
+fn listen_error(address: &str, source: io::Error) -> StartError {
+    StartError::Listen { address: address.to_owned(), source }
+}
+
+/// The socket that was asked for, or the first free one.
+fn bind(arguments: &ServeArguments) -> Result<(TcpListener, String), StartError> {
+    if let Some(listen) = &arguments.listen {
+        arguments.check_exposure(listen)?;
+        let bound = TcpListener::bind(listen).map_err(|error| listen_error(listen, error))?;
+        return Ok((bound, listen.clone()));
+    }
+    for port in FIRST_PORT..FIRST_PORT + PORTS_TRIED {
+        let listen = format!("127.0.0.1:{port}");
+        match TcpListener::bind(&listen) {
+            Ok(bound) => return Ok((bound, listen)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(listen_error(&listen, error)),
+        }
+    }
+    let last = FIRST_PORT + PORTS_TRIED - 1;
+    Err(StartError::Setting(format!("no port from {FIRST_PORT} to {last} is free; give --listen")))
+}
+
+/// A Fault of any actor ends the process at once: it is started again and recovery decides.
+fn abort_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::abort();
+    }));
+}
+
+fn wait_for_signal(node: &Node) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut watch = tokio::time::interval(WATCH_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = watch.tick() => if !node.is_running() { return Ok(()) },
+            }
+        }
+    })
+}

@@ -1,0 +1,230 @@
+//! Flags, their environment variables, and what they may say.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use raft_core::types::NodeId;
+
+use super::LogLevel;
+use crate::error::StartError;
+use crate::node::{ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, WAL_SEGMENT_BYTES};
+
+/// The flags of a node.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// Where the node keeps its data [default: ./kvorum-data/<port>]
+    #[arg(long, value_name = "FOLDER", env = "KVORUM_DATA_DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// The address for clients and peers; port 0 takes a free one [default: 127.0.0.1:2379, or
+    /// the next free port]
+    #[arg(long, value_name = "HOST:PORT", env = "KVORUM_LISTEN")]
+    pub(super) listen: Option<String>,
+    /// Where others reach this node [default: where it listens]
+    #[arg(long, value_name = "HOST:PORT", env = "KVORUM_ADVERTISE")]
+    pub(super) advertise: Option<String>,
+    /// This node's number in the cluster, from 1
+    #[arg(long, value_name = "N", env = "KVORUM_NODE_ID", default_value = "1")]
+    pub(super) node_id: u64,
+    /// Every node's address, this one's included, the same text on all nodes
+    #[arg(long, value_name = "1=HOST:PORT,2=...", env = "KVORUM_PEERS")]
+    pub(super) peers: Option<String>,
+    /// A follower that hears nothing waits at random between this and twice this
+    #[arg(long, value_name = "MS", env = "KVORUM_ELECTION_TIMEOUT_MS",
+          default_value_t = ELECTION_TIMEOUT_MS)]
+    pub(super) election_timeout_ms: u64,
+    /// How often a leader says that it leads
+    #[arg(long, value_name = "MS", env = "KVORUM_HEARTBEAT_INTERVAL_MS",
+          default_value_t = HEARTBEAT_INTERVAL_MS)]
+    pub(super) heartbeat_interval_ms: u64,
+    /// The length of one file of the log
+    #[arg(long, value_name = "BYTES", env = "KVORUM_WAL_SEGMENT_BYTES",
+          default_value_t = WAL_SEGMENT_BYTES)]
+    pub(super) wal_segment_bytes: u64,
+    /// What every node of the cluster knows and nobody else; peers must prove that they do
+    #[arg(long, value_name = "TEXT", env = "KVORUM_CLUSTER_SECRET", hide_env_values = true)]
+    pub(super) cluster_secret: Option<String>,
+    /// Allows an address beyond this machine without a secret
+    #[arg(long, env = "KVORUM_INSECURE")]
+    pub(super) insecure: bool,
+    /// How much is written to standard error
+    #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "info")]
+    pub(super) log_level: LogLevel,
+}
+
+/// The flags of a cluster to play with.
+#[derive(Debug, Args)]
+pub(super) struct DevArguments {
+    /// How many nodes
+    #[arg(long, value_name = "N", env = "KVORUM_DEV_NODES", default_value = "3")]
+    pub(super) nodes: u64,
+    /// How the nodes reach each other
+    #[arg(long, value_enum, env = "KVORUM_DEV_TRANSPORT", default_value = "tcp")]
+    pub(super) transport: TransportName,
+    /// The port of the first node, with the others on the next ones [default: the next free
+    /// ones from 2379 on]
+    #[arg(long, value_name = "PORT", env = "KVORUM_DEV_PORT")]
+    pub(super) port: Option<u16>,
+    /// Where the nodes keep their data
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "KVORUM_DATA_DIR",
+        default_value = "./kvorum-data/dev"
+    )]
+    pub(super) data_dir: PathBuf,
+    /// A follower that hears nothing waits at random between this and twice this
+    #[arg(long, value_name = "MS", env = "KVORUM_ELECTION_TIMEOUT_MS",
+          default_value_t = ELECTION_TIMEOUT_MS)]
+    pub(super) election_timeout_ms: u64,
+    /// How often a leader says that it leads
+    #[arg(long, value_name = "MS", env = "KVORUM_HEARTBEAT_INTERVAL_MS",
+          default_value_t = HEARTBEAT_INTERVAL_MS)]
+    pub(super) heartbeat_interval_ms: u64,
+    /// How much is written to standard error
+    #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "error")]
+    pub(super) log_level: LogLevel,
+}
+
+/// How the nodes of a cluster in one process reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum TransportName {
+    Memory,
+    Tcp,
+}
+
+fn wrong(text: String) -> StartError {
+    StartError::Setting(text)
+}
+
+impl ServeArguments {
+    /// The node's id.
+    ///
+    /// Errors: if it is zero, which is no id.
+    pub(super) fn id(&self) -> Result<NodeId, StartError> {
+        NodeId::new(self.node_id).ok_or_else(|| wrong("--node-id must be at least 1".to_owned()))
+    }
+
+    /// Every member's address; empty if none were given.
+    ///
+    /// Errors: names the part that makes no sense.
+    pub(super) fn members(&self) -> Result<BTreeMap<NodeId, String>, StartError> {
+        let mut members = BTreeMap::new();
+        let Some(text) = &self.peers else { return Ok(members) };
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (id, address) = part.split_once('=').ok_or_else(|| {
+                wrong(format!("--peers: {part:?} must be a node's number, '=' and its address"))
+            })?;
+            let id = id.trim().parse().ok().and_then(NodeId::new).ok_or_else(|| {
+                wrong(format!("--peers: {id:?} is not a node's number, which is 1 or more"))
+            })?;
+            check_address("--peers", address.trim())?;
+            if members.insert(id, address.trim().to_owned()).is_some() {
+                return Err(wrong(format!("--peers names node {id} twice")));
+            }
+        }
+        for (id, address) in &members {
+            let same = members.iter().find(|(other, at)| *other < id && *at == address);
+            if let Some((other, _)) = same {
+                let text = format!("--peers gives nodes {other} and {id} one address, {address}");
+                return Err(wrong(text));
+            }
+        }
+        if !members.is_empty() && !members.contains_key(&self.id()?) {
+            let id = self.node_id;
+            return Err(wrong(format!(
+                "--peers does not name this node, {id}; give it with its address, \
+                 or choose another --node-id"
+            )));
+        }
+        Ok(members)
+    }
+
+    /// Whether the address may be listened on without a secret.
+    ///
+    /// Errors: says what to give.
+    pub(super) fn check_exposure(&self, listen: &str) -> Result<(), StartError> {
+        check_address("--listen", listen)?;
+        let is_local = |address: SocketAddr| match address.ip() {
+            IpAddr::V4(ip) => ip.is_loopback(),
+            IpAddr::V6(ip) => ip.is_loopback(),
+        };
+        let resolved = listen
+            .to_socket_addrs()
+            .map_err(|source| StartError::Listen { address: listen.to_owned(), source })?;
+        let is_exposed = !resolved.into_iter().all(is_local);
+        if is_exposed && self.cluster_secret.is_none() && !self.insecure {
+            return Err(wrong(format!(
+                "--listen {listen} is open to other machines: give a --cluster-secret, \
+                 or --insecure if the network is trusted"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Whether `address` is a host and a port.
+///
+/// Errors: names the flag and the address.
+pub(super) fn check_address(flag: &str, address: &str) -> Result<(), StartError> {
+    let is_whole = address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if is_whole {
+        return Ok(());
+    }
+    Err(wrong(format!("{flag}: {address:?} is not an address such as 127.0.0.1:2379")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::Arguments;
+    use super::*;
+
+    fn arguments(line: &str) -> ServeArguments {
+        Arguments::try_parse_from(line.split(' ')).unwrap().serve
+    }
+
+    fn peers_error(line: &str) -> String {
+        arguments(line).members().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn peers_are_read_with_their_ids() {
+        let members = arguments("kvorum --node-id 2 --peers 1=a:1,2=b:2").members().unwrap();
+        let texts: Vec<String> = members.iter().map(|(id, at)| format!("{id} {at}")).collect();
+        assert_eq!(texts, ["1 a:1", "2 b:2"]);
+        assert!(arguments("kvorum").members().unwrap().is_empty());
+    }
+
+    #[test]
+    fn peers_that_make_no_sense_are_named() {
+        for (line, words) in [
+            ("kvorum --peers 1", "must be a node's number"),
+            ("kvorum --peers 0=a:1", "\"0\" is not a node's number"),
+            ("kvorum --peers x=a:1", "\"x\" is not a node's number"),
+            ("kvorum --peers 1=a", "\"a\" is not an address"),
+            ("kvorum --peers 1=a:99999", "\"a:99999\" is not an address"),
+            ("kvorum --peers 1=a:1,1=b:1", "names node 1 twice"),
+            ("kvorum --peers 1=a:1,2=a:1", "nodes 1 and 2 one address"),
+            ("kvorum --node-id 3 --peers 1=a:1,2=b:1", "does not name this node, 3"),
+        ] {
+            let error = peers_error(line);
+            assert!(error.contains(words), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_beyond_this_machine_needs_a_secret_or_consent() {
+        let open = "0.0.0.0:0";
+        assert!(arguments("kvorum").check_exposure("127.0.0.1:0").is_ok());
+        assert!(arguments("kvorum").check_exposure("[::1]:0").is_ok());
+        let error = arguments("kvorum").check_exposure(open).unwrap_err().to_string();
+        assert!(error.contains("--cluster-secret") && error.contains("--insecure"), "{error}");
+        assert!(arguments("kvorum --insecure").check_exposure(open).is_ok());
+        assert!(arguments("kvorum --cluster-secret s").check_exposure(open).is_ok());
+    }
+}

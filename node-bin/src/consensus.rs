@@ -1,0 +1,249 @@
+//! Consensus: the only owner of this node's `Replica`.
+//!
+//! Commands: `Submit`, `Read`, `Greet`, `Describe`, `HandOver` (Api and the node), `Tick`.
+//! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched` (LogStore).
+//! Facts out: `Answered`, `Greeted`, `Described` (to Api), `Applied` (to Watch).
+//! Limits: what is in flight is bounded by Api and by the replica; the mailbox itself is not.
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
+use raft_core::consensus::ready::Notice;
+use raft_core::entry::ClientId;
+use raft_core::replica::event::{Answers, Effects, Event, Query, Status, Submission, Ticket};
+use raft_core::replica::{Replica, StateMachine};
+use raft_net::network::{PeerConnected, PeerLost, Received, Transmit};
+
+use crate::clock::Clock;
+use crate::fault::FaultGuard;
+use crate::log_store::{Fetch, Fetched, Persist, Persisted};
+use crate::watch::Applied;
+
+/// Lets time pass.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Tick;
+
+/// Replicates the commands of one turn of Api.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Submit(pub Submission);
+
+/// Answers the queries of one turn of Api.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Read(pub Vec<Query>);
+
+/// Makes a client id for a connection that has just come in.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Greet {
+    /// The connection.
+    pub connection: u64,
+}
+
+/// Describes the node to whoever asked.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Describe {
+    /// Who asked.
+    pub ticket: Ticket,
+}
+
+/// Hands leadership over, because the node is about to stop.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct HandOver;
+
+/// Reports the answers of one turn.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Answered(pub Answers);
+
+/// Reports a fresh client id.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Greeted {
+    /// The connection.
+    pub connection: u64,
+    /// The id, never handed out before.
+    pub client: ClientId,
+    /// Who leads, as far as known.
+    pub leader: Option<u64>,
+}
+
+/// Reports what the node says of itself.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Described {
+    /// Who asked.
+    pub ticket: Ticket,
+    /// What it says.
+    pub status: Status,
+}
+
+/// Where the effects of a turn go.
+#[derive(Debug)]
+pub(crate) struct Outlets {
+    /// To LogStore.
+    pub persist: Recipient<Persist>,
+    /// To LogStore.
+    pub fetch: Recipient<Fetch>,
+    /// To Network.
+    pub transmit: Recipient<Transmit>,
+    /// To Watch.
+    pub applied: Recipient<Applied>,
+    /// To Api.
+    pub answered: Recipient<Answered>,
+    /// To Api.
+    pub greeted: Recipient<Greeted>,
+    /// To Api.
+    pub described: Recipient<Described>,
+}
+
+/// Ends a drain of the mailbox: everything that came in together goes out together.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+struct TakeTurn;
+
+/// The actor.
+#[derive(Debug)]
+pub(crate) struct Consensus<S> {
+    replica: Replica<S>,
+    clock: Clock,
+    outlets: Outlets,
+    is_turn_due: bool,
+    _fault: FaultGuard,
+}
+
+impl<S: StateMachine + Unpin + 'static> Consensus<S> {
+    pub(crate) fn new(
+        replica: Replica<S>,
+        clock: Clock,
+        outlets: Outlets,
+        fault: FaultGuard,
+    ) -> Self {
+        Self { replica, clock, outlets, is_turn_due: false, _fault: fault }
+    }
+
+    /// One event in; the turn that follows is taken when the mailbox is empty.
+    fn take(&mut self, event: Event, context: &mut Context<Self>) {
+        self.replica.handle(self.clock.now(), event);
+        if !self.is_turn_due {
+            self.is_turn_due = true;
+            context.notify(TakeTurn);
+        }
+    }
+
+    /// The effects of a turn, handed on as they are.
+    fn hand_on(&mut self, effects: Effects, context: &mut Context<Self>) {
+        let Effects { envelopes, bulk, persist, fetch, answers, applied, notices, more } = effects;
+        if !envelopes.is_empty() || !bulk.is_empty() {
+            self.outlets.transmit.do_send(Transmit { envelopes, bulk });
+        }
+        if let Some(persist) = persist {
+            self.outlets.persist.do_send(Persist(persist));
+        }
+        if let Some(fetch) = fetch {
+            self.outlets.fetch.do_send(Fetch(fetch));
+        }
+        if !answers.list.is_empty() {
+            self.outlets.answered.do_send(Answered(answers));
+        }
+        if let Some(progress) = applied {
+            self.outlets.applied.do_send(Applied(progress));
+        }
+        notices.iter().for_each(|notice| tell(self.replica.status().node.number(), notice));
+        if more {
+            self.is_turn_due = true;
+            let own = context.address();
+            // Through a task of its own, so that sockets are served between two slices.
+            actix_rt::spawn(async move {
+                tokio::task::yield_now().await;
+                own.do_send(TakeTurn);
+            });
+        }
+    }
+}
+
+fn tell(node: u64, notice: &Notice) {
+    match notice {
+        Notice::Role { role, term, leader, reason, because_of } => {
+            let (leader, because_of) =
+                (leader.map(|id| id.number()), because_of.map(|id| id.number()));
+            tracing::info!(node, role = role.as_str(), %term, leader, because_of, "{reason}");
+        }
+        Notice::Admitted { reason } => tracing::info!(node, "this node counts now: {reason}"),
+        Notice::WaitingFor(peers) => {
+            let peers: Vec<u64> = peers.iter().map(|peer| peer.number()).collect();
+            tracing::info!(
+                node,
+                "the data directory is empty: waiting for word of nodes {peers:?}"
+            );
+        }
+        Notice::ForeignIncarnation { peer } => tracing::warn!(
+            node,
+            peer = peer.number(),
+            "a node with this id runs on another data directory than the cluster knows: \
+             it is ignored; start it on its own directory"
+        ),
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Actor for Consensus<S> {
+    type Context = Context<Self>;
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<TakeTurn> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, _: TakeTurn, context: &mut Self::Context) {
+        self.is_turn_due = false;
+        let effects = self.replica.turn(self.clock.now());
+        self.hand_on(effects, context);
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<Greet> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, Greet { connection }: Greet, _: &mut Self::Context) {
+        let client = self.replica.new_client();
+        let leader = self.replica.status().leader.map(|id| id.number());
+        self.outlets.greeted.do_send(Greeted { connection, client, leader });
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<Describe> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, Describe { ticket }: Describe, _: &mut Self::Context) {
+        let status = self.replica.status();
+        self.outlets.described.do_send(Described { ticket, status });
+    }
+}
+
+/// The messages that are events as they are.
+macro_rules! is_event {
+    ($($message:pat => $type:ty => $event:expr),* $(,)?) => {$(
+        impl<S: StateMachine + Unpin + 'static> Handler<$type> for Consensus<S> {
+            type Result = ();
+
+            fn handle(&mut self, message: $type, context: &mut Self::Context) {
+                let $message = message;
+                self.take($event, context);
+            }
+        }
+    )*};
+}
+
+is_event! {
+    Tick => Tick => Event::Tick,
+    Submit(submission) => Submit => Event::Submit(submission),
+    Read(queries) => Read => Event::Read(queries),
+    HandOver => HandOver => Event::HandOver,
+    Received { envelopes } => Received => Event::Received(envelopes),
+    PeerConnected { peer, connection } => PeerConnected =>
+        Event::PeerConnected { peer, connection },
+    PeerLost { peer, connection } => PeerLost => Event::PeerLost { peer, connection },
+    Persisted { number } => Persisted => Event::Persisted { number },
+    Fetched { entries } => Fetched => Event::Fetched { entries },
+}

@@ -1,0 +1,186 @@
+//! Disks under the log: a real directory, or memory.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use raft_core::wal::disk::{Disk, DiskError};
+use raft_core::wal::memory_disk::MemoryDisk;
+
+/// How many zeros are written at once into a new file.
+static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
+
+/// A directory of the file system.
+#[derive(Debug)]
+pub(crate) struct FileDisk {
+    directory: PathBuf,
+    /// Files that are open for reading and writing.
+    open: BTreeMap<String, File>,
+}
+
+impl FileDisk {
+    /// The directory, which must exist.
+    #[must_use]
+    pub(crate) fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), open: BTreeMap::new() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn file(&mut self, name: &str) -> io::Result<&File> {
+        if !self.open.contains_key(name) {
+            let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
+            self.open.insert(name.to_owned(), file);
+        }
+        Ok(&self.open[name])
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
+    }
+
+    fn fill(&self, name: &str, length: u64) -> io::Result<()> {
+        let mut file = File::create(self.path(name))?;
+        let mut left = length;
+        while 0 < left {
+            let part = usize::try_from(left).unwrap_or(usize::MAX).min(ZEROS.len());
+            file.write_all(&ZEROS[..part])?;
+            left -= part as u64;
+        }
+        file.sync_all()?;
+        self.sync_directory()
+    }
+
+    fn read_up_to(&mut self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let file = self.file(name)?;
+        let mut filled = 0;
+        while filled < into.len() {
+            match file.read_at(&mut into[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+fn disk_error(error: &io::Error) -> DiskError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskError::NoSpace,
+        _ => DiskError::Failed(error.to_string()),
+    }
+}
+
+impl Disk for FileDisk {
+    fn list(&mut self) -> Result<Vec<String>, DiskError> {
+        let names = || -> io::Result<Vec<String>> {
+            let mut names = Vec::new();
+            for entry in fs::read_dir(&self.directory)? {
+                names.extend(entry?.file_name().into_string().ok());
+            }
+            Ok(names)
+        };
+        names().map_err(|error| disk_error(&error))
+    }
+
+    fn create(&mut self, name: &str, length: u64) -> Result<(), DiskError> {
+        self.open.remove(name);
+        self.fill(name, length).map_err(|error| {
+            // What is half made is of no use to anybody; the error that counts is the first.
+            let _ = fs::remove_file(self.path(name));
+            disk_error(&error)
+        })
+    }
+
+    fn len(&mut self, name: &str) -> Result<u64, DiskError> {
+        let length = fs::metadata(self.path(name)).map(|metadata| metadata.len());
+        length.map_err(|error| disk_error(&error))
+    }
+
+    fn read(&mut self, name: &str, offset: u64, into: &mut [u8]) -> Result<usize, DiskError> {
+        self.read_up_to(name, offset, into).map_err(|error| disk_error(&error))
+    }
+
+    fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let written = self.file(name).and_then(|file| file.write_all_at(bytes, offset));
+        written.map_err(|error| disk_error(&error))
+    }
+
+    fn sync(&mut self, name: &str) -> Result<(), DiskError> {
+        let synced = self.file(name).and_then(File::sync_data);
+        synced.map_err(|error| disk_error(&error))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.open.remove(from);
+        self.open.remove(to);
+        let renamed =
+            fs::rename(self.path(from), self.path(to)).and_then(|()| self.sync_directory());
+        renamed.map_err(|error| disk_error(&error))
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), DiskError> {
+        self.open.remove(name);
+        let removed = fs::remove_file(self.path(name)).and_then(|()| self.sync_directory());
+        removed.map_err(|error| disk_error(&error))
+    }
+}
+
+/// The disk of a node.
+#[derive(Debug)]
+pub(crate) enum NodeDisk {
+    /// A directory.
+    File(FileDisk),
+    /// Memory, which outlives the node that used it but not the process.
+    Memory(MemoryDisk),
+}
+
+/// The same call on whichever disk it is.
+macro_rules! on_either {
+    ($self:ident, $disk:ident => $call:expr) => {
+        match $self {
+            Self::File($disk) => $call,
+            Self::Memory($disk) => $call,
+        }
+    };
+}
+
+impl Disk for NodeDisk {
+    fn list(&mut self) -> Result<Vec<String>, DiskError> {
+        on_either!(self, disk => disk.list())
+    }
+
+    fn create(&mut self, name: &str, length: u64) -> Result<(), DiskError> {
+        on_either!(self, disk => disk.create(name, length))
+    }
+
+    fn len(&mut self, name: &str) -> Result<u64, DiskError> {
+        on_either!(self, disk => disk.len(name))
+    }
+
+    fn read(&mut self, name: &str, offset: u64, into: &mut [u8]) -> Result<usize, DiskError> {
+        on_either!(self, disk => disk.read(name, offset, into))
+    }
+
+    fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        on_either!(self, disk => disk.write(name, offset, bytes))
+    }
+
+    fn sync(&mut self, name: &str) -> Result<(), DiskError> {
+        on_either!(self, disk => disk.sync(name))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        on_either!(self, disk => disk.rename(from, to))
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), DiskError> {
+        on_either!(self, disk => disk.remove(name))
+    }
+}

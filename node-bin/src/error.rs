@@ -1,0 +1,101 @@
+//! Why a node does not start, and how one ends.
+
+use std::io;
+use std::path::PathBuf;
+
+use raft_core::wal::OpenError;
+use raft_core::wal::identity::IdentityError;
+
+/// Why a node did not start. Each message is one line that says what is wrong, where, and what
+/// to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directory cannot be made or used.
+    #[error("cannot use the data directory {}: {source}", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process runs on the directory.
+    #[error(
+        "the data directory {} is in use by process {pid}; stop it, or choose another --data-dir",
+        directory.display()
+    )]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+        /// The other process, as it wrote itself down.
+        pid: String,
+    },
+    /// The directory holds something else.
+    #[error(
+        "the data directory {} holds files that are not kvorum's (such as {found:?}); \
+         choose another --data-dir",
+        directory.display()
+    )]
+    ForeignDirectory {
+        /// The directory.
+        directory: PathBuf,
+        /// One of the files.
+        found: String,
+    },
+    /// The directory is of another node.
+    #[error(
+        "the data directory {} belongs to node {found}, not to node {wanted}; \
+         choose another --data-dir or --node-id",
+        directory.display()
+    )]
+    OtherNode {
+        /// The directory.
+        directory: PathBuf,
+        /// Whose it is.
+        found: u64,
+        /// Who wants it.
+        wanted: u64,
+    },
+    /// The directory's identity cannot be read or written.
+    #[error("the data directory {}: {source}", directory.display())]
+    Identity {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with it.
+        source: IdentityError,
+    },
+    /// The log cannot be opened.
+    #[error("the log in {}: {source}", directory.display())]
+    Log {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with it.
+        source: OpenError,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another --listen")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Setting(String),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// How a node ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeEnd {
+    /// It was asked to.
+    Stopped,
+    /// One of its promises was in danger; its directory can be started again, and recovery
+    /// decides.
+    Fault {
+        /// The actor that noticed.
+        actor: &'static str,
+    },
+}

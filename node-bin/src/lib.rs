@@ -1,0 +1,34 @@
+//! Kvorum as a library: a [`Node`], and a [`LocalCluster`] of them in one process.
+//!
+//! Bring a [`StateMachine`], pick memory or TCP between the nodes and memory or a directory
+//! for each, and get it replicated; `examples/counter.rs` is a whole program. The program
+//! `kvorum` is this library with the key-value store as its state machine.
+//!
+//! Six actors make a node: Consensus (owns the replica), LogStore (owns the log, on a thread
+//! of its own), Network and Discovery (of `raft-net`), Api (owns the clients) and Watch. None
+//! of them decides anything: see `ARCHITECTURE.md`.
+
+pub mod api;
+pub mod cli;
+mod clock;
+mod consensus;
+mod directory;
+mod disk;
+mod error;
+mod fault;
+mod local_cluster;
+mod log_store;
+mod node;
+mod ticker;
+mod watch;
+
+pub use raft_core::entry::{ClientId, EntryRef, SessionStamp};
+pub use raft_core::replica::StateMachine;
+pub use raft_core::replica::event::Status;
+pub use raft_core::types::NodeId;
+pub use raft_core::wal::memory_disk::MemoryDisk;
+
+pub use directory::Data;
+pub use error::{NodeEnd, StartError};
+pub use local_cluster::{ClusterOptions, FIRST_PORT, LocalCluster, PlaceError, Storage, Transport};
+pub use node::{Node, NodeOptions, RequestError, Wires};

@@ -1,0 +1,428 @@
+//! A whole cluster in one process, whose nodes can be killed and revived.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use actix::{Actor, Recipient};
+use actix_rt::System;
+use raft_core::replica::StateMachine;
+use raft_core::types::NodeId;
+use raft_core::wal::disk::Disk as _;
+use raft_core::wal::identity::{IDENTITY_FILE, Identity};
+use raft_core::wal::memory_disk::MemoryDisk;
+use raft_net::switchboard::{Dial, Listen, Switchboard};
+
+use crate::api::BodyChecks;
+use crate::directory::{Data, new_incarnation};
+use crate::disk::{FileDisk, NodeDisk};
+use crate::error::{NodeEnd, StartError};
+use crate::node::{ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, Node, NodeOptions, Wires};
+
+/// Nodes in one process at most.
+pub(crate) const NODES_MAX: u64 = 50;
+
+/// The default length of a segment of the log here. Units: bytes.
+const WAL_SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The port that is tried first.
+pub const FIRST_PORT: u16 = 2379;
+
+/// How many ports are tried.
+const PORTS_TRIED: u16 = 1_000;
+
+/// How the nodes reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Through memory.
+    Memory,
+    /// Through TCP on loopback.
+    Tcp {
+        /// The port of the first node, with the others on the next ones; by default the next
+        /// free ports from 2379 on. 0 takes any free ports.
+        first_port: Option<u16>,
+    },
+}
+
+/// Where the nodes keep their data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory, as long as the cluster lives.
+    Memory,
+    /// In a folder for each node below this one.
+    Directory(PathBuf),
+}
+
+/// What a cluster is told when it starts.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// How many nodes, numbered from 1.
+    pub nodes: u64,
+    /// How they reach each other.
+    pub transport: Transport,
+    /// Where they keep their data.
+    pub storage: Storage,
+    /// As `NodeOptions::election_timeout_ms`.
+    pub election_timeout_ms: u64,
+    /// As `NodeOptions::heartbeat_interval_ms`.
+    pub heartbeat_interval_ms: u64,
+    /// As `NodeOptions::checks`.
+    pub checks: BodyChecks,
+}
+
+impl ClusterOptions {
+    /// The default settings of a cluster of this many nodes, in memory altogether.
+    #[must_use]
+    pub fn in_memory(nodes: u64) -> Self {
+        Self {
+            nodes,
+            transport: Transport::Memory,
+            storage: Storage::Memory,
+            election_timeout_ms: ELECTION_TIMEOUT_MS,
+            heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
+            checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
+        }
+    }
+}
+
+/// Why a node of a cluster cannot be killed or revived; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The cluster has no such node.
+    #[error("there is no node {id}, only 1 to {nodes}")]
+    NoSuchNode {
+        /// Which was asked for.
+        id: u64,
+        /// How many there are.
+        nodes: u64,
+    },
+    /// The node runs already.
+    #[error("node {0} is alive")]
+    Alive(NodeId),
+    /// The node does not run.
+    #[error("node {0} is dead")]
+    Dead(NodeId),
+    /// The node does not start again.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+#[derive(Debug)]
+enum Place {
+    Running(Node),
+    /// The disk of a node in memory; a directory needs no keeping.
+    Dead(Option<MemoryDisk>),
+}
+
+/// A cluster of nodes, each with a state machine of its own.
+pub struct LocalCluster<S> {
+    options: ClusterOptions,
+    machine: Box<dyn Fn() -> S + Send>,
+    members: BTreeMap<NodeId, String>,
+    cluster_id: u64,
+    places: BTreeMap<NodeId, Place>,
+    wires: Wires,
+    /// Kept until the nodes are gone.
+    _exchange: Option<Exchange>,
+}
+
+impl<S> fmt::Debug for LocalCluster<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalCluster({:?})", self.members)
+    }
+}
+
+impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
+    /// Starts the nodes; `machine` makes an empty state machine for each.
+    ///
+    /// Errors: `StartError` of the first node that does not start; no node runs then.
+    pub fn start(
+        options: ClusterOptions,
+        machine: impl Fn() -> S + Send + 'static,
+    ) -> Result<Self, StartError> {
+        if !(1..=NODES_MAX).contains(&options.nodes) {
+            let nodes = options.nodes;
+            let text = format!("a cluster here has 1 to {NODES_MAX} nodes, not {nodes}");
+            return Err(StartError::Setting(text));
+        }
+        let ids: Vec<NodeId> = (1..=options.nodes).filter_map(NodeId::new).collect();
+        let cluster_id = known_cluster(&options)?.unwrap_or_else(|| new_incarnation().0);
+        let mut bound = BTreeMap::new();
+        let (wires, exchange) = match options.transport {
+            Transport::Memory => {
+                let exchange = Exchange::open()?;
+                (exchange.wires.clone(), Some(exchange))
+            }
+            Transport::Tcp { first_port } => {
+                bound = bind(&ids, first_port)?;
+                (Wires::Tcp, None)
+            }
+        };
+        let address = |id: &NodeId| -> Result<String, StartError> {
+            match bound.get(id) {
+                Some(tcp) => {
+                    let at = tcp.local_addr().map_err(|source| listen_error("loopback", source))?;
+                    Ok(at.to_string())
+                }
+                None => Ok(format!("node-{id}")),
+            }
+        };
+        let members: BTreeMap<NodeId, String> =
+            ids.iter().map(|id| Ok((*id, address(id)?))).collect::<Result<_, StartError>>()?;
+        let machine = Box::new(machine);
+        let places = BTreeMap::new();
+        let mut cluster =
+            Self { options, machine, members, cluster_id, places, wires, _exchange: exchange };
+        for id in ids {
+            let data = match &cluster.options.storage {
+                Storage::Memory => Data::Memory(MemoryDisk::default()),
+                Storage::Directory(root) => Data::Directory(node_directory(root, id)),
+            };
+            let node = cluster.start_node(id, data, bound.remove(&id))?;
+            cluster.places.insert(id, Place::Running(node));
+        }
+        Ok(cluster)
+    }
+
+    fn start_node(
+        &self,
+        id: NodeId,
+        data: Data,
+        bound: Option<TcpListener>,
+    ) -> Result<Node, StartError> {
+        let options = NodeOptions {
+            members: self.members.clone(),
+            renews_addresses: true,
+            cluster_id: Some(self.cluster_id),
+            election_timeout_ms: self.options.election_timeout_ms,
+            heartbeat_interval_ms: self.options.heartbeat_interval_ms,
+            wal_segment_bytes: WAL_SEGMENT_BYTES,
+            wires: self.wires.clone(),
+            checks: self.options.checks,
+            bound,
+            ..NodeOptions::new(id, &self.members[&id], data)
+        };
+        Node::start(options, (self.machine)())
+    }
+
+    /// Every node's id and address.
+    #[must_use]
+    pub fn members(&self) -> &BTreeMap<NodeId, String> {
+        &self.members
+    }
+
+    /// The running node of this id, if there is one.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        match self.places.get(&id)? {
+            Place::Running(node) => Some(node),
+            Place::Dead(_) => None,
+        }
+    }
+
+    /// The nodes that run.
+    pub fn running(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.places.keys().filter_map(|&id| Some((id, self.node(id)?)))
+    }
+
+    /// The nodes that do not run.
+    #[must_use]
+    pub fn dead(&self) -> Vec<NodeId> {
+        let is_dead = |place: &Place| matches!(place, Place::Dead(_));
+        self.places.iter().filter(|(_, place)| is_dead(place)).map(|(&id, _)| id).collect()
+    }
+
+    /// The node that leads, by the word of a majority's newest term; `None` if none does now.
+    pub async fn leader(&self) -> Option<NodeId> {
+        let mut newest = None;
+        for (_, node) in self.running() {
+            if let Ok(status) = node.status().await {
+                let leads = status.leader == Some(status.node);
+                newest = newest.max(leads.then_some((status.term, status.node)));
+            }
+        }
+        newest.map(|(_, leader)| leader)
+    }
+
+    /// Ends a node as if its process had been killed; its disk stays.
+    ///
+    /// Errors: `PlaceError`; nothing was changed then.
+    pub fn kill(&mut self, id: NodeId) -> Result<(), PlaceError> {
+        self.end(id, Node::kill)
+    }
+
+    /// Ends a node in good order; its disk stays.
+    ///
+    /// Errors: `PlaceError`; nothing was changed then.
+    pub fn stop_node(&mut self, id: NodeId) -> Result<(), PlaceError> {
+        self.end(id, Node::stop_for_disk)
+    }
+
+    fn end(
+        &mut self,
+        id: NodeId,
+        how: impl FnOnce(Node) -> crate::node::Remains,
+    ) -> Result<(), PlaceError> {
+        let place = self.place(id)?;
+        match std::mem::replace(place, Place::Dead(None)) {
+            Place::Running(node) => {
+                let disk = how(node).disk;
+                *place = Place::Dead(disk.and_then(in_memory));
+                Ok(())
+            }
+            dead @ Place::Dead(_) => {
+                *place = dead;
+                Err(PlaceError::Dead(id))
+            }
+        }
+    }
+
+    /// Starts a dead node again on its disk, at its address.
+    ///
+    /// Errors: `PlaceError`; nothing was changed then.
+    pub fn revive(&mut self, id: NodeId) -> Result<(), PlaceError> {
+        let data = match self.place(id)? {
+            Place::Running(_) => return Err(PlaceError::Alive(id)),
+            Place::Dead(disk) => disk.take(),
+        };
+        let data = match (&self.options.storage, data) {
+            (Storage::Directory(root), _) => Data::Directory(node_directory(root, id)),
+            (Storage::Memory, disk) => Data::Memory(disk.unwrap_or_default()),
+        };
+        let node = self.start_node(id, data, None)?;
+        self.places.insert(id, Place::Running(node));
+        Ok(())
+    }
+
+    fn place(&mut self, id: NodeId) -> Result<&mut Place, PlaceError> {
+        let nodes = self.options.nodes;
+        self.places.get_mut(&id).ok_or(PlaceError::NoSuchNode { id: id.number(), nodes })
+    }
+
+    /// Stops every node that runs, in good order.
+    pub fn stop(&mut self) -> Vec<(NodeId, NodeEnd)> {
+        let places = std::mem::take(&mut self.places);
+        let ends = places.into_iter().filter_map(|(id, place)| match place {
+            Place::Running(node) => Some((id, node.stop())),
+            Place::Dead(_) => None,
+        });
+        ends.collect()
+    }
+}
+
+fn in_memory(disk: NodeDisk) -> Option<MemoryDisk> {
+    match disk {
+        NodeDisk::Memory(memory) => Some(memory),
+        NodeDisk::File(_) => None,
+    }
+}
+
+fn node_directory(root: &Path, id: NodeId) -> PathBuf {
+    root.join(format!("node-{id}"))
+}
+
+fn listen_error(address: &str, source: io::Error) -> StartError {
+    StartError::Listen { address: address.to_owned(), source }
+}
+
+/// Binds a port for each node before any of them starts, since each is told all of them.
+fn bind(
+    ids: &[NodeId],
+    first_port: Option<u16>,
+) -> Result<BTreeMap<NodeId, TcpListener>, StartError> {
+    let mut bound = BTreeMap::new();
+    let mut port = first_port.unwrap_or(FIRST_PORT);
+    for &id in ids {
+        loop {
+            let address = format!("127.0.0.1:{port}");
+            match TcpListener::bind(&address) {
+                Ok(tcp) => {
+                    bound.insert(id, tcp);
+                    break;
+                }
+                Err(error) => {
+                    let may_try = first_port.is_none() && port - FIRST_PORT < PORTS_TRIED;
+                    if error.kind() != io::ErrorKind::AddrInUse || !may_try {
+                        return Err(listen_error(&address, error));
+                    }
+                    port += 1;
+                }
+            }
+        }
+        port = if port == 0 { 0 } else { port.saturating_add(1) };
+    }
+    Ok(bound)
+}
+
+/// The cluster that the folder was used for before.
+///
+/// Errors: `StartError::Setting` if it had another number of nodes.
+fn known_cluster(options: &ClusterOptions) -> Result<Option<u64>, StartError> {
+    let Storage::Directory(root) = &options.storage else { return Ok(None) };
+    for id in (1..=NODES_MAX).filter_map(NodeId::new) {
+        let directory = node_directory(root, id);
+        let mut disk = FileDisk::new(&directory);
+        if !disk.list().is_ok_and(|names| names.iter().any(|name| name == IDENTITY_FILE)) {
+            continue;
+        }
+        let failed = |source| StartError::Identity { directory: directory.clone(), source };
+        if let Some(identity) = Identity::load(&mut disk).map_err(failed)? {
+            let found = identity.members.len() as u64;
+            if found != options.nodes {
+                return Err(StartError::Setting(format!(
+                    "{} holds a cluster of {found} nodes, not of {}; \
+                     use --nodes {found}, or another --data-dir",
+                    root.display(),
+                    options.nodes
+                )));
+            }
+            return Ok(Some(identity.cluster_id));
+        }
+    }
+    Ok(None)
+}
+
+/// The switchboard on a thread of its own, which ends when this is dropped.
+#[derive(Debug)]
+struct Exchange {
+    wires: Wires,
+    system: System,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Exchange {
+    fn open() -> Result<Self, StartError> {
+        let (report, opened) = mpsc::channel::<(Recipient<Listen>, Recipient<Dial>, System)>();
+        let thread = std::thread::Builder::new()
+            .name("switchboard".into())
+            .spawn(move || {
+                let runner = System::new();
+                let switchboard = runner.block_on(async { Switchboard::default().start() });
+                let (listen, dial) = (switchboard.clone().recipient(), switchboard.recipient());
+                let system = runner.block_on(async { System::current() });
+                if report.send((listen, dial, system)).is_ok() {
+                    // Ends when the cluster stops the system; it has no other result.
+                    let _ = runner.run();
+                }
+            })
+            .map_err(StartError::Thread)?;
+        let (listen, dial, system) = opened
+            .recv()
+            .map_err(|_| StartError::Setting("the switchboard did not start".to_owned()))?;
+        Ok(Self { wires: Wires::Memory { listen, dial }, system, thread: Some(thread) })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.system.stop();
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! A node: six actors on two threads, and the handle by which a program embeds it.
+//!
+//! Each node has a runtime of its own, so that several can live in one process and one can end
+//! without the others.
+
+mod wiring;
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix::Recipient;
+use bytes::Bytes;
+use raft_core::entry::SessionStamp;
+use raft_core::replica::StateMachine;
+use raft_core::replica::event::{Refusal, SessionRefusal, Status};
+use raft_core::types::NodeId;
+use raft_net::handshake::ClusterSecret;
+use raft_net::switchboard::{Dial, Listen};
+use tokio::sync::{mpsc as async_mpsc, oneshot};
+
+use crate::api::{BodyChecks, Call, CallOutcome, Operation};
+use crate::directory::Data;
+use crate::disk::NodeDisk;
+use crate::error::{NodeEnd, StartError};
+
+/// The default of `NodeOptions::election_timeout_ms`.
+pub(crate) const ELECTION_TIMEOUT_MS: u64 = 250;
+/// The default of `NodeOptions::heartbeat_interval_ms`.
+pub(crate) const HEARTBEAT_INTERVAL_MS: u64 = 50;
+/// The default of `NodeOptions::wal_segment_bytes`.
+pub(crate) const WAL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// The shortest segment that can be asked for.
+pub(crate) const WAL_SEGMENT_BYTES_MIN: u64 = 64 * 1024;
+
+/// How a node reaches others and is reached.
+#[derive(Clone, Debug)]
+pub enum Wires {
+    /// TCP; addresses are `host:port`.
+    Tcp,
+    /// A switchboard in this process; addresses are names.
+    Memory {
+        /// Where to take calls.
+        listen: Recipient<Listen>,
+        /// Where to make them.
+        dial: Recipient<Dial>,
+    },
+}
+
+/// What a node is told when it starts.
+#[derive(Debug)]
+pub struct NodeOptions {
+    /// This node's id.
+    pub node_id: NodeId,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: String,
+    /// The socket for it, if the caller has bound it already.
+    pub bound: Option<TcpListener>,
+    /// Where others reach this node; by default where it listens.
+    pub advertise: Option<String>,
+    /// Every member's address, this node's included, the same on all nodes. Empty: as the
+    /// directory has it, and a cluster of one if it is empty too.
+    pub members: BTreeMap<NodeId, String>,
+    /// Whether `members` replaces the addresses that the directory has.
+    pub renews_addresses: bool,
+    /// The id of the cluster to found, if the directory is empty; by default it follows from
+    /// the members.
+    pub cluster_id: Option<u64>,
+    /// Where to keep what must not be forgotten.
+    pub data: Data,
+    /// A follower that hears nothing waits at random in [t, 2t). Units: milliseconds.
+    pub election_timeout_ms: u64,
+    /// How often a leader says that it leads. Units: milliseconds.
+    pub heartbeat_interval_ms: u64,
+    /// The length of a segment of the log. Units: bytes.
+    pub wal_segment_bytes: u64,
+    /// What every node of the cluster knows and nobody else.
+    pub cluster_secret: Option<ClusterSecret>,
+    /// TCP or memory.
+    pub wires: Wires,
+    /// What is refused before it is replicated.
+    pub checks: BodyChecks,
+}
+
+impl NodeOptions {
+    /// The default settings of a node that keeps its data there.
+    #[must_use]
+    pub fn new(node_id: NodeId, listen: &str, data: Data) -> Self {
+        Self {
+            node_id,
+            listen: listen.to_owned(),
+            bound: None,
+            advertise: None,
+            members: BTreeMap::new(),
+            renews_addresses: false,
+            cluster_id: None,
+            data,
+            election_timeout_ms: ELECTION_TIMEOUT_MS,
+            heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
+            wal_segment_bytes: WAL_SEGMENT_BYTES,
+            cluster_secret: None,
+            wires: Wires::Tcp,
+            checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
+        }
+    }
+
+    /// Whether the settings make sense together.
+    ///
+    /// Errors: `StartError::Setting` says which do not.
+    pub fn check(&self) -> Result<(), StartError> {
+        let (heartbeat, election) = (self.heartbeat_interval_ms, self.election_timeout_ms);
+        let wrong = |text: String| Err(StartError::Setting(text));
+        if heartbeat == 0 {
+            return wrong("the heartbeat interval must be at least 1 ms".to_owned());
+        }
+        if election < heartbeat.saturating_mul(3) {
+            return wrong(format!(
+                "the election timeout ({election} ms) must be at least three heartbeat \
+                 intervals ({heartbeat} ms each)"
+            ));
+        }
+        if self.wal_segment_bytes < WAL_SEGMENT_BYTES_MIN {
+            let bytes = self.wal_segment_bytes;
+            return wrong(format!(
+                "a log segment of {bytes} bytes is too short, it must have at least \
+                 {WAL_SEGMENT_BYTES_MIN}"
+            ));
+        }
+        if !self.members.is_empty() && !self.members.contains_key(&self.node_id) {
+            let id = self.node_id;
+            return wrong(format!("the list of peers does not name this node, {id}; add it"));
+        }
+        Ok(())
+    }
+}
+
+/// What a node's owner, or a Fault, tells its thread.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Hand over, finish what is under way, sync, end.
+    Stop,
+    /// End at once, as if the process had been killed.
+    Kill,
+    /// An actor has panicked.
+    Fault { actor: &'static str },
+}
+
+/// What a node says when it runs.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) address: String,
+    pub(crate) cluster_id: u64,
+    pub(crate) members: BTreeMap<NodeId, String>,
+    pub(crate) calls: Recipient<Call>,
+}
+
+/// What a node's thread leaves behind.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    pub(crate) end: NodeEnd,
+    /// The disk, unless a Fault took it.
+    pub(crate) disk: Option<NodeDisk>,
+}
+
+/// A running node.
+///
+/// Dropping it kills the node; `stop` ends it in good order.
+#[derive(Debug)]
+pub struct Node {
+    started: Started,
+    control: async_mpsc::UnboundedSender<Control>,
+    thread: Option<JoinHandle<Remains>>,
+}
+
+/// Why a request of the embedding program got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Nothing was done, because no leader could be reached in time. The hint is the leader
+    /// that this node knows of now.
+    #[error("no leader was reached in time, nothing was done")]
+    NotLeader {
+        /// Who leads, as far as known.
+        hint: Option<NodeId>,
+    },
+    /// Nothing was done: too much is in flight. Try again later.
+    #[error("too much is in flight, nothing was done")]
+    Overloaded,
+    /// Nothing was done: the command is too long.
+    #[error("the command is longer than an entry may be, nothing was done")]
+    TooLarge,
+    /// The session rules decided that the command is not to be executed.
+    #[error("the session does not allow it: {0:?}")]
+    Session(SessionRefusal),
+    /// The command may or may not take effect. Only the same request id may be tried again.
+    #[error("the outcome is unknown: the command may or may not take effect")]
+    Unknown,
+    /// The node has ended.
+    #[error("the node has ended")]
+    Ended,
+}
+
+impl Node {
+    /// Starts a node with an empty state machine, and returns when it listens. Its log is
+    /// replayed into the machine in the background.
+    ///
+    /// Errors: `StartError` says what is wrong, where, and what to do; nothing runs then.
+    pub fn start<S>(options: NodeOptions, machine: S) -> Result<Self, StartError>
+    where
+        S: StateMachine + Send + Unpin + 'static,
+    {
+        options.check()?;
+        let (control, orders) = async_mpsc::unbounded_channel();
+        let (report, started) = mpsc::channel();
+        let for_faults = control.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("node-{}", options.node_id))
+            .spawn(move || wiring::run(options, machine, (for_faults, orders), &report))
+            .map_err(StartError::Thread)?;
+        let started = match started.recv() {
+            Ok(Ok(started)) => started,
+            Ok(Err(error)) => return Err(error),
+            Err(mpsc::RecvError) => {
+                return Err(StartError::Setting("the node ended while it started".to_owned()));
+            }
+        };
+        Ok(Self { started, control, thread: Some(thread) })
+    }
+
+    /// Where the node listens.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.started.address
+    }
+
+    /// The id of the node's cluster.
+    #[must_use]
+    pub fn cluster_id(&self) -> u64 {
+        self.started.cluster_id
+    }
+
+    /// Every member of the node's cluster, as its directory has it.
+    #[must_use]
+    pub fn members(&self) -> &BTreeMap<NodeId, String> {
+        &self.started.members
+    }
+
+    /// Replicates a command and returns the state machine's answer, from whichever node.
+    ///
+    /// With a `request_id` the command takes effect once however often, and through whichever
+    /// nodes, it is sent; without one, an `Unknown` outcome cannot be found out.
+    ///
+    /// Errors: `RequestError`; each says whether and how to try again.
+    pub async fn propose(
+        &self,
+        command: impl Into<Bytes>,
+        request_id: Option<SessionStamp>,
+        timeout: Duration,
+    ) -> Result<Bytes, RequestError> {
+        let session = request_id.unwrap_or_default();
+        let command = command.into();
+        if !raft_core::entry::Draft::fits(command.len()) {
+            return Err(RequestError::TooLarge);
+        }
+        let outcome = self.call(Operation::Write { command, session }, timeout).await?;
+        self.answer(outcome).await
+    }
+
+    /// Answers a query from a state that has every command whose answer was given before.
+    ///
+    /// Errors: as `propose`; a query that fails did nothing.
+    pub async fn query(
+        &self,
+        query: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<Bytes, RequestError> {
+        let outcome = self.call(Operation::Read { query: query.into() }, timeout).await?;
+        self.answer(outcome).await
+    }
+
+    /// Waits until this node has applied every command whose answer was given before.
+    ///
+    /// Errors: as `query`.
+    pub async fn read_barrier(&self, timeout: Duration) -> Result<(), RequestError> {
+        self.query(Bytes::new(), timeout).await.map(drop)
+    }
+
+    /// What the node says of itself.
+    ///
+    /// Errors: `Ended`.
+    pub async fn status(&self) -> Result<Status, RequestError> {
+        match self.call(Operation::Describe, Duration::from_secs(1)).await? {
+            CallOutcome::Described(status) => Ok(*status),
+            CallOutcome::Answered(_) | CallOutcome::Session(_) | CallOutcome::Refused(_) => {
+                Err(RequestError::Ended)
+            }
+        }
+    }
+
+    async fn call(
+        &self,
+        operation: Operation,
+        timeout: Duration,
+    ) -> Result<CallOutcome, RequestError> {
+        let is_write = matches!(operation, Operation::Write { .. });
+        let (reply, outcome) = oneshot::channel();
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        if !self.started.calls.connected() {
+            return Err(RequestError::Ended);
+        }
+        self.started.calls.do_send(Call { operation, timeout_ms, reply });
+        // A node that ends with a write under way leaves its outcome open.
+        let lost = if is_write { RequestError::Unknown } else { RequestError::Ended };
+        outcome.await.map_err(|_| lost)
+    }
+
+    async fn answer(&self, outcome: CallOutcome) -> Result<Bytes, RequestError> {
+        match outcome {
+            CallOutcome::Answered(bytes) => Ok(bytes),
+            CallOutcome::Session(refusal) => Err(RequestError::Session(refusal)),
+            CallOutcome::Refused(Refusal::NoLeader) => {
+                let hint = self.status().await.ok().and_then(|status| status.leader);
+                Err(RequestError::NotLeader { hint })
+            }
+            CallOutcome::Refused(Refusal::Overloaded) => Err(RequestError::Overloaded),
+            CallOutcome::Refused(Refusal::TooLarge) => Err(RequestError::TooLarge),
+            CallOutcome::Refused(Refusal::Stopping) => Err(RequestError::Ended),
+            CallOutcome::Refused(Refusal::Unknown) => Err(RequestError::Unknown),
+            CallOutcome::Described(_) => Err(RequestError::Ended),
+        }
+    }
+
+    /// Whether the node still runs; a Fault ends it.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Hands leadership over, finishes what is under way, syncs and ends. The port and the
+    /// directory are free when it returns.
+    pub fn stop(mut self) -> NodeEnd {
+        self.end(Control::Stop).end
+    }
+
+    /// Ends at once, as if the process had been killed; returns a disk in memory, which can be
+    /// started again.
+    pub(crate) fn kill(mut self) -> Remains {
+        self.end(Control::Kill)
+    }
+
+    /// Stops as `stop` does, and returns the disk.
+    pub(crate) fn stop_for_disk(mut self) -> Remains {
+        self.end(Control::Stop)
+    }
+
+    fn end(&mut self, how: Control) -> Remains {
+        // A node that has ended by a Fault takes no orders; its thread says how it ended.
+        let _ = self.control.send(how);
+        let thread = self.thread.take().expect("a node is ended once");
+        let fault = Remains { end: NodeEnd::Fault { actor: "node" }, disk: None };
+        thread.join().unwrap_or(fault)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.end(Control::Kill);
+        }
+    }
+}

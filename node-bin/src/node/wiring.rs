@@ -1,0 +1,281 @@
+//! The only place that sees two actor types at once: makes the six and connects them.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Recipient};
+use actix_rt::{Arbiter, System};
+use raft_core::consensus::RaftConfig;
+use raft_core::hard_state::Configuration;
+use raft_core::replica::{Replica, StateMachine};
+use raft_net::Stop;
+use raft_net::discovery::Discovery;
+use raft_net::handshake::Identity;
+use raft_net::listener::Listener;
+use raft_net::network::{Facts, Network};
+use raft_net::stream::Transport;
+use raft_net::switchboard::Listen;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc as async_mpsc, oneshot};
+
+use super::{Control, NodeOptions, Remains, Started, Wires};
+use crate::api::{self, Api, CallOutcome, Drain, NodeInfo, Operation};
+use crate::clock::Clock;
+use crate::consensus::{self, Consensus, HandOver};
+use crate::directory::{self, Claim, Opened};
+use crate::error::{NodeEnd, StartError};
+use crate::fault::FaultGuard;
+use crate::log_store::{Close, LogStore};
+use crate::ticker;
+use crate::watch::Watch;
+
+/// How often time passes for Consensus: fine enough for the waits of a fast fail-over.
+const TICK: Duration = Duration::from_millis(5);
+
+/// How long a stopping node waits for answers that are under way.
+const DRAIN: Duration = Duration::from_secs(2);
+
+type Orders = (async_mpsc::UnboundedSender<Control>, async_mpsc::UnboundedReceiver<Control>);
+
+/// Runs a node on this thread until it ends.
+pub(super) fn run<S>(
+    options: NodeOptions,
+    machine: S,
+    (faults, mut orders): Orders,
+    report: &mpsc::Sender<Result<Started, StartError>>,
+) -> Remains
+where
+    S: StateMachine + Unpin + 'static,
+{
+    let system = System::new();
+    let stopped = Remains { end: NodeEnd::Stopped, disk: None };
+    let remains = system.block_on(async {
+        let running = match start(options, machine, &faults).await {
+            Ok((running, started)) => {
+                // Whoever started the node waits for this.
+                if report.send(Ok(started)).is_err() {
+                    orders.close();
+                }
+                running
+            }
+            Err(error) => {
+                let _ = report.send(Err(error));
+                return stopped;
+            }
+        };
+        match orders.recv().await {
+            Some(Control::Stop) => running.stop().await,
+            Some(Control::Kill) | None => running.close(false).await,
+            Some(Control::Fault { actor }) => {
+                tracing::error!(actor, "this node has ended: an invariant does not hold");
+                let remains = running.close(false).await;
+                Remains { end: NodeEnd::Fault { actor }, ..remains }
+            }
+        }
+    });
+    drop(system);
+    remains
+}
+
+/// The parts of a node that its end needs.
+struct Running {
+    api: Addr<Api>,
+    listener: Addr<Listener>,
+    network: Addr<Network>,
+    hand_over: Recipient<HandOver>,
+    log_store: Addr<LogStore>,
+    log_thread: Arbiter,
+    ticker: actix_rt::task::JoinHandle<()>,
+    lock: Option<std::fs::File>,
+    is_alone: bool,
+    /// How long handing over may take.
+    patience: Duration,
+}
+
+async fn start<S: StateMachine + Unpin + 'static>(
+    options: NodeOptions,
+    machine: S,
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Result<(Running, Started), StartError> {
+    let mut options = options;
+    let (tcp, listens_at) = listen(&mut options).await?;
+    let address = options.advertise.clone().unwrap_or_else(|| listens_at.clone());
+    let NodeOptions { members, cluster_id, node_id, data, wires, checks, .. } = options;
+    let claim = Claim {
+        node_id,
+        members,
+        address: address.clone(),
+        cluster_id,
+        renews_addresses: options.renews_addresses,
+        segment_bytes: options.wal_segment_bytes,
+    };
+    let opened = directory::open(data, &claim)?;
+    let Opened { identity, wal, hard_state, log, spare_disk, lock } = opened;
+    let clock = Clock::start();
+    let config = RaftConfig {
+        election_timeout_us: options.election_timeout_ms * 1_000,
+        heartbeat_interval_us: options.heartbeat_interval_ms * 1_000,
+        seed: directory::new_incarnation().0,
+        ..RaftConfig::new(
+            node_id,
+            identity.incarnation,
+            Configuration::of(identity.members.keys().copied()),
+        )
+    };
+    let replica = Replica::new(config, hard_state, log, machine, clock.now());
+
+    // Every address exists before any actor runs, so that each is made with all it needs.
+    let consensus: Context<Consensus<S>> = Context::new();
+    let to_consensus = consensus.address();
+    let api: Context<Api> = Context::new();
+    let to_api = api.address();
+    let log_thread = Arbiter::new();
+    let log_store = {
+        let (persisted, fetched) =
+            (to_consensus.clone().recipient(), to_consensus.clone().recipient());
+        let guard = FaultGuard::new("LogStore", faults);
+        LogStore::start_in_arbiter(&log_thread.handle(), move |_| {
+            LogStore::new((wal, spare_disk), persisted, fetched, guard)
+        })
+    };
+    let peer_identity = Arc::new(Identity {
+        cluster_id: identity.cluster_id,
+        node_id,
+        incarnation: identity.incarnation,
+        secret: options.cluster_secret,
+    });
+    let transport = match &wires {
+        Wires::Tcp => Transport::Tcp,
+        Wires::Memory { dial, .. } => Transport::Memory(dial.clone()),
+    };
+    let facts = Facts {
+        received: to_consensus.clone().recipient(),
+        connected: to_consensus.clone().recipient(),
+        lost: to_consensus.clone().recipient(),
+    };
+    let network = Network::new(peer_identity.clone(), transport, facts).start();
+    let watch = Watch::new(FaultGuard::new("Watch", faults)).start();
+    consensus.run(Consensus::new(
+        replica,
+        clock,
+        consensus::Outlets {
+            persist: log_store.clone().recipient(),
+            fetch: log_store.clone().recipient(),
+            transmit: network.clone().recipient(),
+            applied: watch.recipient(),
+            answered: to_api.clone().recipient(),
+            greeted: to_api.clone().recipient(),
+            described: to_api.clone().recipient(),
+        },
+        FaultGuard::new("Consensus", faults),
+    ));
+    let info = NodeInfo {
+        cluster_id: identity.cluster_id,
+        node_id: node_id.number(),
+        address: address.clone(),
+        members: identity.members.iter().map(|(id, at)| (id.number(), at.clone())).collect(),
+    };
+    let outlets = api::Outlets {
+        submit: to_consensus.clone().recipient(),
+        read: to_consensus.clone().recipient(),
+        greet: to_consensus.clone().recipient(),
+        describe: to_consensus.clone().recipient(),
+    };
+    api.run(Api::new(info, checks, outlets, FaultGuard::new("Api", faults)));
+    let listener =
+        Listener::new(peer_identity, tcp, network.clone().recipient(), to_api.clone().recipient())
+            .start();
+    if let Wires::Memory { listen, .. } = &wires {
+        let to = listener.clone().recipient();
+        listen.do_send(Listen { address: listens_at.clone(), to });
+    }
+    Discovery::of_list(identity.members.clone(), network.clone().recipient()).start();
+    let ticker = ticker::start(TICK, to_consensus.clone().recipient());
+    let running = Running {
+        api: to_api.clone(),
+        listener,
+        network,
+        hand_over: to_consensus.recipient(),
+        log_store,
+        log_thread,
+        ticker,
+        lock,
+        is_alone: identity.members.len() == 1,
+        patience: Duration::from_millis(2 * options.election_timeout_ms),
+    };
+    let started = Started {
+        address: listens_at,
+        cluster_id: identity.cluster_id,
+        members: identity.members,
+        calls: to_api.recipient(),
+    };
+    Ok((running, started))
+}
+
+/// Binds the port before anything is written, so that a port in use leaves no traces.
+async fn listen(options: &mut NodeOptions) -> Result<(Option<TcpListener>, String), StartError> {
+    if let Wires::Memory { .. } = options.wires {
+        return Ok((None, options.listen.clone()));
+    }
+    let failed = |source| StartError::Listen { address: options.listen.clone(), source };
+    let tcp = match options.bound.take() {
+        Some(bound) => {
+            bound.set_nonblocking(true).map_err(failed)?;
+            TcpListener::from_std(bound).map_err(failed)?
+        }
+        None => TcpListener::bind(&options.listen).await.map_err(failed)?,
+    };
+    let bound = tcp.local_addr().map_err(failed)?;
+    // The name that was given is kept: it may be the one that others know.
+    let host = options.listen.rsplit_once(':').map_or(options.listen.as_str(), |(host, _)| host);
+    Ok((Some(tcp), format!("{host}:{}", bound.port())))
+}
+
+impl Running {
+    async fn stop(self) -> Remains {
+        if !self.is_alone {
+            self.hand_over.do_send(HandOver);
+            // If nobody takes over in time, the others find out by the closed links.
+            let _ = tokio::time::timeout(self.patience, self.until_another_leads()).await;
+        }
+        self.listener.do_send(Stop);
+        let (reply, drained) = oneshot::channel();
+        self.api.do_send(Drain { reply });
+        // What is not answered by then is unknown to whoever asked, and they know it.
+        let _ = tokio::time::timeout(DRAIN, drained).await;
+        self.close(true).await
+    }
+
+    async fn until_another_leads(&self) {
+        while self.leads().await {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    async fn leads(&self) -> bool {
+        let (reply, outcome) = oneshot::channel();
+        self.api.do_send(api::Call { operation: Operation::Describe, timeout_ms: 1_000, reply });
+        match outcome.await {
+            Ok(CallOutcome::Described(status)) => status.leader == Some(status.node),
+            Ok(_) | Err(_) => false,
+        }
+    }
+
+    /// Ends every actor and gives the disk back.
+    async fn close(self, is_orderly: bool) -> Remains {
+        self.ticker.abort();
+        self.listener.do_send(Stop);
+        self.network.do_send(Stop);
+        self.api.do_send(Stop);
+        let (reply, disk) = oneshot::channel();
+        self.log_store.do_send(Close { is_orderly, reply });
+        // Nothing comes back from an actor that is dead.
+        let disk = disk.await.ok();
+        self.log_thread.stop();
+        // The thread has nothing left to do; if it panicked, that was reported.
+        let _ = self.log_thread.join();
+        drop(self.lock);
+        Remains { end: NodeEnd::Stopped, disk }
+    }
+}
