@@ -219,8 +219,9 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     #[must_use]
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         match self.places.get(&id)? {
-            Place::Running(node) => Some(node),
-            Place::Dead(_) => None,
+            Place::Running(node) if node.is_running() => Some(node),
+            // The second has ended by a Fault of its own.
+            Place::Dead(_) | Place::Running(_) => None,
         }
     }
 
@@ -232,8 +233,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     /// The nodes that do not run.
     #[must_use]
     pub fn dead(&self) -> Vec<NodeId> {
-        let is_dead = |place: &Place| matches!(place, Place::Dead(_));
-        self.places.iter().filter(|(_, place)| is_dead(place)).map(|(&id, _)| id).collect()
+        self.places.keys().copied().filter(|&id| self.node(id).is_none()).collect()
     }
 
     /// The node that leads, by the word of a majority's newest term; `None` if none does now.
@@ -270,9 +270,10 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         let place = self.place(id)?;
         match std::mem::replace(place, Place::Dead(None)) {
             Place::Running(node) => {
+                let was_running = node.is_running();
                 let disk = how(node).disk;
                 *place = Place::Dead(disk.and_then(in_memory));
-                Ok(())
+                if was_running { Ok(()) } else { Err(PlaceError::Dead(id)) }
             }
             dead @ Place::Dead(_) => {
                 *place = dead;
@@ -285,6 +286,10 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     ///
     /// Errors: `PlaceError`; nothing was changed then.
     pub fn revive(&mut self, id: NodeId) -> Result<(), PlaceError> {
+        if self.node(id).is_none() && matches!(self.place(id)?, Place::Running(_)) {
+            // It has ended by a Fault: what is left of it is cleared away first.
+            let _ = self.end(id, Node::kill);
+        }
         let data = match self.place(id)? {
             Place::Running(_) => return Err(PlaceError::Alive(id)),
             Place::Dead(disk) => disk.take(),

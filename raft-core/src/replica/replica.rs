@@ -121,7 +121,7 @@ impl<S: StateMachine> Replica<S> {
     pub fn turn(&mut self, now: Time) -> Effects {
         self.follow_leader(now);
         self.ask_reads(now);
-        let mut ready = self.raft.ready(now);
+        let ready = self.raft.ready(now);
         let has_applied = !ready.committed.is_empty();
         for entries in &ready.committed {
             self.apply(entries);
@@ -135,7 +135,6 @@ impl<S: StateMachine> Replica<S> {
             index: self.raft.log().applied_index(),
             revision: self.machine.revision(),
         });
-        ready.messages.shrink_to_fit();
         Effects {
             envelopes: ready.messages,
             bulk: ready.bulk,
