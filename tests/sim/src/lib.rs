@@ -1,2 +1,4 @@
 //! Kvorum without sockets, disks, clocks and threads: whole clusters of real replicas, driven
 //! by scripts that tell a story and by a simulator that breaks everything it can.
+
+pub mod simulator;

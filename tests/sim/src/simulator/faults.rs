@@ -1,0 +1,199 @@
+//! What goes wrong.
+
+use std::collections::BTreeSet;
+
+use raft_core::replica::event::Event;
+
+use crate::simulator::network::LinkId;
+use crate::simulator::node::id_of;
+use crate::simulator::plan::{FAULTS, Fault, Transport};
+use crate::simulator::schedule::{LinkFact, What};
+use crate::simulator::storage::Crash;
+use crate::simulator::world::World;
+
+/// How long pauses, partitions and slow disks last. Units: microseconds.
+const LAST_US: [(u64, u64); 3] = [(20_000, 100_000), (100_000, 600_000), (500_000, 2_500_000)];
+
+impl World {
+    /// Something goes wrong.
+    pub(crate) fn strike(&mut self) {
+        if self.is_healed() {
+            return;
+        }
+        let delay_us = self.dice.between(self.plan.strike_us);
+        self.schedule.after(delay_us, What::Strike);
+        let total: u64 = self.plan.weights.iter().sum();
+        if total == 0 {
+            return;
+        }
+        let mut throw = self.dice.below(total);
+        for (fault, weight) in FAULTS.into_iter().zip(self.plan.weights) {
+            if throw < weight {
+                self.go_wrong(fault);
+                return;
+            }
+            throw -= weight;
+        }
+    }
+
+    fn go_wrong(&mut self, fault: Fault) {
+        match fault {
+            Fault::Kill => self.crash_one(&[Crash::Process]),
+            Fault::PowerLoss => self.crash_one(&[Crash::Torn, Crash::Clean]),
+            Fault::PowerLossOfAll => {
+                for node in self.running() {
+                    let crash = self.dice.pick(&[Crash::Torn, Crash::Torn, Crash::Clean]);
+                    self.crash(node, crash);
+                }
+            }
+            Fault::Pause => self.pause(),
+            Fault::Cut => self.cut(true),
+            Fault::CutOneWay => self.cut(false),
+            Fault::BreakLink => self.break_some_link(),
+            Fault::Wipe => self.wipe(),
+            Fault::Damage => self.damage(),
+            Fault::SlowDisk => self.slow_disk(),
+            Fault::HandOver => {
+                if let Some(node) = self.some_running() {
+                    self.counts.hand_overs += 1;
+                    self.say(|| format!("n{} is to hand over", node + 1));
+                    self.tell(node, Event::HandOver);
+                }
+            }
+        }
+    }
+
+    fn running(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|&node| self.nodes[node].process.is_some()).collect()
+    }
+
+    fn some_running(&mut self) -> Option<usize> {
+        let running = self.running();
+        (!running.is_empty()).then(|| self.dice.pick(&running))
+    }
+
+    fn lasts_us(&mut self) -> u64 {
+        let range = self.dice.pick(&LAST_US);
+        self.dice.between(range)
+    }
+
+    fn crash_one(&mut self, kinds: &[Crash]) {
+        if let Some(node) = self.some_running() {
+            let crash = self.dice.pick(kinds);
+            self.crash(node, crash);
+        }
+    }
+
+    fn pause(&mut self) {
+        let Some(node) = self.some_running() else { return };
+        if self.nodes[node].is_paused {
+            return;
+        }
+        self.nodes[node].is_paused = true;
+        self.counts.pauses += 1;
+        let delay_us = self.lasts_us();
+        self.say(|| format!("n{} is paused for {delay_us} us", node + 1));
+        self.schedule.after(delay_us, What::Resume { node });
+    }
+
+    /// Cuts some nodes off. Links may break at once, or stay open and be silent.
+    fn cut(&mut self, is_both_ways: bool) {
+        let side: BTreeSet<usize> =
+            (0..self.nodes.len()).filter(|_| self.dice.chance(400)).collect();
+        let is_cut = |&(from, to): &LinkId| {
+            let leaves = side.contains(&from) && !side.contains(&to);
+            let enters = !side.contains(&from) && side.contains(&to);
+            leaves || (enters && is_both_ways)
+        };
+        let links: BTreeSet<LinkId> = self.network.ids().into_iter().filter(is_cut).collect();
+        if links.is_empty() {
+            return;
+        }
+        self.counts.partitions += 1;
+        self.counts.one_way_partitions += u64::from(!is_both_ways);
+        let delay_us = self.lasts_us();
+        self.say(|| format!("cut for {delay_us} us: {links:?}"));
+        if self.dice.chance(400) {
+            for &id in &links {
+                let rest_us = self.dice.between(self.plan.latency_us);
+                self.break_link(id, rest_us);
+            }
+        }
+        let partition = self.network.block(links);
+        self.schedule.after(delay_us, What::Unblock { partition });
+    }
+
+    fn break_some_link(&mut self) {
+        let ids = self.network.ids();
+        if ids.is_empty() {
+            return;
+        }
+        let id = self.dice.pick(&ids);
+        if self.plan.transport == Transport::Ordered {
+            let rest_us = self.dice.between(self.plan.latency_us);
+            self.say(|| format!("the link {id:?} breaks"));
+            self.break_link(id, rest_us);
+            return;
+        }
+        // There is no link, but somebody believes so.
+        let (from, to) = id;
+        let link = self.network.link(id);
+        let old = link.connection;
+        let new = link.connect(0);
+        let (peer, life) = (id_of(from), self.nodes[to].life);
+        let (lost_us, connected_us) = (self.dice.below(20_000), self.dice.below(80_000));
+        let lost = LinkFact::Lost { peer, connection: old };
+        let connected = LinkFact::Connected { peer, connection: new };
+        self.counts.links_broken += 1;
+        self.schedule.after(lost_us, What::LinkFact { node: to, life, fact: lost });
+        self.schedule.after(connected_us, What::LinkFact { node: to, life, fact: connected });
+    }
+
+    /// Whether a majority is left whose word counts if this node's does not.
+    fn can_spare(&self, node: usize) -> bool {
+        let others = (0..self.nodes.len()).filter(|&other| other != node);
+        let healthy = others.filter(|&other| self.judge.is_healthy(other)).count();
+        0 < self.judge.committed_count() && self.configuration.quorum() <= healthy
+    }
+
+    /// A machine comes back with an empty directory.
+    fn wipe(&mut self) {
+        let node = self.dice.place(self.nodes.len());
+        if !self.can_spare(node) || self.nodes[node].is_lost {
+            return;
+        }
+        if self.nodes[node].process.is_some() {
+            self.crash(node, Crash::Process);
+        }
+        self.nodes[node].wipe(&mut self.dice);
+        self.judge.wiped(node);
+        self.counts.wipes += 1;
+        self.say(|| format!("n{} loses its directory", node + 1));
+    }
+
+    /// A machine comes back with a log that has rotted.
+    fn damage(&mut self) {
+        let Some(node) = self.some_running() else { return };
+        if !self.can_spare(node) {
+            return;
+        }
+        let process = self.nodes[node].process.as_mut().expect("it runs");
+        process.jobs.clear();
+        process.mark();
+        self.crash(node, Crash::Process);
+        let disk = self.nodes[node].disk.as_mut().expect("it is down");
+        let what = disk.rot(&mut self.dice);
+        self.judge.damaged(node);
+        self.counts.damages += 1;
+        self.say(|| format!("n{} finds later that these rotted: {what}", node + 1));
+    }
+
+    fn slow_disk(&mut self) {
+        let node = self.dice.place(self.nodes.len());
+        self.nodes[node].is_disk_slow = true;
+        self.counts.slow_disks += 1;
+        let delay_us = self.lasts_us();
+        self.say(|| format!("the disk of n{} is slow for {delay_us} us", node + 1));
+        self.schedule.after(delay_us, What::DiskRecovers { node });
+    }
+}

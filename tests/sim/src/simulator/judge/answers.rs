@@ -1,0 +1,125 @@
+//! What clients are told: true, in real-time order, and once for each request.
+//!
+//! Every answer carries a revision, so the order in which operations took effect is known, and
+//! linearizability is two checks: each answer is right at its revision, and whatever began
+//! after an answer was given has a revision that is not lower.
+
+use bytes::Bytes;
+use kv_store::command::{Answer, KeyRange};
+use raft_core::entry::SessionStamp;
+use raft_core::replica::event::{Outcome, Refusal, SessionRefusal};
+
+use super::executions::Executions;
+use crate::simulator::report::Counts;
+
+/// What was asked, as far as the answer depends on it.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// A command of a client's session; `is_done` if the client has its answer.
+    Write { session: SessionStamp, payload: Bytes, is_done: bool },
+    /// A put without a session.
+    Once { payload: Bytes },
+    /// The value of a key, or all keys that begin so.
+    Read { key: Vec<u8>, is_prefix: bool },
+}
+
+/// How far operations that are over have come.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// The highest revision in any answer so far.
+    newest: u64,
+}
+
+impl History {
+    /// The revision that an operation which begins now must not fall behind.
+    pub(crate) fn floor(&self) -> u64 {
+        self.newest
+    }
+
+    /// A node gives an answer to something that began when `floor` was.
+    /// Returns whether the operation is over.
+    pub(crate) fn answered(
+        &mut self,
+        executions: &Executions,
+        (asked, floor): (&Asked, u64),
+        (outcome, bytes): (&Outcome, &[u8]),
+        counts: &mut Counts,
+    ) -> bool {
+        match (asked, outcome) {
+            (_, Outcome::Refused(refusal)) => {
+                check_refusal(asked, *refusal, counts);
+                false
+            }
+            (Asked::Write { is_done, .. }, Outcome::Session(refusal)) => {
+                // A late repetition of something whose answer the client has acknowledged.
+                let is_late = *is_done && *refusal == SessionRefusal::AlreadyAcknowledged;
+                assert!(is_late, "{asked:?} is refused by its session: {refusal:?}");
+                counts.late_repeats += 1;
+                false
+            }
+            (Asked::Once { .. } | Asked::Read { .. }, Outcome::Session(refusal)) => {
+                panic!("{asked:?} has no session of a client, but: {refusal:?}")
+            }
+            (Asked::Write { session, .. }, Outcome::Answered(_)) => {
+                let known = executions.answer_of(session.client, session.serial);
+                let known = known.expect("only what was executed is acknowledged");
+                assert_eq!(known, bytes, "every answer to {asked:?} is the same");
+                self.note_write(floor, bytes, counts);
+                true
+            }
+            (Asked::Once { payload }, Outcome::Answered(_)) => {
+                let known = executions.answer_to(payload);
+                let known = known.expect("only what was executed is acknowledged");
+                assert_eq!(known, bytes, "every answer to {asked:?} is the same");
+                self.note_write(floor, bytes, counts);
+                true
+            }
+            (Asked::Read { key, is_prefix }, Outcome::Answered(_)) => {
+                let range = if *is_prefix { KeyRange::prefix(key) } else { KeyRange::single(key) };
+                self.note_read(executions, (&range, floor), bytes, counts);
+                true
+            }
+        }
+    }
+
+    fn note_write(&mut self, floor: u64, bytes: &[u8], counts: &mut Counts) {
+        let (revision, least) = match Answer::decode(bytes).expect("stores write answers") {
+            Answer::Put { revision } => (revision, floor + 1),
+            Answer::Deleted { count: 0, revision } => (revision, floor),
+            Answer::Deleted { revision, .. } => (revision, floor + 1),
+            other => panic!("a command is answered by {other:?}"),
+        };
+        assert!(least <= revision, "a write at {revision} began after the answer at {floor}");
+        self.newest = self.newest.max(revision);
+        counts.writes_answered += 1;
+    }
+
+    fn note_read(
+        &mut self,
+        executions: &Executions,
+        (range, floor): (&KeyRange<'_>, u64),
+        bytes: &[u8],
+        counts: &mut Counts,
+    ) {
+        let Ok(Answer::Range { revision, .. }) = Answer::decode(bytes) else {
+            panic!("a query is answered by a range")
+        };
+        assert!(floor <= revision, "a read at {revision} began after the answer at {floor}");
+        let expected = executions.range(range, revision);
+        assert_eq!(expected, bytes, "a read shows what was there at revision {revision}");
+        self.newest = self.newest.max(revision);
+        counts.reads_answered += 1;
+    }
+}
+
+fn check_refusal(asked: &Asked, refusal: Refusal, counts: &mut Counts) {
+    match (asked, refusal) {
+        (_, Refusal::NoLeader) => counts.refused_no_leader += 1,
+        (_, Refusal::Overloaded) => counts.refused_overloaded += 1,
+        (Asked::Write { .. } | Asked::Once { .. }, Refusal::Unknown) => counts.unknown += 1,
+        (Asked::Read { .. }, Refusal::Unknown)
+        | (_, Refusal::TooLarge | Refusal::Stopping) => {
+            panic!("{asked:?} is refused for a reason that it does not have: {refusal:?}")
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What the stores have executed: the same everywhere, each command once, each as it should.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use kv_store::command::{Command, KeyRange};
+use raft_core::entry::ClientId;
+use raft_core::types::NodeId;
+
+use super::model::Model;
+use crate::simulator::witness::Execution;
+
+/// The common history of all stores.
+#[derive(Debug, Default)]
+pub(crate) struct Executions {
+    all: Vec<Execution>,
+    by_session: BTreeMap<(ClientId, u64), usize>,
+    /// Puts; no two have the same value.
+    by_payload: BTreeMap<Bytes, usize>,
+    model: Model,
+}
+
+impl Executions {
+    /// A node has executed a command, the next one of its life.
+    pub(super) fn executed(&mut self, node: NodeId, count: &mut usize, execution: Execution) {
+        let place = *count;
+        *count += 1;
+        if let Some(known) = self.all.get(place) {
+            assert_eq!(*known, execution, "C4 n{node} executes something else than others did");
+            return;
+        }
+        let session = execution.session;
+        let earlier = self.by_session.insert((session.client, session.serial), place);
+        assert_eq!(earlier, None, "a command is executed twice: {execution:?}");
+        if let Ok(Command::Put { .. }) = Command::decode(&execution.payload) {
+            let earlier = self.by_payload.insert(execution.payload.clone(), place);
+            assert_eq!(earlier, None, "a put is executed twice: {execution:?}");
+        }
+        let expected = self.model.execute(&execution.payload);
+        assert_eq!(expected, execution.answer, "the store answers as the model does");
+        assert_eq!(self.model.revision, execution.revision, "the store counts as the model does");
+        self.all.push(execution);
+    }
+
+    /// How many commands were executed.
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The answer to a command, if it was executed.
+    pub(super) fn answer_of(&self, client: ClientId, serial: u64) -> Option<&Bytes> {
+        let &place = self.by_session.get(&(client, serial))?;
+        Some(&self.all[place].answer)
+    }
+
+    /// The answer to the put with this payload, if it was executed.
+    pub(super) fn answer_to(&self, payload: &Bytes) -> Option<&Bytes> {
+        let &place = self.by_payload.get(payload)?;
+        Some(&self.all[place].answer)
+    }
+
+    /// The answer to a range query at a revision, which some store must have reached.
+    pub(crate) fn range(&self, range: &KeyRange<'_>, revision: u64) -> BytesMut {
+        assert!(revision <= self.model.revision, "nobody has reached revision {revision}");
+        self.model.range(range, revision)
+    }
+
+    /// The newest revision.
+    pub(crate) fn revision(&self) -> u64 {
+        self.model.revision
+    }
+}

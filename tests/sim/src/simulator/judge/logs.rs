@@ -1,0 +1,123 @@
+//! Logs and commits: C1 to C3, and that what is committed stays and is durable.
+
+use std::collections::BTreeMap;
+
+use raft_core::consensus::ready::Persist;
+use raft_core::consensus::{Raft, binding};
+use raft_core::entry::{Entries, EntryKind};
+use raft_core::hard_state::Standing;
+use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
+
+use super::view::{Mark, View, place};
+use crate::simulator::witness::crc_of;
+
+/// All logs together.
+#[derive(Debug, Default)]
+pub(super) struct Logs {
+    /// Of each entry that any log has held: its checksum, and the term of the one before it.
+    contents: BTreeMap<EntryId, (u32, Term)>,
+    /// Who leads or led each term.
+    leaders: BTreeMap<Term, usize>,
+    committed: Vec<Committed>,
+    /// What the entries that bind say, committed or not.
+    binding: BTreeMap<EntryId, BTreeMap<NodeId, Incarnation>>,
+    /// Which directory answers for each node, by what is committed.
+    bound: BTreeMap<NodeId, Incarnation>,
+    /// The state hash and the revision after an entry.
+    states: BTreeMap<Index, (u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Committed {
+    mark: Mark,
+    /// The term of the node that was first to know.
+    known_in: Term,
+}
+
+impl Logs {
+    /// How many entries are committed.
+    pub(super) fn committed_count(&self) -> usize {
+        self.committed.len()
+    }
+
+    /// Which directory answers for a node, by what is committed.
+    pub(super) fn bound(&self, node: NodeId) -> Option<Incarnation> {
+        self.bound.get(&node).copied()
+    }
+
+    /// The checksum of a committed entry.
+    pub(super) fn committed(&self, index: Index) -> Option<u32> {
+        self.committed.get(place(index)).map(|committed| committed.mark.crc)
+    }
+
+    /// C2: entries of the same term and index are the same, and so are those before them.
+    /// Called before `view` has seen the batch.
+    pub(super) fn appended(&mut self, view: &View, persist: &Persist) {
+        let first = persist.entries.first().map_or(Index(1), Entries::first_index);
+        let mut prev = view.at(first.prev()).map_or(Term::ZERO, |mark| mark.term);
+        for entry in persist.entries.iter().flat_map(Entries::iter) {
+            let found = (crc_of(entry), prev);
+            let known = *self.contents.entry(entry.id()).or_insert(found);
+            assert_eq!(known, found, "C2 two logs differ in entry {}", entry.id());
+            prev = entry.id().term;
+            if entry.kind() == EntryKind::Bind {
+                self.binding.insert(entry.id(), binding::decode(entry.payload()));
+            }
+        }
+    }
+
+    /// C1: one leader per term. Returns whether the term is new.
+    pub(super) fn leads(&mut self, node: usize, term: Term) -> bool {
+        let known = self.leaders.insert(term, node);
+        assert!(known.is_none_or(|known| known == node), "C1 two leaders in term {term}");
+        known.is_none()
+    }
+
+    /// C3: a new leader has everything that was committed in earlier terms.
+    pub(super) fn check_completeness(&self, view: &View, term: Term) {
+        for (index, committed) in (1..).map(Index).zip(&self.committed) {
+            let has = committed.known_in < term && view.at(index) != Some(committed.mark);
+            assert!(!has, "C3 the leader of term {term} lacks the committed entry {index}");
+        }
+    }
+
+    /// What is committed never changes, and is durable on a majority of nodes that count.
+    pub(super) fn commit(&mut self, views: &[View], node: usize, raft: &Raft, quorum: usize) {
+        let view = &views[node];
+        for index in (1..=raft.log().commit_index().0).map(Index).rev() {
+            let Some(known) = self.committed.get(place(index)) else { continue };
+            // Those before it are the same by C2.
+            assert_eq!(view.at(index), Some(known.mark), "committed entry {index} changes");
+            break;
+        }
+        for index in (self.committed.len() as u64 + 1..=raft.log().commit_index().0).map(Index) {
+            let mark = view.at(index).expect("what is committed is in the log");
+            let id = EntryId { term: mark.term, index };
+            let holders = views.iter().filter(|view| view.counts_for(id, mark)).count();
+            assert!(quorum <= holders, "{id} is committed and durable on only {holders} nodes");
+            self.committed.push(Committed { mark, known_in: raft.term() });
+            for (&node, &incarnation) in self.binding.get(&id).into_iter().flatten() {
+                self.bound.entry(node).or_insert(incarnation);
+            }
+        }
+    }
+
+    /// C4: the same entries applied, the same state.
+    pub(super) fn applied(&mut self, index: Index, state_hash: u64, revision: u64) {
+        let found = (state_hash, revision);
+        let known = *self.states.entry(index).or_insert(found);
+        assert_eq!(known, found, "C4 states differ after entry {index}");
+    }
+}
+
+impl View {
+    /// Whether this node's disk holds the entry, and its word counts.
+    fn counts_for(&self, id: EntryId, mark: Mark) -> bool {
+        // What rot has taken may have been counted before; the node is quarantined for it.
+        if self.is_damaged {
+            return self.ever.contains(&id);
+        }
+        let holds = self.durable.get(place(id.index)) == Some(&mark);
+        holds && self.durable_state.standing == Standing::Full
+    }
+}

@@ -1,0 +1,131 @@
+//! What must hold after every event, whatever goes wrong.
+//!
+//! The judge sees everything that no node can see: all memories, all disks, all answers. It
+//! panics at the first thing that must not be.
+
+mod answers;
+mod executions;
+mod logs;
+mod model;
+mod promises;
+mod view;
+
+use raft_core::consensus::ready::{Persist, RoleName};
+use raft_core::hard_state::Standing;
+use raft_core::replica::Replica;
+use raft_core::replica::event::Effects;
+use raft_core::types::{Incarnation, NodeId};
+
+use crate::simulator::report::Counts;
+use crate::simulator::storage::Opened;
+use crate::simulator::witness::Witness;
+
+pub(crate) use answers::{Asked, History};
+use executions::Executions;
+use logs::Logs;
+use promises::Promises;
+use view::View;
+
+/// Everything that is known about a run.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    views: Vec<View>,
+    quorum: usize,
+    logs: Logs,
+    promises: Promises,
+    pub(crate) executions: Executions,
+    pub(crate) history: History,
+}
+
+impl Judge {
+    /// A judge of a cluster of so many nodes.
+    pub(crate) fn new(nodes: usize) -> Self {
+        Self {
+            views: (0..nodes).map(|_| View::default()).collect(),
+            quorum: nodes / 2 + 1,
+            logs: Logs::default(),
+            promises: Promises::default(),
+            executions: Executions::default(),
+            history: History::default(),
+        }
+    }
+
+    /// How many entries are committed.
+    pub(crate) fn committed_count(&self) -> usize {
+        self.logs.committed_count()
+    }
+
+    /// Whether the disk of a node says that its word counts, and nothing has rotted there.
+    pub(crate) fn is_healthy(&self, node: usize) -> bool {
+        let view = &self.views[node];
+        view.durable_state.standing == Standing::Full && !view.is_damaged
+    }
+
+    /// Whether the cluster knows the node's id under another directory.
+    pub(crate) fn is_foreign(&self, id: NodeId, incarnation: Incarnation) -> bool {
+        self.logs.bound(id).is_some_and(|bound| bound != incarnation)
+    }
+
+    /// A node's word counts from now on.
+    pub(crate) fn admitted(&mut self, node: usize) {
+        self.views[node].is_damaged = false;
+    }
+
+    /// A node has lost its directory; what it had does not count any more.
+    pub(crate) fn wiped(&mut self, node: usize) {
+        self.views[node] = View::default();
+    }
+
+    /// The log of a node has rotted; it may have lost anything.
+    pub(crate) fn damaged(&mut self, node: usize) {
+        self.views[node].is_damaged = true;
+    }
+
+    /// A process has ended while its disk was at work on this batch.
+    pub(crate) fn crashed(&mut self, node: usize, under_way: Option<Persist>) {
+        self.views[node].crashed(under_way);
+    }
+
+    /// A node has started on what it found.
+    pub(crate) fn started(&mut self, node: usize, opened: &Opened) {
+        self.views[node].restart(node, opened);
+    }
+
+    /// A batch has reached a node's disk.
+    pub(crate) fn persisted(&mut self, node: usize, persist: &Persist) {
+        self.views[node].persisted(persist);
+    }
+
+    /// A node has taken a turn.
+    pub(crate) fn turned(
+        &mut self,
+        node: usize,
+        id: NodeId,
+        replica: &Replica<Witness>,
+        effects: &Effects,
+        counts: &mut Counts,
+    ) {
+        let raft = replica.raft();
+        if let Some(persist) = &effects.persist {
+            self.logs.appended(&self.views[node], persist);
+            counts.truncations += u64::from(self.views[node].written(persist));
+        }
+        self.views[node].moved_on(node, raft);
+        if raft.role_name() == RoleName::Leader && self.logs.leads(node, raft.term()) {
+            counts.leaders += 1;
+            self.logs.check_completeness(&self.views[node], raft.term());
+        }
+        self.logs.commit(&self.views, node, raft, self.quorum);
+        for envelope in effects.envelopes.iter().chain(&effects.bulk) {
+            self.promises.sent(&self.views, node, envelope);
+        }
+        for execution in replica.machine().take_seen() {
+            let committed = self.logs.committed(execution.index);
+            assert_eq!(committed, Some(execution.crc), "n{id} applies what is not committed");
+            self.executions.executed(id, &mut self.views[node].executed_count, execution);
+        }
+        if let Some(applied) = effects.applied {
+            self.logs.applied(applied.index, replica.status().state_hash, applied.revision);
+        }
+    }
+}

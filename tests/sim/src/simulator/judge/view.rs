@@ -1,0 +1,151 @@
+//! What the judge knows of one node: the log in its memory, and what is on its disk.
+
+use std::collections::BTreeSet;
+
+use raft_core::consensus::Raft;
+use raft_core::consensus::ready::{Persist, RoleName};
+use raft_core::entry::Entries;
+use raft_core::hard_state::{HardState, Standing};
+use raft_core::types::{EntryId, Index, Term};
+
+use crate::simulator::storage::Opened;
+use crate::simulator::witness::crc_of;
+
+/// An entry by its term and its checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) term: Term,
+    pub(super) crc: u32,
+}
+
+/// One node.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    /// The log in memory; the first entry stands at place 0.
+    pub(super) memory: Vec<Mark>,
+    /// The log on disk, synced.
+    pub(super) durable: Vec<Mark>,
+    pub(super) durable_state: HardState,
+    /// Every entry that was ever durable in this directory.
+    pub(super) ever: BTreeSet<EntryId>,
+    /// A batch that the disk may or may not hold after a crash.
+    under_way: Option<Persist>,
+    pub(super) is_damaged: bool,
+    /// How much of the common history this life of the node has executed.
+    pub(super) executed_count: usize,
+    term: Term,
+    is_leader: bool,
+    commit_index: Index,
+    applied_index: Index,
+}
+
+/// The log after `persist`, and whether that removes something.
+fn merge(log: &mut Vec<Mark>, entries: &[Entries]) -> bool {
+    let Some(first) = entries.first().map(|run| place(run.first_index())) else { return false };
+    let truncates = first < log.len();
+    log.truncate(first);
+    for entry in entries.iter().flat_map(Entries::iter) {
+        assert_eq!(place(entry.id().index), log.len(), "a batch leaves no gap");
+        log.push(Mark { term: entry.id().term, crc: crc_of(entry) });
+    }
+    truncates
+}
+
+pub(super) fn place(index: Index) -> usize {
+    usize::try_from(index.0 - 1).expect("logs are short")
+}
+
+impl View {
+    /// The entry at `index` in memory.
+    pub(super) fn at(&self, index: Index) -> Option<Mark> {
+        (Index::ZERO < index).then(|| self.memory.get(place(index)).copied()).flatten()
+    }
+
+    /// The node has handed out a batch. Returns whether it removes entries.
+    pub(super) fn written(&mut self, persist: &Persist) -> bool {
+        merge(&mut self.memory, &persist.entries)
+    }
+
+    /// The process has ended while its disk was at work on this batch.
+    pub(super) fn crashed(&mut self, under_way: Option<Persist>) {
+        self.under_way = under_way;
+    }
+
+    /// A batch is synced.
+    pub(super) fn persisted(&mut self, persist: &Persist) {
+        let old = self.durable_state;
+        let new = persist.hard_state;
+        assert!(old.term <= new.term, "the durable term goes back from {old:?} to {new:?}");
+        let changes_vote = old.term == new.term && old.vote.is_some() && old.vote != new.vote;
+        assert!(!changes_vote, "the durable vote changes from {old:?} to {new:?}");
+        assert!(old.commit_index <= new.commit_index, "the durable commit index goes back");
+        self.durable_state = new;
+        merge(&mut self.durable, &persist.entries);
+        assert!(place(new.commit_index.next()) <= self.durable.len(), "commit is in the log");
+        self.remember(persist.entries.iter());
+    }
+
+    fn remember<'e>(&mut self, entries: impl Iterator<Item = &'e Entries>) {
+        self.ever.extend(entries.flat_map(Entries::iter).map(|entry| entry.id()));
+    }
+
+    /// The node found this on its disk. It must be what was durable, or that and the batch
+    /// that was under way; only rot may take more.
+    pub(super) fn restart(&mut self, node: usize, opened: &Opened) {
+        let mut found = Vec::new();
+        merge(&mut found, &opened.entries);
+        let state = opened.recovered.hard_state;
+        if self.is_damaged && opened.recovered.damage.is_some() {
+            assert!(self.durable_state.term <= state.term, "rot makes place {node} forget its term");
+        } else {
+            assert_eq!(opened.recovered.damage, None, "no byte of place {node} has rotted");
+            self.check_recovery(node, &found, &state);
+            self.is_damaged &= state.standing == Standing::Quarantined;
+        }
+        self.remember(opened.entries.iter());
+        self.durable.clone_from(&found);
+        self.memory = found;
+        self.durable_state = state;
+        self.under_way = None;
+        self.executed_count = 0;
+        self.term = state.term;
+        self.is_leader = false;
+        self.commit_index = state.commit_index;
+        self.applied_index = Index::ZERO;
+    }
+
+    fn check_recovery(&self, node: usize, found: &[Mark], state: &HardState) {
+        let old = self.durable_state;
+        assert!(old.term <= state.term, "place {node} forgets its term: {old:?}, {state:?}");
+        if old.term == state.term && old.vote.is_some() {
+            assert_eq!(old.vote, state.vote, "place {node} forgets its vote");
+        }
+        assert!(old.commit_index <= state.commit_index, "place {node} forgets what is committed");
+        if found == self.durable {
+            return;
+        }
+        let mut finished = self.durable.clone();
+        merge(&mut finished, self.under_way.as_ref().map_or(&[], |persist| &persist.entries));
+        assert_eq!(found, finished, "place {node} has neither its log nor its log with a batch");
+    }
+
+    /// The node has taken a turn: nothing goes back.
+    pub(super) fn moved_on(&mut self, node: usize, raft: &Raft) {
+        let log = raft.log();
+        let (term, commit_index, applied_index) =
+            (raft.term(), log.commit_index(), log.applied_index());
+        assert!(self.term <= term, "the term of place {node} goes back");
+        assert!(self.commit_index <= commit_index, "the commit index of place {node} goes back");
+        assert!(self.applied_index <= applied_index, "place {node} applies backwards");
+        assert_eq!(self.memory.len() as u64, log.last().index.0, "batches hold the whole log");
+        self.term = term;
+        self.is_leader = raft.role_name() == RoleName::Leader;
+        self.commit_index = commit_index;
+        self.applied_index = applied_index;
+    }
+
+    /// Whether the node led this term when it was last seen.
+    pub(super) fn is_leader_of(&self, term: Term) -> bool {
+        self.is_leader && self.term == term
+    }
+}

@@ -1,0 +1,29 @@
+//! A deterministic simulator: one seed is one run of a whole cluster, with everything going
+//! wrong that the design promises to survive.
+//!
+//! The replicas, their logs and their stores are the real ones. Time, the network, disks and
+//! clients are made of a seed. First everything may fail and nothing may be wrong (safety);
+//! then all faults end and everything must become well (liveness). See `docs/simulator.md`.
+
+mod client;
+mod dice;
+mod ending;
+mod faults;
+mod judge;
+mod lives;
+mod network;
+mod node;
+mod plan;
+mod report;
+mod run;
+mod schedule;
+mod storage;
+mod trace;
+mod traffic;
+mod turns;
+mod wires;
+mod witness;
+mod world;
+
+pub use report::{Counts, Report};
+pub use run::{Failure, Total, attempt, attempt_printing, run_all};

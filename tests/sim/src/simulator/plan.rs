@@ -1,0 +1,185 @@
+//! What a seed is: every size and every probability of a run, drawn anew for each.
+//!
+//! A class of faults is off in about half of the seeds, so that each is seen alone, together
+//! with any other, and not at all (TigerBeetle: swarm testing).
+
+use crate::simulator::dice::Dice;
+
+/// How messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// In order over links that can break, with news of it, as over TCP.
+    Ordered,
+    /// Each for itself: lost, late, twice, in any order.
+    Datagram,
+}
+
+/// A class of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A process ends; what it wrote stays.
+    Kill,
+    /// A machine loses power; what it did not sync is kept, lost or torn.
+    PowerLoss,
+    /// All machines lose power at once.
+    PowerLossOfAll,
+    /// A process does not run for a while.
+    Pause,
+    /// Some nodes are cut off from the others.
+    Cut,
+    /// Some nodes are not heard by the others, or do not hear them.
+    CutOneWay,
+    /// A link breaks; whatever is on it is lost.
+    BreakLink,
+    /// A node comes back with an empty directory.
+    Wipe,
+    /// Bytes of a log rot.
+    Damage,
+    /// A disk becomes slow.
+    SlowDisk,
+    /// A node is asked to hand over leadership, as before a planned stop.
+    HandOver,
+}
+
+/// All classes, in the order of `Plan::weights`.
+pub(crate) const FAULTS: [Fault; 11] = [
+    Fault::Kill,
+    Fault::PowerLoss,
+    Fault::PowerLossOfAll,
+    Fault::Pause,
+    Fault::Cut,
+    Fault::CutOneWay,
+    Fault::BreakLink,
+    Fault::Wipe,
+    Fault::Damage,
+    Fault::SlowDisk,
+    Fault::HandOver,
+];
+
+/// The shape of a run. Times are in microseconds.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) nodes: usize,
+    pub(crate) transport: Transport,
+    pub(crate) latency_us: (u64, u64),
+    pub(crate) late_per_mille: u64,
+    pub(crate) late_us: (u64, u64),
+    pub(crate) loss_per_mille: u64,
+    pub(crate) twice_per_mille: u64,
+    pub(crate) disk_us: (u64, u64),
+    pub(crate) slow_disk_us: (u64, u64),
+    pub(crate) tick_us: u64,
+    /// How far a clock's speed may be from 1, in thousandths.
+    pub(crate) skew_per_mille: u64,
+    /// Whether a node takes a turn after each event, or after all that wait.
+    pub(crate) turns_per_event: bool,
+    pub(crate) limits: Limits,
+    pub(crate) clients: Traffic,
+    /// How often each class of faults is chosen.
+    pub(crate) weights: [u64; FAULTS.len()],
+    pub(crate) strike_us: (u64, u64),
+    /// How long the faults go on.
+    pub(crate) safety_us: u64,
+    /// Whether only a majority is healed at the end, and the rest stays dead.
+    pub(crate) heals_majority_only: bool,
+}
+
+/// Settings of Raft and of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) election_timeout_us: u64,
+    pub(crate) heartbeat_interval_us: u64,
+    pub(crate) append_bytes_max: usize,
+    pub(crate) window_appends_max: usize,
+    pub(crate) window_bytes_max: usize,
+    pub(crate) tail_bytes_max: usize,
+    pub(crate) pending_bytes_max: usize,
+    pub(crate) segment_bytes: u64,
+}
+
+/// What clients do.
+#[derive(Clone, Debug)]
+pub(crate) struct Traffic {
+    pub(crate) clients: usize,
+    pub(crate) in_flight_max: usize,
+    pub(crate) keys: u64,
+    pub(crate) value_bytes: (u64, u64),
+    pub(crate) think_us: (u64, u64),
+    pub(crate) patience_us: (u64, u64),
+    /// How long a node tries on a client's behalf.
+    pub(crate) timeout_us: (u64, u64),
+    /// How many requests and answers are lost.
+    pub(crate) loss_per_mille: u64,
+    pub(crate) reads_per_mille: u64,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub(crate) fn of(dice: &mut Dice) -> Self {
+        let transport = dice.pick(&[Transport::Ordered, Transport::Ordered, Transport::Datagram]);
+        let is_datagram = transport == Transport::Datagram;
+        let latency_us = dice.pick(&[(50, 200), (100, 1_500), (500, 8_000)]);
+        let mut weights = [0; FAULTS.len()];
+        for weight in &mut weights {
+            *weight = if dice.chance(500) { dice.between((1, 8)) } else { 0 };
+        }
+        Self {
+            nodes: dice.pick(&[3, 3, 3, 3, 3, 3, 5, 5, 5, 4, 2, 1, 7]),
+            transport,
+            latency_us,
+            late_per_mille: dice.pick(&[0, 0, 5, 50]),
+            late_us: (latency_us.1, latency_us.1 * 20),
+            loss_per_mille: if is_datagram { dice.pick(&[0, 10, 50, 200]) } else { 0 },
+            twice_per_mille: if is_datagram { dice.pick(&[0, 10, 100]) } else { 0 },
+            disk_us: dice.pick(&[(20, 100), (200, 2_000), (1_000, 15_000)]),
+            slow_disk_us: dice.pick(&[(20_000, 60_000), (100_000, 900_000)]),
+            tick_us: dice.pick(&[5_000, 10_000, 20_000]),
+            skew_per_mille: dice.pick(&[0, 0, 10, 100]),
+            turns_per_event: dice.chance(300),
+            limits: Limits::of(dice),
+            clients: Traffic::of(dice),
+            weights,
+            strike_us: dice.pick(&[(20_000, 200_000), (100_000, 800_000), (500_000, 2_000_000)]),
+            safety_us: dice.between((2_000_000, 6_000_000)),
+            heals_majority_only: dice.chance(400),
+        }
+    }
+
+    /// How long after the healing everything must be well: forty election timeouts, and the
+    /// longest that a client waits until it asks somebody else, a few times over.
+    pub(crate) fn recovery_us(&self) -> u64 {
+        80 * self.limits.election_timeout_us + 4 * self.clients.patience_us.1 + 2_000_000
+    }
+}
+
+impl Limits {
+    fn of(dice: &mut Dice) -> Self {
+        let election_timeout_us = dice.pick(&[60_000, 150_000, 250_000]);
+        Self {
+            election_timeout_us,
+            heartbeat_interval_us: election_timeout_us / dice.between((3, 6)),
+            append_bytes_max: dice.pick(&[1, 500, 4_000, 1 << 20]),
+            window_appends_max: dice.pick(&[1, 2, 8, 64]),
+            window_bytes_max: dice.pick(&[300, 4_000, 8 << 20]),
+            tail_bytes_max: dice.pick(&[0, 500, 4_000, 16 << 20]),
+            pending_bytes_max: dice.pick(&[2_000, 20_000, 64 << 20, 64 << 20]),
+            segment_bytes: dice.pick(&[4 << 10, 16 << 10, 64 << 10]),
+        }
+    }
+}
+
+impl Traffic {
+    fn of(dice: &mut Dice) -> Self {
+        Self {
+            clients: dice.pick(&[1, 2, 3, 5]),
+            in_flight_max: dice.pick(&[1, 3, 8]),
+            keys: dice.pick(&[1, 3, 20]),
+            value_bytes: dice.pick(&[(1, 8), (1, 60), (100, 900)]),
+            think_us: dice.pick(&[(500, 10_000), (5_000, 60_000), (50_000, 400_000)]),
+            patience_us: dice.pick(&[(30_000, 300_000), (200_000, 1_000_000)]),
+            timeout_us: dice.pick(&[(20_000, 400_000), (300_000, 3_000_000)]),
+            loss_per_mille: dice.pick(&[0, 20, 200]),
+            reads_per_mille: dice.pick(&[100, 400, 700]),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a run, or many, consisted of.
+//!
+//! A simulator that is green because nothing happened proves nothing, so a batch of seeds
+//! whose totals have a zero fails.
+
+use std::fmt;
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// How often what happened.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counts {
+            /// Adds the counts of another run.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Each count with its name.
+            #[must_use]
+            pub fn list(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+counts! {
+    /// Events of any kind.
+    events,
+    /// Turns of nodes.
+    turns,
+    /// Terms that had a leader.
+    leaders,
+    /// Leaders that took over while an earlier leader still thought that it led.
+    rivals,
+    /// Entries that were committed.
+    committed,
+    /// Commands that were executed.
+    executed,
+    /// Batches that removed entries from a log.
+    truncations,
+    /// Batches that reached a disk.
+    persisted,
+    /// Reads of entries that were no longer in memory.
+    fetches,
+    /// Messages that were sent.
+    messages,
+    /// Messages that were lost.
+    messages_lost,
+    /// Messages that arrived twice.
+    messages_doubled,
+    /// Messages that were sent over bulk links.
+    messages_bulk,
+    /// Links that broke.
+    links_broken,
+    /// Partitions, both kinds.
+    partitions,
+    /// Partitions in one direction.
+    one_way_partitions,
+    /// Processes that ended.
+    kills,
+    /// Machines that lost power.
+    power_losses,
+    /// Crashes while a batch was being written.
+    crashes_in_write,
+    /// Restarts that found a torn batch.
+    torn,
+    /// Starts, the first ones included.
+    starts,
+    /// Processes that were paused.
+    pauses,
+    /// Disks that became slow.
+    slow_disks,
+    /// Directories that were lost.
+    wipes,
+    /// Logs in which bytes rotted.
+    damages,
+    /// Starts in quarantine.
+    quarantines,
+    /// Quarantines that ended, and empty nodes that were taken in.
+    admissions,
+    /// Nodes that may not start again because nobody knows what they had promised.
+    lost_nodes,
+    /// Messages of a directory that the cluster does not know.
+    foreign_messages,
+    /// Leaders that were asked to hand over.
+    hand_overs,
+    /// Operations that clients began.
+    operations,
+    /// Attempts to repeat an operation.
+    retries,
+    /// Answers to writes.
+    writes_answered,
+    /// Answers to reads.
+    reads_answered,
+    /// Requests or answers that were lost between client and node.
+    client_losses,
+    /// Commands in the log that their sessions kept from being executed again.
+    repeats,
+    /// Repetitions that came after the client had acknowledged the answer.
+    late_repeats,
+    /// Refusals because there was no leader in time.
+    refused_no_leader,
+    /// Refusals because too much was in flight.
+    refused_overloaded,
+    /// Answers that the outcome is unknown.
+    unknown,
+}
+
+/// A run that went well.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// A hash over everything that happened, in order.
+    pub trace_hash: u64,
+    /// How often what happened.
+    pub counts: Counts,
+    /// From the end of the faults until all was well. Units: microseconds of virtual time.
+    pub recovery_us: u64,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (name, count)) in self.list().into_iter().enumerate() {
+            let end = if place % 4 == 3 { '\n' } else { ' ' };
+            write!(f, "{name:>20} {count:<9}{end}")?;
+        }
+        Ok(())
+    }
+}

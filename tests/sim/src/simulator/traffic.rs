@@ -1,0 +1,153 @@
+//! Requests and answers between clients and nodes.
+
+use raft_core::entry::{Draft, EntryKind, SessionStamp};
+use raft_core::replica::event::{Answers, Event, Outcome, Query, Submission, Ticket};
+
+use crate::simulator::client::Operation;
+use crate::simulator::judge::Asked;
+use crate::simulator::schedule::What;
+use crate::simulator::world::World;
+
+/// The way between a client and a node. Units: microseconds.
+const CLIENT_LATENCY_US: (u64, u64) = (50, 800);
+
+/// How soon a client that was refused tries again. Units: microseconds.
+const REFUSED_AGAIN_US: (u64, u64) = (1_000, 60_000);
+
+impl World {
+    /// A client may begin something.
+    pub(crate) fn client_step(&mut self, client: usize) {
+        let is_closing = self.clients.all[client].is_closing;
+        if self.clients.all[client].id.is_none() {
+            self.hello(client);
+        }
+        let Self { clients, plan, judge, dice, .. } = self;
+        let this = &mut clients.all[client];
+        let may_begin = this.id.is_some() && this.in_flight < plan.clients.in_flight_max;
+        if may_begin && (!is_closing || 0 < this.last_wishes) {
+            this.last_wishes = this.last_wishes.saturating_sub(1);
+            let operation = clients.begin(client, &plan.clients, judge.history.floor(), dice);
+            self.counts.operations += 1;
+            self.attempt(operation);
+        }
+        let may_go_on = !is_closing || 0 < self.clients.all[client].last_wishes;
+        if may_go_on || self.clients.all[client].id.is_none() {
+            let delay_us = self.dice.between(self.plan.clients.think_us);
+            self.schedule.after(delay_us, What::ClientStep { client });
+        }
+    }
+
+    /// Asks some node for an id.
+    fn hello(&mut self, client: usize) {
+        let node = self.dice.place(self.nodes.len());
+        if let Some(process) = &mut self.nodes[node].process {
+            self.clients.all[client].id = Some(process.replica.new_client());
+        }
+    }
+
+    /// Sends an operation to some node.
+    fn attempt(&mut self, operation: u64) {
+        let node = match &self.healed {
+            // Who asks a dead node learns it at once and asks another.
+            Some(healed) => healed.core[self.dice.place(healed.core.len())],
+            None => self.dice.place(self.nodes.len()),
+        };
+        let attempt = self.clients.attempt(operation, node);
+        let patience_us = self.dice.between(self.plan.clients.patience_us);
+        self.schedule.after(patience_us, What::ClientTimeout { attempt });
+        if self.is_lost_on_the_way() {
+            return;
+        }
+        let delay_us = self.dice.between(CLIENT_LATENCY_US);
+        self.schedule.after(delay_us, What::Request { node, attempt });
+    }
+
+    fn is_lost_on_the_way(&mut self) -> bool {
+        let is_lost = !self.is_healed() && self.dice.chance(self.plan.clients.loss_per_mille);
+        self.counts.client_losses += u64::from(is_lost);
+        is_lost
+    }
+
+    /// A client has waited long enough for an attempt, or was refused: it asks again.
+    pub(crate) fn client_timeout(&mut self, attempt: u64) {
+        let made = self.clients.attempts.get_mut(&attempt).expect("it was made");
+        let operation = made.operation;
+        let Operation { is_over, asked, .. } = &self.clients.operations[&operation];
+        if *is_over || std::mem::replace(&mut made.is_spent, true) {
+            return;
+        }
+        if matches!(asked, Asked::Once { .. }) {
+            // Without a session nothing may be repeated.
+            self.clients.end(operation);
+            return;
+        }
+        self.counts.retries += 1;
+        self.attempt(operation);
+    }
+
+    /// A request arrives at a node.
+    pub(crate) fn request(&mut self, node: usize, attempt: u64) {
+        let floor = self.judge.history.floor();
+        let timeout_us = self.dice.between(self.plan.clients.timeout_us);
+        let wall_time = self.schedule.now();
+        let Some(process) = &mut self.nodes[node].process else { return };
+        let made = self.clients.attempts.get_mut(&attempt).expect("it was made");
+        let operation = &self.clients.operations[&made.operation];
+        let ticket = Ticket { connection: operation.client as u64, request: attempt };
+        made.floor = operation.floor;
+        let body = operation.body.clone();
+        let submit = |session: &SessionStamp| {
+            let mut draft = Draft::default();
+            draft.push(EntryKind::Command, session, &body);
+            Event::Submit(Submission { draft, tickets: vec![ticket], timeout_us, wall_time })
+        };
+        let event = match &operation.asked {
+            Asked::Write { session, .. } => submit(session),
+            Asked::Once { .. } => submit(&SessionStamp::default()),
+            Asked::Read { .. } => {
+                // Whatever was answered before a read arrives is seen by it.
+                made.floor = floor;
+                Event::Read(vec![Query { ticket, body, timeout_us }])
+            }
+        };
+        assert!(process.unanswered.insert(ticket), "an attempt is made once");
+        self.tell(node, event);
+    }
+
+    /// A node gives answers.
+    pub(crate) fn hand_out(&mut self, node: usize, answers: &Answers) {
+        for answer in &answers.list {
+            let process = self.nodes[node].process.as_mut().expect("it has just taken a turn");
+            assert!(process.unanswered.remove(&answer.ticket), "one answer each: {answer:?}");
+            let attempt = answer.ticket.request;
+            let made = &self.clients.attempts[&attempt];
+            let asked = &self.clients.operations[&made.operation].asked;
+            let bytes = match &answer.outcome {
+                Outcome::Answered(range) => &answers.bytes[range.clone()],
+                Outcome::Session(_) | Outcome::Refused(_) => &[],
+            };
+            let is_over = self.judge.history.answered(
+                &self.judge.executions,
+                (asked, made.floor),
+                (&answer.outcome, bytes),
+                &mut self.counts,
+            );
+            if self.is_lost_on_the_way() {
+                continue;
+            }
+            if is_over {
+                let delay_us = self.dice.between(CLIENT_LATENCY_US);
+                self.schedule.after(delay_us, What::Answer { attempt });
+            } else {
+                let delay_us = self.dice.between(REFUSED_AGAIN_US);
+                self.schedule.after(delay_us, What::ClientTimeout { attempt });
+            }
+        }
+    }
+
+    /// An answer arrives at its client.
+    pub(crate) fn answer(&mut self, attempt: u64) {
+        let operation = self.clients.attempts[&attempt].operation;
+        self.clients.end(operation);
+    }
+}

@@ -1,0 +1,228 @@
+//! Nodes at work: ticks, turns, and what follows from them.
+
+use raft_core::consensus::ready::{Notice, Persist};
+use raft_core::replica::event::{Effects, Event};
+
+use crate::simulator::node::Job;
+use crate::simulator::schedule::What;
+use crate::simulator::world::World;
+
+/// How long a message waits at most until its node looks at it. Units: microseconds.
+const WAKE_US: u64 = 150;
+
+/// After how long a disk without work marks its log as synced. Units: microseconds.
+const IDLE_US: u64 = 5_000;
+
+/// How fast disks are when all faults are over. Units: microseconds.
+const HEALTHY_DISK_US: (u64, u64) = (50, 500);
+
+impl World {
+    /// Puts an event into a node's inbox.
+    pub(crate) fn tell(&mut self, node: usize, event: Event) {
+        let delay_us = self.dice.below(WAKE_US);
+        let Some(process) = &mut self.nodes[node].process else { return };
+        process.inbox.push(event);
+        if !process.is_woken {
+            process.is_woken = true;
+            let life = self.nodes[node].life;
+            self.schedule.after(delay_us, What::Wake { node, life });
+        }
+    }
+
+    /// The clock of a node ticks.
+    pub(crate) fn tick(&mut self, node: usize, life: u64) {
+        if self.nodes[node].life != life || self.nodes[node].process.is_none() {
+            return;
+        }
+        let delay_us = self.nodes[node].virtual_us(self.plan.tick_us);
+        self.schedule.after(delay_us, What::Tick { node, life });
+        if !self.nodes[node].is_paused {
+            self.tell(node, Event::Tick);
+        }
+    }
+
+    /// A node looks into its inbox.
+    pub(crate) fn wake(&mut self, node: usize, life: u64) {
+        let is_paused = self.nodes[node].is_paused;
+        let Some(process) = self.nodes[node].in_life(life) else { return };
+        process.is_woken = false;
+        if is_paused {
+            return;
+        }
+        let events = std::mem::take(&mut process.inbox);
+        if !self.plan.turns_per_event {
+            self.turn(node, events);
+            return;
+        }
+        if events.is_empty() {
+            self.turn(node, Vec::new());
+        }
+        for event in events {
+            self.turn(node, vec![event]);
+        }
+    }
+
+    fn turn(&mut self, node: usize, events: Vec<Event>) {
+        self.counts.turns += 1;
+        if self.trace.is_read() {
+            self.say_events(node, &events);
+        }
+        let now = self.nodes[node].local(self.schedule.now());
+        let id = self.nodes[node].id;
+        let process = self.nodes[node].process.as_mut().expect("only who runs takes turns");
+        let effects = process.run(now, events);
+        self.judge.turned(node, id, &process.replica, &effects, &mut self.counts);
+        let status = process.replica.status();
+        let limits = &self.plan.limits;
+        let tail_bytes = process.replica.raft().log().tail_bytes();
+        let tail_max = limits.tail_bytes_max + limits.pending_bytes_max;
+        let words = [
+            self.schedule.now(),
+            node as u64,
+            status.term.0,
+            status.last_index.0,
+            status.commit_index.0,
+            status.applied_index.0,
+            status.state_hash,
+            effects.envelopes.len() as u64,
+            effects.answers.list.len() as u64,
+        ];
+        self.trace.note(&words);
+        // One submission, which is what a check against the limit may let through.
+        let is_within = tail_bytes <= tail_max + (1 << 16);
+        assert!(is_within, "n{id} holds {tail_bytes} bytes of its log, the limit is {tail_max}");
+        self.follow(node, effects);
+    }
+
+    /// Does what a node wants done.
+    fn follow(&mut self, node: usize, effects: Effects) {
+        if self.trace.is_read() {
+            self.say_effects(node, &effects);
+        }
+        for notice in &effects.notices {
+            match notice {
+                Notice::Admitted { .. } => {
+                    self.counts.admissions += 1;
+                    self.judge.admitted(node);
+                }
+                Notice::ForeignIncarnation { .. } => self.counts.foreign_messages += 1,
+                Notice::Role { .. } | Notice::WaitingFor(_) => {}
+            }
+        }
+        for envelope in effects.envelopes {
+            self.send(envelope, false);
+        }
+        for envelope in effects.bulk {
+            self.send(envelope, true);
+        }
+        let jobs = effects.persist.map(Job::Persist).into_iter();
+        for job in jobs.chain(effects.fetch.map(Job::Fetch)) {
+            self.give_to_disk(node, job);
+        }
+        self.hand_out(node, &effects.answers);
+        if effects.more {
+            self.wake_again(node);
+        }
+    }
+
+    fn wake_again(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        let process = self.nodes[node].process.as_mut().expect("it has just taken a turn");
+        if !process.is_woken {
+            process.is_woken = true;
+            self.schedule.after(1, What::Wake { node, life });
+        }
+    }
+
+    fn give_to_disk(&mut self, node: usize, job: Job) {
+        let process = self.nodes[node].process.as_mut().expect("it has just taken a turn");
+        process.jobs.push_back(job);
+        if process.jobs.len() == 1 {
+            self.start_job(node);
+        }
+    }
+
+    fn start_job(&mut self, node: usize) {
+        let is_slow = self.nodes[node].is_disk_slow;
+        let range = if self.is_healed() {
+            HEALTHY_DISK_US
+        } else if is_slow {
+            self.plan.slow_disk_us
+        } else {
+            self.plan.disk_us
+        };
+        let delay_us = self.dice.between(range);
+        let life = self.nodes[node].life;
+        self.schedule.after(delay_us, What::DiskDone { node, life });
+    }
+
+    /// The disk of a node has finished a job.
+    pub(crate) fn disk_done(&mut self, node: usize, life: u64) {
+        let Some(process) = self.nodes[node].in_life(life) else { return };
+        let (event, persist) = process.finish_job().expect("a job was begun");
+        let has_more = !process.jobs.is_empty();
+        match &persist {
+            Some(persist) => self.note_persisted(node, persist),
+            None => self.counts.fetches += 1,
+        }
+        self.tell(node, event);
+        if has_more {
+            self.start_job(node);
+        } else {
+            self.schedule.after(IDLE_US, What::DiskIdle { node, life });
+        }
+    }
+
+    fn note_persisted(&mut self, node: usize, persist: &Persist) {
+        self.counts.persisted += 1;
+        self.judge.persisted(node, persist);
+        let Persist { number, hard_state, entries } = persist;
+        self.say(|| format!("n{} has synced batch {number} {hard_state:?} {entries:?}", node + 1));
+    }
+
+    /// A disk that has nothing to do marks its log.
+    pub(crate) fn disk_idle(&mut self, node: usize, life: u64) {
+        if let Some(process) = self.nodes[node].in_life(life).filter(|p| p.jobs.is_empty()) {
+            process.mark();
+        }
+    }
+
+    fn say_events(&mut self, node: usize, events: &[Event]) {
+        for event in events {
+            let text = match event {
+                Event::Tick => continue,
+                Event::Received(envelopes) => {
+                    let all: Vec<String> = envelopes.iter().map(ToString::to_string).collect();
+                    all.join("; ")
+                }
+                Event::Submit(submission) => format!("submit {:?}", submission.tickets),
+                Event::Read(queries) => format!("{} queries", queries.len()),
+                other => format!("{other:?}"),
+            };
+            self.say(|| format!("n{} <- {text}", node + 1));
+        }
+    }
+
+    fn say_effects(&mut self, node: usize, effects: &Effects) {
+        let id = node + 1;
+        for notice in &effects.notices {
+            self.say(|| format!("n{id} notice {notice:?}"));
+        }
+        for envelope in effects.envelopes.iter().chain(&effects.bulk) {
+            self.say(|| format!("n{id} sends {envelope}"));
+        }
+        if let Some(persist) = &effects.persist {
+            let Persist { number, hard_state, entries } = persist;
+            self.say(|| format!("n{id} writes batch {number} {hard_state:?} {entries:?}"));
+        }
+        if let Some(fetch) = &effects.fetch {
+            self.say(|| format!("n{id} {fetch:?}"));
+        }
+        if let Some(applied) = effects.applied {
+            self.say(|| format!("n{id} {applied:?}"));
+        }
+        for answer in &effects.answers.list {
+            self.say(|| format!("n{id} {answer:?}"));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The store with somebody who watches it.
+
+use std::cell::RefCell;
+
+use bytes::{Bytes, BytesMut};
+use kv_store::store::Store;
+use raft_core::entry::{EntryRef, SessionStamp};
+use raft_core::replica::StateMachine;
+use raft_core::types::Index;
+
+/// A command that a store has executed, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Execution {
+    pub(crate) index: Index,
+    /// The entry's checksum.
+    pub(crate) crc: u32,
+    pub(crate) session: SessionStamp,
+    pub(crate) payload: Bytes,
+    pub(crate) answer: Bytes,
+    pub(crate) revision: u64,
+    pub(crate) state_hash: u64,
+}
+
+/// The real store; notes everything that it executes.
+#[derive(Debug, Default)]
+pub(crate) struct Witness {
+    pub(crate) store: Store,
+    seen: RefCell<Vec<Execution>>,
+}
+
+impl Witness {
+    /// What was executed since the last call.
+    pub(crate) fn take_seen(&self) -> Vec<Execution> {
+        self.seen.take()
+    }
+}
+
+impl StateMachine for Witness {
+    fn apply(&mut self, command: EntryRef<'_>, answer: &mut BytesMut) {
+        let start = answer.len();
+        self.store.apply(command, answer);
+        self.seen.get_mut().push(Execution {
+            index: command.id().index,
+            crc: crc_of(command),
+            session: command.session(),
+            payload: Bytes::copy_from_slice(command.payload()),
+            answer: Bytes::copy_from_slice(&answer[start..]),
+            revision: self.store.revision(),
+            state_hash: self.store.state_hash(),
+        });
+    }
+
+    fn query(&self, query: &[u8], answer: &mut BytesMut) {
+        self.store.query(query, answer);
+    }
+
+    fn revision(&self) -> u64 {
+        self.store.revision()
+    }
+
+    fn state_hash(&self) -> u64 {
+        self.store.state_hash()
+    }
+}
+
+/// The checksum in an entry's header, by which contents are compared.
+pub(crate) fn crc_of(entry: EntryRef<'_>) -> u32 {
+    let bytes = entry.bytes();
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}

@@ -1,0 +1,140 @@
+//! A whole cluster with its network, its clients and its misfortunes.
+
+use raft_core::hard_state::Configuration;
+
+use crate::simulator::client::Clients;
+use crate::simulator::dice::Dice;
+use crate::simulator::judge::Judge;
+use crate::simulator::network::Network;
+use crate::simulator::node::{Node, id_of};
+use crate::simulator::plan::{Plan, Transport};
+use crate::simulator::report::{Counts, Report};
+use crate::simulator::schedule::{Schedule, What};
+use crate::simulator::trace::Trace;
+
+/// How often the end is looked at. Units: microseconds.
+pub(crate) const JUDGE_INTERVAL_US: u64 = 20_000;
+
+/// More events than any honest run has.
+const EVENTS_MAX: u64 = 20_000_000;
+
+/// Everything there is.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) dice: Dice,
+    pub(crate) schedule: Schedule,
+    pub(crate) configuration: Configuration,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) network: Network,
+    pub(crate) clients: Clients,
+    pub(crate) judge: Judge,
+    pub(crate) counts: Counts,
+    pub(crate) trace: Trace,
+    /// When all faults ended, and which nodes were to be well from then on.
+    pub(crate) healed: Option<Healed>,
+}
+
+/// The second phase.
+#[derive(Clone, Debug)]
+pub(crate) struct Healed {
+    pub(crate) at: u64,
+    pub(crate) core: Vec<usize>,
+    /// Whether the clients were asked for their last operations.
+    pub(crate) is_closing: bool,
+    pub(crate) is_over: bool,
+}
+
+impl World {
+    /// The world of a seed, in which nothing has happened.
+    pub(crate) fn new(seed: u64, print: Option<fn(&str)>) -> Self {
+        let mut dice = Dice::new(seed ^ 0x6b76_6f72_756d);
+        let plan = Plan::of(&mut dice);
+        let nodes: Vec<Node> = (0..plan.nodes).map(|at| Node::new(at, &plan, &mut dice)).collect();
+        let mut trace = Trace::new(print);
+        trace.line(0, || format!("seed {seed}: {plan:#?}"));
+        Self {
+            dice,
+            schedule: Schedule::default(),
+            configuration: Configuration::of((0..plan.nodes).map(id_of)),
+            network: Network::new(plan.nodes),
+            clients: Clients::new(plan.clients.clients),
+            judge: Judge::new(plan.nodes),
+            counts: Counts::default(),
+            trace,
+            nodes,
+            plan,
+            healed: None,
+        }
+    }
+
+    /// Runs to the end.
+    ///
+    /// Panics: at the first thing that must not be.
+    pub(crate) fn run(mut self, seed: u64) -> Report {
+        for node in 0..self.nodes.len() {
+            let delay_us = self.dice.below(100_000);
+            self.schedule.after(delay_us, What::Restart { node });
+        }
+        for client in 0..self.clients.all.len() {
+            self.schedule.after(0, What::ClientStep { client });
+        }
+        if self.plan.transport == Transport::Ordered {
+            for id in self.network.ids() {
+                let delay_us = self.dice.below(50_000);
+                self.schedule.after(delay_us, What::Connect(id));
+            }
+        }
+        let delay_us = self.dice.between(self.plan.strike_us);
+        self.schedule.after(delay_us, What::Strike);
+        self.schedule.after(self.plan.safety_us, What::Heal);
+        while !self.healed.as_ref().is_some_and(|healed| healed.is_over) {
+            let what = self.schedule.next().expect("something always lies ahead");
+            self.counts.events += 1;
+            assert!(self.counts.events < EVENTS_MAX, "the run does not come to an end");
+            self.happen(what);
+        }
+        let healed = self.healed.as_ref().expect("it is over");
+        self.counts.committed = self.judge.committed_count() as u64;
+        self.counts.executed = self.judge.executions.count() as u64;
+        Report {
+            seed,
+            trace_hash: self.trace.hash(),
+            recovery_us: self.schedule.now() - healed.at,
+            counts: self.counts,
+        }
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Tick { node, life } => self.tick(node, life),
+            What::Wake { node, life } => self.wake(node, life),
+            What::DiskDone { node, life } => self.disk_done(node, life),
+            What::DiskIdle { node, life } => self.disk_idle(node, life),
+            What::Deliver(packet) => self.deliver(packet),
+            What::LinkFact { node, life, fact } => self.link_fact(node, life, fact),
+            What::Connect(id) => self.connect(id),
+            What::ClientStep { client } => self.client_step(client),
+            What::ClientTimeout { attempt } => self.client_timeout(attempt),
+            What::Request { node, attempt } => self.request(node, attempt),
+            What::Answer { attempt } => self.answer(attempt),
+            What::Strike => self.strike(),
+            What::Restart { node } => self.restart(node),
+            What::Resume { node } => self.resume(node),
+            What::Unblock { partition } => self.unblock(Some(partition)),
+            What::DiskRecovers { node } => self.nodes[node].is_disk_slow = false,
+            What::Heal => self.heal(),
+            What::Judge => self.look(),
+        }
+    }
+
+    /// Writes a line into the trace.
+    pub(crate) fn say(&mut self, line: impl FnOnce() -> String) {
+        self.trace.line(self.schedule.now(), line);
+    }
+
+    /// Whether the faults have ended.
+    pub(crate) fn is_healed(&self) -> bool {
+        self.healed.is_some()
+    }
+}
