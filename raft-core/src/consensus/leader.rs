@@ -26,9 +26,6 @@ pub(crate) struct Leader {
     reads: Reads,
     /// The first entry of this leadership: once it is committed, so is everything before it.
     first_index: Index,
-    /// The bindings of the very first entry of the log, which count from the moment it is
-    /// appended: nothing can be committed before somebody counts.
-    founding: BTreeMap<NodeId, Incarnation>,
     /// Bindings that are in the log but not committed.
     binding: BTreeMap<NodeId, Incarnation>,
     elected_at: Time,
@@ -67,8 +64,7 @@ impl Leader {
             progress: peers.into_iter().map(|peer| (peer, Progress::new(last_index))).collect(),
             reads: Reads::default(),
             first_index: last_index.next(),
-            binding: founding.clone(),
-            founding,
+            binding: founding,
             elected_at: now,
             log_time_base: state.log.log_time(),
             heartbeat_at: now,
@@ -76,10 +72,10 @@ impl Leader {
             hand_over: None,
         };
         let mut draft = Draft::default();
-        if leader.founding.is_empty() {
+        if leader.binding.is_empty() {
             draft.push(EntryKind::Noop, &SessionStamp::default(), b"");
         } else {
-            let payload = binding::encode(&leader.founding);
+            let payload = binding::encode(&leader.binding);
             draft.push(EntryKind::Bind, &SessionStamp::default(), &payload);
         }
         leader.append(state, now, draft, 0);
@@ -131,12 +127,6 @@ impl Leader {
         if let Some(progress) = from.and_then(|from| self.progress.get_mut(&from)) {
             progress.commit_wanted = commit_index;
         }
-    }
-
-    /// Whom this leader counts: nodes whose incarnation a committed entry names, and the
-    /// founders while the founding entry is on its way.
-    fn is_bound(&self, state: &State, node: NodeId, incarnation: Incarnation) -> bool {
-        state.bindings.get(&node).or_else(|| self.founding.get(&node)) == Some(&incarnation)
     }
 
     pub(crate) fn tick(&mut self, state: &mut State, now: Time) -> Next {
@@ -219,16 +209,14 @@ impl Leader {
     ) -> Next {
         match message {
             Message::AppendEntriesResponse { round, counts, result } => {
-                let counted = counts && self.is_bound(state, from, incarnation);
-                self.on_heard(state, now, (from, counted), round);
-                self.on_append_result(state, now, (from, counted), result);
+                self.on_heard(state, now, (from, counts), round);
+                self.on_append_result(state, now, (from, counts), result);
                 self.maybe_bind(state, now, from, incarnation);
                 Next::Stay
             }
             Message::HeartbeatResponse { round, counts } => {
-                let counted = counts && self.is_bound(state, from, incarnation);
-                self.on_heard(state, now, (from, counted), round);
-                if counted {
+                self.on_heard(state, now, (from, counts), round);
+                if counts {
                     self.count(state, from);
                 }
                 self.retry_if_stalled(state, now, from);

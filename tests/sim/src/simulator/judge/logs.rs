@@ -114,10 +114,8 @@ impl View {
     /// Whether this node's disk holds the entry, and its word counts.
     fn counts_for(&self, id: EntryId, mark: Mark) -> bool {
         // What rot has taken may have been counted before; the node is quarantined for it.
-        if self.is_damaged {
-            return self.ever.contains(&id);
-        }
+        let was_taken = self.is_damaged && self.ever.contains(&id);
         let holds = self.durable.get(place(id.index)) == Some(&mark);
-        holds && self.durable_state.standing == Standing::Full
+        was_taken || self.lost.contains(&id) || holds && self.durable_state.standing == Standing::Full
     }
 }

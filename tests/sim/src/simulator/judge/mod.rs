@@ -73,7 +73,7 @@ impl Judge {
 
     /// A node has lost its directory; what it had does not count any more.
     pub(crate) fn wiped(&mut self, node: usize) {
-        self.views[node] = View::default();
+        self.views[node].wiped();
     }
 
     /// The log of a node has rotted; it may have lost anything.

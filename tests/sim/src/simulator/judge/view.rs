@@ -28,6 +28,9 @@ pub(super) struct View {
     pub(super) durable_state: HardState,
     /// Every entry that was ever durable in this directory.
     pub(super) ever: BTreeSet<EntryId>,
+    /// Every entry that was durable in a directory that is lost. It may have been counted
+    /// before, but the node never counts again under its new directory.
+    pub(super) lost: BTreeSet<EntryId>,
     /// A batch that the disk may or may not hold after a crash.
     under_way: Option<Persist>,
     pub(super) is_damaged: bool,
@@ -64,6 +67,13 @@ impl View {
     /// The node has handed out a batch. Returns whether it removes entries.
     pub(super) fn written(&mut self, persist: &Persist) -> bool {
         merge(&mut self.memory, &persist.entries)
+    }
+
+    /// The directory is gone.
+    pub(super) fn wiped(&mut self) {
+        let mut lost = std::mem::take(&mut self.lost);
+        lost.append(&mut self.ever);
+        *self = Self { lost, ..Self::default() };
     }
 
     /// The process has ended while its disk was at work on this batch.
