@@ -163,7 +163,8 @@ impl Follower {
         if commit_index <= state.log.last().index {
             state.log.commit_to(commit_index);
         }
-        let counts = state.counts();
+        // This answer does not wait for the disk, so it says only what the disk says too.
+        let counts = state.counts() && state.persistence.durable_standing() == Standing::Full;
         state.send(leader, Message::HeartbeatResponse { round, counts });
     }
 

@@ -10,7 +10,7 @@ use crate::consensus::log::RaftLog;
 use crate::consensus::message::Envelope;
 use crate::consensus::ready::Persist;
 use crate::entry::Entries;
-use crate::hard_state::HardState;
+use crate::hard_state::{HardState, Standing};
 use crate::types::Index;
 
 #[derive(Clone, Debug)]
@@ -18,6 +18,7 @@ struct Outstanding {
     number: u64,
     epoch: u64,
     last_index: Index,
+    standing: Standing,
 }
 
 /// The state of what is being written.
@@ -28,17 +29,30 @@ pub(crate) struct Persistence {
     held: VecDeque<(u64, Envelope)>,
     /// The hard state of the newest batch, durable or not.
     written: HardState,
+    /// The standing in the newest batch that is on disk.
+    durable_standing: Standing,
 }
 
 impl Persistence {
     /// Nothing is being written; `durable` is what the disk holds.
     pub(crate) fn new(durable: HardState) -> Self {
-        Self { newest: 0, outstanding: VecDeque::new(), held: VecDeque::new(), written: durable }
+        Self {
+            newest: 0,
+            outstanding: VecDeque::new(),
+            held: VecDeque::new(),
+            written: durable,
+            durable_standing: durable.standing,
+        }
     }
 
     /// Whether everything that was handed out is on disk.
     pub(crate) fn is_idle(&self) -> bool {
         self.outstanding.is_empty()
+    }
+
+    /// The standing that a restart would find at least.
+    pub(crate) fn durable_standing(&self) -> Standing {
+        self.durable_standing
     }
 
     /// How many messages are held back.
@@ -67,6 +81,7 @@ impl Persistence {
             number: self.newest,
             epoch: log.epoch(),
             last_index: log.last().index,
+            standing: hard_state.standing,
         });
         Persist { number: self.newest, hard_state, entries }
     }
@@ -87,6 +102,7 @@ impl Persistence {
         assert!(number <= self.newest, "only what was handed out completes");
         while self.outstanding.front().is_some_and(|batch| batch.number <= number) {
             let batch = self.outstanding.pop_front().expect("the front was just seen");
+            self.durable_standing = batch.standing;
             log.persisted(batch.epoch, batch.last_index.min(log.last().index));
         }
         let released = self.held.partition_point(|(batch, _)| *batch <= number);
