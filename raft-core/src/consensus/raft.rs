@@ -74,6 +74,11 @@ impl Raft {
         if is_alone && state.is_empty() {
             state.admit("it is the only member");
         }
+        if !state.counts() && !state.is_empty() {
+            // This node may have lost entries that it had acknowledged, and the leader of the
+            // term may still count on them. In the next term every leader starts from nothing.
+            state.enter_term(state.term().next());
+        }
         let role = Role::Follower(Follower::new(&mut state, now, None));
         let raft =
             Self { state, role, ticked_at: now, asked_at: None, fetched: None, fetching: None };
