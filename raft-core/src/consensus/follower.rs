@@ -17,8 +17,6 @@ pub(crate) struct Follower {
     heard_at: Option<Time>,
     /// When to doubt the leader.
     election_deadline: Time,
-    /// The highest commit index that a leader of this term has named.
-    leader_commit: Index,
 }
 
 impl Follower {
@@ -30,7 +28,6 @@ impl Follower {
             leader,
             heard_at: leader.map(|_| now),
             election_deadline: state.election_deadline(now),
-            leader_commit: Index::ZERO,
         }
     }
 
@@ -142,7 +139,6 @@ impl Follower {
         (prev, entries): (EntryId, Vec<Entries>),
         (leader_commit, round): (Index, u64),
     ) {
-        self.leader_commit = self.leader_commit.max(leader_commit);
         let result = if state.log.holds(prev) {
             let match_index = state.log.merge(prev, entries);
             // Only what this append has verified: an own stale tail behind it may be longer
@@ -168,12 +164,14 @@ impl Follower {
         state.send(leader, Message::HeartbeatResponse { round, counts });
     }
 
-    /// Ends the quarantine of a node that lost part of its log, once it holds durably what a
-    /// leader committed in its own term without counting this node.
+    /// Ends the quarantine of a node that lost part of its log, once it holds durably an entry
+    /// that a leader committed in its own term, and so everything that was ever committed
+    /// before. It did so without counting this node, which entered a new term when it started.
     pub(crate) fn maybe_end_quarantine(&self, state: &mut State) {
-        let holds_all = self.leader_commit <= state.log.durable_index();
-        let is_confirmed = state.log.term_at(self.leader_commit) == Some(state.term());
-        if state.standing() == Standing::Quarantined && holds_all && is_confirmed {
+        let commit_index = state.log.commit_index();
+        let is_durable = commit_index <= state.log.durable_index();
+        let is_confirmed = state.log.term_at(commit_index) == Some(state.term());
+        if state.standing() == Standing::Quarantined && is_durable && is_confirmed {
             state.admit("it holds everything that the leader has committed again");
         }
     }

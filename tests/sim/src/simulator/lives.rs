@@ -53,6 +53,8 @@ impl World {
             }
             Err(error) => panic!("n{} cannot open its log: {error}", node + 1),
         };
+        let found = opened.recovered.clone();
+        self.say(|| format!("n{} starts with {found:?}", node + 1));
         self.judge.started(node, &opened);
         let standing = opened.recovered.hard_state.standing;
         self.counts.starts += 1;
@@ -60,10 +62,9 @@ impl World {
         self.counts.quarantines += u64::from(standing == Standing::Quarantined);
         let this = &mut self.nodes[node];
         this.life += 1;
-        let (life, found) = (this.life, opened.recovered.clone());
+        let life = this.life;
         let settings = (&self.plan.limits, self.configuration.clone());
         this.start(self.schedule.now(), opened, settings, &mut self.dice);
-        self.say(|| format!("n{} starts life {life} with {found:?}", node + 1));
         let delay_us = self.dice.below(self.plan.tick_us);
         self.schedule.after(delay_us, What::Tick { node, life });
         if self.plan.transport == Transport::Datagram {

@@ -105,12 +105,15 @@ impl View {
         let mut found = Vec::new();
         merge(&mut found, &opened.entries);
         let state = opened.recovered.hard_state;
-        if self.is_damaged && opened.recovered.damage.is_some() {
-            assert!(self.durable_state.term <= state.term, "rot makes place {node} forget its term");
+        // A start that was cut short may have seen the damage and set it aside already.
+        let is_quarantined = state.standing == Standing::Quarantined;
+        if self.is_damaged && (opened.recovered.damage.is_some() || is_quarantined) {
+            let knows_term = self.durable_state.term <= state.term;
+            assert!(knows_term, "rot makes place {node} forget its term");
         } else {
             assert_eq!(opened.recovered.damage, None, "no byte of place {node} has rotted");
             self.check_recovery(node, &found, &state);
-            self.is_damaged &= state.standing == Standing::Quarantined;
+            self.is_damaged = false;
         }
         self.remember(opened.entries.iter());
         self.durable.clone_from(&found);
