@@ -163,8 +163,9 @@ fn newest_hard_state(survey: &Survey, slots: &Slots) -> HardState {
         Some(slot) if survey.number < slot.number => slot.hard_state,
         Some(_) | None => survey.hard_state,
     };
-    let commit_index = hard_state.commit_index.max(survey.hard_state.commit_index);
-    hard_state.commit_index = commit_index.min(survey.last.index);
+    // A commit index says something only about the log that was written with it: entries that a
+    // lost batch had replaced are back, and were never committed.
+    hard_state.commit_index = survey.hard_state.commit_index.min(survey.last.index);
     if survey.damage.is_some() {
         hard_state.standing = match hard_state.standing {
             // Stricter than a quarantine already, and it must not end as one does.
