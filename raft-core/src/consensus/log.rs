@@ -262,8 +262,7 @@ impl RaftLog {
         (range.start < range.end).then(|| self.slice(&range, bytes_max))
     }
 
-    /// Notes that everything up to `index` was handed to the state machine, and lets go of
-    /// entries that are safe on disk when the tail is longer than `tail_bytes_max`.
+    /// Notes that everything up to `index` was handed to the state machine, and trims the tail.
     ///
     /// Panics: if that goes back or beyond what is committed.
     pub fn applied_to(&mut self, index: Index, tail_bytes_max: usize) {
@@ -272,7 +271,9 @@ impl RaftLog {
         self.trim(tail_bytes_max);
     }
 
-    fn trim(&mut self, tail_bytes_max: usize) {
+    /// Lets go of entries that are applied and on disk while the tail is longer than
+    /// `tail_bytes_max`. Called after either happens, for the disk may be the slower one.
+    pub fn trim(&mut self, tail_bytes_max: usize) {
         let safe = self.durable_index.min(self.applied_index);
         while tail_bytes_max < self.tail_bytes
             && self.tail.front().is_some_and(|run| run.last_index() <= safe)

@@ -379,7 +379,7 @@ impl Raft {
         if role.is_handing_over() {
             return Err((ProposeError::HandingOver, draft));
         }
-        if tail_max < self.state.log.tail_bytes() + draft.byte_len() {
+        if tail_max <= self.state.log.tail_bytes() {
             return Err((ProposeError::TooMuchInFlight, draft));
         }
         let entries = role.append(&mut self.state, now, draft, wall_time);
@@ -419,6 +419,7 @@ impl Raft {
     /// Panics: if such a batch was never handed out.
     pub fn persisted(&mut self, now: Time, number: u64) {
         let released = self.state.persistence.complete(number, &mut self.state.log);
+        self.state.log.trim(self.state.config.tail_bytes_max);
         self.release(now, released);
         match &mut self.role {
             Role::Leader(role) => role.maybe_commit(&mut self.state),
