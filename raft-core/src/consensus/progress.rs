@@ -151,9 +151,14 @@ impl Progress {
         true
     }
 
-    /// Forgets what was in flight, because the connection that carried it is gone.
+    /// Forgets what was in flight, because the connection that carried it is gone. Nothing was
+    /// learned about where the logs agree: a probe goes on where it was.
     pub(crate) fn reset(&mut self) {
-        self.probe_from(self.match_index.next());
+        let next = match self.flow {
+            Flow::Probe { .. } => self.next_index,
+            Flow::Replicate { .. } => self.match_index.next(),
+        };
+        self.probe_from(next);
     }
 
     fn probe_from(&mut self, next: Index) {
