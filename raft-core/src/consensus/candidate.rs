@@ -146,7 +146,7 @@ pub(crate) fn on_pre_vote(
     (next_term, last): (Term, EntryId),
     is_content: bool,
 ) {
-    if !state.counts() {
+    if !state.counts_durably() {
         return;
     }
     let granted = state.term() < next_term && state.log.last() <= last && !is_content;

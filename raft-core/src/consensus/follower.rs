@@ -39,7 +39,9 @@ impl Follower {
     }
 
     pub(crate) fn tick(&self, state: &State, now: Time) -> Next {
-        if !state.counts() || now < self.election_deadline {
+        // What follows is a question to others, which may make them leave their first term; if
+        // a crash made an empty node of this one, nobody would ever admit it.
+        if !state.counts_durably() || now < self.election_deadline {
             return Next::Stay;
         }
         let reason = match (state.lost_leader, self.leader) {
@@ -85,7 +87,7 @@ impl Follower {
                 }
                 Next::Stay
             }
-            Message::TimeoutNow if state.counts() && self.leader == Some(from) => Next::Campaign {
+            Message::TimeoutNow if state.counts_durably() && self.leader == Some(from) => Next::Campaign {
                 reason: "the leader handed over",
                 because_of: Some(from),
                 transfer: true,
@@ -160,7 +162,7 @@ impl Follower {
             state.log.commit_to(commit_index);
         }
         // This answer does not wait for the disk, so it says only what the disk says too.
-        let counts = state.counts() && state.persistence.durable_standing() == Standing::Full;
+        let counts = state.counts_durably();
         state.send(leader, Message::HeartbeatResponse { round, counts });
     }
 

@@ -101,6 +101,12 @@ impl State {
         self.standing == Standing::Full
     }
 
+    /// Whether it counts, also after a crash: for what this node says or does without waiting
+    /// for its disk.
+    pub(crate) fn counts_durably(&self) -> bool {
+        self.counts() && self.persistence.durable_standing() == Standing::Full
+    }
+
     /// Whether this node has never voted, seen a term or held an entry.
     pub(crate) fn is_empty(&self) -> bool {
         self.term == Term::ZERO && self.log.last().index.0 == 0

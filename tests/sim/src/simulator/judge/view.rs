@@ -106,8 +106,8 @@ impl View {
         merge(&mut found, &opened.entries);
         let state = opened.recovered.hard_state;
         // A start that was cut short may have seen the damage and set it aside already.
-        let is_quarantined = state.standing == Standing::Quarantined;
-        if self.is_damaged && (opened.recovered.damage.is_some() || is_quarantined) {
+        let counts = state.standing == Standing::Full;
+        if self.is_damaged && (opened.recovered.damage.is_some() || !counts) {
             let knows_term = self.durable_state.term <= state.term;
             assert!(knows_term, "rot makes place {node} forget its term");
         } else {
