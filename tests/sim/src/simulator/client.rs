@@ -41,7 +41,6 @@ pub(crate) struct Operation {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) operation: u64,
-    pub(crate) node: usize,
     /// As of its arrival at the node.
     pub(crate) floor: u64,
     /// Whether another attempt has been made in its place.
@@ -102,7 +101,7 @@ impl Clients {
                 Asked::Once { payload: payload.clone() }
             } else {
                 let session = self.all[client].next_session();
-                Asked::Write { session, payload: payload.clone(), is_done: false }
+                Asked::Write { session, is_done: false }
             };
             (asked, payload)
         };
@@ -113,9 +112,9 @@ impl Clients {
     }
 
     /// Makes another attempt at an operation.
-    pub(crate) fn attempt(&mut self, operation: u64, node: usize) -> u64 {
+    pub(crate) fn attempt(&mut self, operation: u64) -> u64 {
         let number = self.number();
-        self.attempts.insert(number, Attempt { operation, node, floor: 0, is_spent: false });
+        self.attempts.insert(number, Attempt { operation, floor: 0, is_spent: false });
         number
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use raft_core::consensus::ready::RoleName;
 use raft_core::replica::event::Event;
 
 use crate::simulator::network::LinkId;
@@ -67,8 +68,18 @@ impl World {
         (0..self.nodes.len()).filter(|&node| self.nodes[node].process.is_some()).collect()
     }
 
+    fn leads(&self, node: usize) -> bool {
+        let process = self.nodes[node].process.as_ref();
+        process.is_some_and(|process| process.replica.raft().role_name() == RoleName::Leader)
+    }
+
+    /// A node that runs; often the leader, for there it hurts most.
     fn some_running(&mut self) -> Option<usize> {
         let running = self.running();
+        let leader = running.iter().copied().find(|&node| self.leads(node));
+        if let Some(leader) = leader.filter(|_| self.dice.chance(400)) {
+            return Some(leader);
+        }
         (!running.is_empty()).then(|| self.dice.pick(&running))
     }
 
@@ -98,8 +109,11 @@ impl World {
 
     /// Cuts some nodes off. Links may break at once, or stay open and be silent.
     fn cut(&mut self, is_both_ways: bool) {
-        let side: BTreeSet<usize> =
-            (0..self.nodes.len()).filter(|_| self.dice.chance(400)).collect();
+        let side: BTreeSet<usize> = if self.dice.chance(400) {
+            self.some_running().into_iter().collect()
+        } else {
+            (0..self.nodes.len()).filter(|_| self.dice.chance(400)).collect()
+        };
         let is_cut = |&(from, to): &LinkId| {
             let leaves = side.contains(&from) && !side.contains(&to);
             let enters = !side.contains(&from) && side.contains(&to);
@@ -182,7 +196,10 @@ impl World {
         process.mark();
         self.crash(node, Crash::Process);
         let disk = self.nodes[node].disk.as_mut().expect("it is down");
-        let what = disk.rot(&mut self.dice);
+        let mut what = disk.rot(&mut self.dice);
+        if self.dice.chance(100) {
+            what = format!("{what}, {}", disk.rot(&mut self.dice));
+        }
         self.judge.damaged(node);
         self.counts.damages += 1;
         self.say(|| format!("n{} finds later that these rotted: {what}", node + 1));

@@ -180,7 +180,8 @@ impl Storage {
         dice: &mut Dice,
     ) -> SimDisk {
         if let Some(persist) = under_way.filter(|_| dice.chance(800)) {
-            self.changes_left.set(dice.below(6));
+            let bound = dice.pick(&[3, 8]);
+            self.changes_left.set(dice.below(bound));
             // Whether it came to an end is what the next start will find out.
             let _ = self.wal.append(&persist.hard_state, &persist.entries);
         }

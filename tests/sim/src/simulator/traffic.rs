@@ -52,7 +52,7 @@ impl World {
             Some(healed) => healed.core[self.dice.place(healed.core.len())],
             None => self.dice.place(self.nodes.len()),
         };
-        let attempt = self.clients.attempt(operation, node);
+        let attempt = self.clients.attempt(operation);
         let patience_us = self.dice.between(self.plan.clients.patience_us);
         self.schedule.after(patience_us, What::ClientTimeout { attempt });
         if self.is_lost_on_the_way() {

@@ -40,6 +40,8 @@ pub(crate) struct World {
 pub(crate) struct Healed {
     pub(crate) at: u64,
     pub(crate) core: Vec<usize>,
+    /// When everything must be well.
+    pub(crate) deadline: u64,
     /// Whether the clients were asked for their last operations.
     pub(crate) is_closing: bool,
     pub(crate) is_over: bool,
@@ -95,8 +97,7 @@ impl World {
             self.happen(what);
         }
         let healed = self.healed.as_ref().expect("it is over");
-        self.counts.committed = self.judge.committed_count() as u64;
-        self.counts.executed = self.judge.executions.count() as u64;
+        self.judge.conclude(&mut self.counts);
         Report {
             seed,
             trace_hash: self.trace.hash(),

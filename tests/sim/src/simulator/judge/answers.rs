@@ -16,7 +16,7 @@ use crate::simulator::report::Counts;
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
     /// A command of a client's session; `is_done` if the client has its answer.
-    Write { session: SessionStamp, payload: Bytes, is_done: bool },
+    Write { session: SessionStamp, is_done: bool },
     /// A put without a session.
     Once { payload: Bytes },
     /// The value of a key, or all keys that begin so.

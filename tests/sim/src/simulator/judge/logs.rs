@@ -1,6 +1,6 @@
 //! Logs and commits: C1 to C3, and that what is committed stays and is durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use raft_core::consensus::ready::Persist;
 use raft_core::consensus::{Raft, binding};
@@ -19,6 +19,10 @@ pub(super) struct Logs {
     /// Who leads or led each term.
     leaders: BTreeMap<Term, usize>,
     committed: Vec<Committed>,
+    /// Entries that are no commands.
+    quiet: BTreeSet<EntryId>,
+    /// How many commands are committed.
+    pub(super) commands_count: u64,
     /// What the entries that bind say, committed or not.
     binding: BTreeMap<EntryId, BTreeMap<NodeId, Incarnation>>,
     /// Which directory answers for each node, by what is committed.
@@ -60,6 +64,9 @@ impl Logs {
             let known = *self.contents.entry(entry.id()).or_insert(found);
             assert_eq!(known, found, "C2 two logs differ in entry {}", entry.id());
             prev = entry.id().term;
+            if entry.kind() != EntryKind::Command {
+                self.quiet.insert(entry.id());
+            }
             if entry.kind() == EntryKind::Bind {
                 self.binding.insert(entry.id(), binding::decode(entry.payload()));
             }
@@ -96,6 +103,7 @@ impl Logs {
             let holders = views.iter().filter(|view| view.counts_for(id, mark)).count();
             assert!(quorum <= holders, "{id} is committed and durable on only {holders} nodes");
             self.committed.push(Committed { mark, known_in: raft.term() });
+            self.commands_count += u64::from(!self.quiet.contains(&id));
             for (&node, &incarnation) in self.binding.get(&id).into_iter().flatten() {
                 self.bound.entry(node).or_insert(incarnation);
             }

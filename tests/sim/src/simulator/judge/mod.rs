@@ -55,6 +55,13 @@ impl Judge {
         self.logs.committed_count()
     }
 
+    /// Adds what is known at the end of a run.
+    pub(crate) fn conclude(&self, counts: &mut Counts) {
+        counts.committed = self.logs.committed_count() as u64;
+        counts.executed = self.executions.count() as u64;
+        counts.repeats = self.logs.commands_count - counts.executed;
+    }
+
     /// Whether the disk of a node says that its word counts, and nothing has rotted there.
     pub(crate) fn is_healthy(&self, node: usize) -> bool {
         let view = &self.views[node];
@@ -113,6 +120,8 @@ impl Judge {
         self.views[node].moved_on(node, raft);
         if raft.role_name() == RoleName::Leader && self.logs.leads(node, raft.term()) {
             counts.leaders += 1;
+            let is_rival = self.views.iter().any(|view| view.leads_before(raft.term()));
+            counts.rivals += u64::from(is_rival);
             self.logs.check_completeness(&self.views[node], raft.term());
         }
         self.logs.commit(&self.views, node, raft, self.quorum);

@@ -79,6 +79,7 @@ impl View {
     /// The process has ended while its disk was at work on this batch.
     pub(super) fn crashed(&mut self, under_way: Option<Persist>) {
         self.under_way = under_way;
+        self.is_leader = false;
     }
 
     /// A batch is synced.
@@ -155,6 +156,11 @@ impl View {
         self.is_leader = raft.role_name() == RoleName::Leader;
         self.commit_index = commit_index;
         self.applied_index = applied_index;
+    }
+
+    /// Whether the node believes that it leads an earlier term.
+    pub(super) fn leads_before(&self, term: Term) -> bool {
+        self.is_leader && self.term < term
     }
 
     /// Whether the node led this term when it was last seen.
