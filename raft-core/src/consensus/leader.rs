@@ -220,6 +220,7 @@ impl Leader {
                     self.count(state, from);
                 }
                 self.retry_if_stalled(state, now, from);
+                self.maybe_bind(state, now, from, incarnation);
                 Next::Stay
             }
             Message::ReadIndex { context } => {
