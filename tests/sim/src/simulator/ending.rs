@@ -95,7 +95,7 @@ impl World {
     /// What is not well, if anything.
     fn complaint(&self, core: &[usize]) -> Option<String> {
         let mut leader_last = None;
-        for &node in core {
+        for &node in core.iter().filter(|&&node| !self.nodes[node].is_lost) {
             let Some(process) = &self.nodes[node].process else {
                 return Some(format!("n{} is down", node + 1));
             };
@@ -118,7 +118,7 @@ impl World {
     /// directory than the one that the cluster knows nothing is expected.
     fn is_well(&self, node: usize, last: Index) -> bool {
         let this = &self.nodes[node];
-        let process = this.process.as_ref().expect("it was seen running");
+        let Some(process) = &this.process else { return this.is_lost };
         let raft = process.replica.raft();
         let is_stranger = self.judge.is_foreign(this.id, this.incarnation);
         let has_all = raft.log().applied_index() == last
@@ -148,7 +148,7 @@ impl World {
         kv_store::command::Query::Range { range: everything, limit: 0 }.encode(&mut query);
         for &node in core {
             let this = &self.nodes[node];
-            if self.judge.is_foreign(this.id, this.incarnation) {
+            if this.is_lost || self.judge.is_foreign(this.id, this.incarnation) {
                 continue;
             }
             let replica = &this.process.as_ref().expect("it was seen running").replica;

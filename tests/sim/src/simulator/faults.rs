@@ -196,10 +196,8 @@ impl World {
         process.mark();
         self.crash(node, Crash::Process);
         let disk = self.nodes[node].disk.as_mut().expect("it is down");
-        let mut what = disk.rot(&mut self.dice);
-        if self.dice.chance(100) {
-            what = format!("{what}, {}", disk.rot(&mut self.dice));
-        }
+        let both = if self.dice.chance(150) { disk.rot_both_copies(&mut self.dice) } else { None };
+        let what = both.unwrap_or_else(|| disk.rot(&mut self.dice));
         self.judge.damaged(node);
         self.counts.damages += 1;
         self.say(|| format!("n{} finds later that these rotted: {what}", node + 1));

@@ -16,6 +16,9 @@ use raft_core::wal::{OpenError, Recovered, Wal, WalOptions};
 
 use crate::simulator::dice::Dice;
 
+/// The file with the second copy of the hard state, and the marks.
+const HARD_STATE_FILE: &str = "hard-state";
+
 /// A disk whose power fails after a number of changes.
 #[derive(Debug, Default)]
 pub(crate) struct SimDisk {
@@ -59,12 +62,36 @@ impl SimDisk {
         self.changes_left.set(u64::MAX);
     }
 
-    /// Changes some bytes of one file that are not zero, and says which.
+    /// Changes some bytes of one file, and says which.
     pub(crate) fn rot(&mut self, dice: &mut Dice) -> String {
+        let mut names = self.segments();
+        names.push(HARD_STATE_FILE.to_owned());
+        self.rot_in(&names, dice)
+    }
+
+    /// Changes bytes of a segment that is not the newest, and of the other copy of the hard
+    /// state: nobody can know any more what this node has promised. Changes nothing, and says
+    /// so, if there is only one segment: what rots there may look as if it was never synced.
+    pub(crate) fn rot_both_copies(&mut self, dice: &mut Dice) -> Option<String> {
+        let mut names = self.segments();
+        names.pop();
+        if names.is_empty() {
+            return None;
+        }
+        let first = self.rot_in(&names, dice);
+        Some(format!("{first}, {}", self.rot_in(&[HARD_STATE_FILE.to_owned()], dice)))
+    }
+
+    /// The segments of the log, the newest one last.
+    fn segments(&mut self) -> Vec<String> {
         let mut names = self.memory.list().expect("memory can be listed");
-        names.retain(|name| name.starts_with("wal-0") || name.starts_with("hard"));
+        names.retain(|name| name.starts_with("wal-0"));
         names.sort();
-        let name = names.swap_remove(dice.place(names.len()));
+        names
+    }
+
+    fn rot_in(&mut self, names: &[String], dice: &mut Dice) -> String {
+        let name = names[dice.place(names.len())].clone();
         let mut bytes = self.memory.content(&name).expect("it was listed");
         let used: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at] != 0).collect();
         if used.is_empty() {
