@@ -443,6 +443,10 @@ impl Raft {
     /// Takes the entries that `Ready::fetch` asked for.
     pub fn fetched(&mut self, now: Time, entries: Vec<Entries>) {
         let Some(epoch) = self.fetching.take() else { return };
+        if epoch != self.state.log.epoch() {
+            // They may have been replaced since they were asked for; the next turn asks again.
+            return;
+        }
         let first = entries.first().map(Entries::first_index);
         let log = &self.state.log;
         if first == Some(log.applied_index().next()) && log.applied_index() < log.commit_index() {
@@ -451,9 +455,7 @@ impl Raft {
                 entries.iter().filter_map(|run| run.slice(range.clone(), usize::MAX)).collect();
             self.fetched = Some(committed);
         }
-        if let Role::Leader(role) = &mut self.role
-            && epoch == self.state.log.epoch()
-        {
+        if let Role::Leader(role) = &mut self.role {
             role.send_fetched(&mut self.state, now, &entries);
         }
         invariants::check(self);
