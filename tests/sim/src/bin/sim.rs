@@ -1,12 +1,16 @@
 //! Runs one seed of the simulator and prints all that happens in it.
 //!
-//! `sim --seed N` prints the trace; `sim --seeds A..B` runs a range and prints its failures.
+//! `sim --seed N` prints the trace; `sim --seeds A..B` runs a range and prints its failures,
+//! or only the first one with `--first`.
 
 use std::process::ExitCode;
 
 use sim::simulator::{attempt_printing, run_all};
 
-const USAGE: &str = "usage: sim --seed N | sim --seeds A..B";
+const USAGE: &str = "usage: sim --seed N | sim --seeds A..B [--first]";
+
+/// After so many failures the rest says nothing new.
+const FAILURES_MAX: usize = 50;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -16,10 +20,8 @@ fn main() -> ExitCode {
             Ok(seed) => one(seed),
             Err(_) => usage(),
         },
-        ["--seeds", range] => match range.split_once("..").map(|(a, b)| (a.parse(), b.parse())) {
-            Some((Ok(start), Ok(end))) => many(start, end),
-            Some(_) | None => usage(),
-        },
+        ["--seeds", range] => many(range, FAILURES_MAX),
+        ["--seeds", range, "--first"] => many(range, 1),
         _ => usage(),
     }
 }
@@ -43,8 +45,10 @@ fn one(seed: u64) -> ExitCode {
     }
 }
 
-fn many(start: u64, end: u64) -> ExitCode {
-    let total = run_all(start..end, 50);
+fn many(range: &str, failures_max: usize) -> ExitCode {
+    let ends = range.split_once("..").map(|(start, end)| (start.parse(), end.parse()));
+    let Some((Ok(start), Ok(end))) = ends else { return usage() };
+    let total = run_all(start..end, failures_max);
     println!("{}", total.counts);
     for failure in &total.failures {
         println!("{failure}\n");
