@@ -65,7 +65,7 @@ pub(crate) fn open(data: Data, claim: &Claim) -> Result<Opened, StartError> {
         Data::Directory(directory) => {
             let lock = lock(&directory)?;
             let disk = NodeDisk::File(FileDisk::new(&directory));
-            let spare_disk = FileDisk::new(&directory);
+            let spare_disk = FileDisk::in_background(&directory);
             (directory, disk, Some(lock), Some(spare_disk))
         }
         Data::Memory(memory) => (PathBuf::from("memory"), NodeDisk::Memory(memory), None, None),

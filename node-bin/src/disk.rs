@@ -5,9 +5,17 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use raft_core::wal::disk::{Disk, DiskError};
 use raft_core::wal::memory_disk::MemoryDisk;
+
+/// A file is filled in parts of this size, each synced, so that a sync of the log never waits
+/// behind a whole segment of zeros. Units: bytes.
+const FILL_SYNC_BYTES: usize = 1024 * 1024;
+
+/// The pause between two parts when nobody waits for the file.
+const FILL_PAUSE: Duration = Duration::from_millis(5);
 
 /// How many zeros are written at once into a new file.
 static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
@@ -18,13 +26,21 @@ pub(crate) struct FileDisk {
     directory: PathBuf,
     /// Files that are open for reading and writing.
     open: BTreeMap<String, File>,
+    /// The pause after each part of a file that is being filled.
+    fill_pause: Duration,
 }
 
 impl FileDisk {
     /// The directory, which must exist.
     #[must_use]
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), open: BTreeMap::new() }
+        Self { directory: directory.to_owned(), open: BTreeMap::new(), fill_pause: Duration::ZERO }
+    }
+
+    /// The same directory for a helper that prepares files in advance: it leaves the disk to
+    /// others most of the time.
+    pub(crate) fn in_background(directory: &Path) -> Self {
+        Self { fill_pause: FILL_PAUSE, ..Self::new(directory) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -45,11 +61,17 @@ impl FileDisk {
 
     fn fill(&self, name: &str, length: u64) -> io::Result<()> {
         let mut file = File::create(self.path(name))?;
-        let mut left = length;
+        let (mut left, mut unsynced) = (length, 0);
         while 0 < left {
             let part = usize::try_from(left).unwrap_or(usize::MAX).min(ZEROS.len());
             file.write_all(&ZEROS[..part])?;
             left -= part as u64;
+            unsynced += part;
+            if FILL_SYNC_BYTES <= unsynced {
+                file.sync_data()?;
+                unsynced = 0;
+                std::thread::sleep(self.fill_pause);
+            }
         }
         file.sync_all()?;
         self.sync_directory()
