@@ -1,0 +1,174 @@
+//! The program `kvctl`: from arguments to an exit code.
+//!
+//! Exit codes: 0 yes, 1 decided no (a missing key, a failed line of a script), 2 wrong usage,
+//! 3 nobody reachable or no quorum and nothing done, 4 unknown, 130 interrupted. Errors are one
+//! line on standard error.
+
+mod arguments;
+mod bench;
+mod commands;
+mod output;
+mod shell;
+mod status;
+mod value;
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal as _, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+use self::arguments::{Action, Arguments, Shared};
+use self::commands::Job;
+use crate::error::ClientError;
+
+/// Exit code of a command that was carried out and whose answer is no.
+pub(crate) const DECIDED_NO: u8 = 1;
+
+/// Exit code of a command line that makes no sense, and of files that cannot be read.
+const WRONG_USAGE: u8 = 2;
+
+/// Exit code after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Where a command reads and writes.
+pub struct Streams<'a> {
+    /// Standard input.
+    pub input: Box<dyn BufRead + Send>,
+    /// Whether a person types the input.
+    pub input_is_terminal: bool,
+    /// Standard output.
+    pub output: &'a mut dyn Write,
+    /// Standard error.
+    pub errors: &'a mut dyn Write,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The cluster's side.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The user's side.
+    #[error("{0}")]
+    Usage(String),
+    /// The answer cannot be written. A closed pipe is no error: its reader has seen enough.
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] io::Error),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl CommandError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Client(error) => error.exit_code(),
+            Self::Usage(_) => WRONG_USAGE,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Output(_) => WRONG_USAGE,
+            Self::Interrupted => INTERRUPTED,
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Runs `kvctl` on the arguments and streams of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let streams = Streams {
+        input: Box::new(BufReader::new(io::stdin())),
+        input_is_terminal: io::stdin().is_terminal(),
+        output: &mut BufWriter::new(io::stdout()),
+        errors: &mut io::stderr(),
+    };
+    ExitCode::from(run(std::env::args_os(), streams))
+}
+
+/// Runs `kvctl`; the first argument is the name of the program. Returns the exit code.
+pub fn run<I, T>(arguments: I, streams: Streams<'_>) -> u8
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let Streams { input, input_is_terminal, output, errors } = streams;
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return arguments::report(&error, output, errors),
+    };
+    let Arguments { shared, action } = parsed;
+    let mut console = Console { input, input_is_terminal, output, errors };
+    let result = console.act(&shared, action).and_then(|code| {
+        console.output.flush()?;
+        Ok(code)
+    });
+    result.unwrap_or_else(|error| {
+        if !error.is_silent() {
+            // Nobody is left to be told that standard error is closed.
+            let _ = writeln!(console.errors, "kvctl: {error}");
+        }
+        error.exit_code()
+    })
+}
+
+/// The streams of a command that is being carried out.
+pub(crate) struct Console<'a> {
+    input: Box<dyn BufRead + Send>,
+    input_is_terminal: bool,
+    output: &'a mut dyn Write,
+    errors: &'a mut dyn Write,
+}
+
+impl Console<'_> {
+    fn act(&mut self, shared: &Shared, action: Action) -> Result<u8, CommandError> {
+        // Standard input is read before anything is asked: Ctrl-C still ends the program then.
+        let job = match action {
+            Action::Data(command) => Some(Job::new(command, Some(&mut self.input))?),
+            Action::Shell => None,
+            Action::Bench(arguments) => return block_on(bench::run(self, shared, &arguments)),
+        };
+        let Some(job) = job else { return block_on(shell::run(self, shared)) };
+        let format = shared.write_out;
+        block_on(async {
+            let mut interrupts = Interrupts::new()?;
+            let target = commands::Target::Endpoints(&shared.endpoints);
+            let deadline = Instant::now() + shared.timeout();
+            tokio::select! {
+                result = job.run(&target, deadline, format, self.output) => result,
+                () = interrupts.next() => Err(CommandError::Interrupted),
+            }
+        })
+    }
+}
+
+/// Ctrl-C, once somebody asks for it.
+pub(crate) struct Interrupts(Signal);
+
+impl Interrupts {
+    pub(crate) fn new() -> Result<Self, CommandError> {
+        let interrupt = signal(SignalKind::interrupt());
+        let told = |error| CommandError::Usage(format!("cannot wait for Ctrl-C: {error}"));
+        interrupt.map(Self).map_err(told)
+    }
+
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
+fn block_on<F: Future<Output = Result<u8, CommandError>>>(future: F) -> Result<u8, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::Usage(format!("the system gives no event loop: {error}")))?;
+    let result = runtime.block_on(future);
+    // A name that is still being resolved must not hold up the end.
+    runtime.shutdown_timeout(Duration::ZERO);
+    result
+}

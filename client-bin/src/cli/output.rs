@@ -1,0 +1,252 @@
+//! How answers are written: bare, as JSON, in columns.
+//!
+//! In JSON, bytes are a string if they are UTF-8 (`"key"`, `"value"`), and Base64 under another
+//! name if they are not (`"key_base64"`, `"value_base64"`).
+
+use std::io::{self, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use super::arguments::Format;
+use crate::client::{Deleted, KeyValue, Page};
+
+/// Writes the answer to a put.
+pub(crate) fn put(output: &mut dyn Write, format: Format, revision: u64) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Put {
+        revision: u64,
+    }
+    match format {
+        Format::Simple => writeln!(output, "OK"),
+        Format::Json => json(output, &Put { revision }),
+        Format::Table => table(output, &["REVISION"], &[vec![revision.to_string()]]),
+    }
+}
+
+/// Writes the answer to a delete.
+pub(crate) fn deleted(output: &mut dyn Write, format: Format, deleted: Deleted) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Fields {
+        count: u64,
+        revision: u64,
+    }
+    let Deleted { count, revision } = deleted;
+    match format {
+        Format::Simple => writeln!(output, "{count}"),
+        Format::Json => json(output, &Fields { count, revision }),
+        Format::Table => {
+            let row = vec![count.to_string(), revision.to_string()];
+            table(output, &["DELETED", "REVISION"], &[row])
+        }
+    }
+}
+
+/// Writes keys and values page by page, so that a long range needs little memory.
+#[derive(Debug)]
+pub(crate) struct PairWriter {
+    format: Format,
+    /// Whether one key was asked for, which need not be repeated.
+    is_single: bool,
+    count: u64,
+    revision: u64,
+    pages: u64,
+}
+
+impl PairWriter {
+    pub(crate) fn new(format: Format, is_single: bool) -> Self {
+        Self { format, is_single, count: 0, revision: 0, pages: 0 }
+    }
+
+    pub(crate) fn page(&mut self, output: &mut dyn Write, page: &Page) -> io::Result<()> {
+        self.pages += 1;
+        self.revision = page.revision;
+        match self.format {
+            Format::Simple => {
+                for kv in &page.kvs {
+                    if !self.is_single {
+                        output.write_all(&kv.key)?;
+                        output.write_all(b"\n")?;
+                    }
+                    output.write_all(&kv.value)?;
+                    output.write_all(b"\n")?;
+                }
+            }
+            Format::Json => {
+                if self.pages == 1 {
+                    output.write_all(b"{\"kvs\":[")?;
+                }
+                for (place, kv) in (self.count..).zip(&page.kvs) {
+                    if 0 < place {
+                        output.write_all(b",")?;
+                    }
+                    serde_json::to_writer(&mut *output, &Pair::from(kv))?;
+                }
+            }
+            Format::Table => {
+                let rows: Vec<Vec<String>> = page.kvs.iter().map(row).collect();
+                let heads: &[&str] = if self.pages == 1 {
+                    &["KEY", "VALUE", "VERSION", "MOD_REVISION"]
+                } else {
+                    &[]
+                };
+                table(output, heads, &rows)?;
+            }
+        }
+        self.count += u64::try_from(page.kvs.len()).expect("a count fits in 64 bits");
+        Ok(())
+    }
+
+    /// Ends the answer; returns how many pairs it has.
+    pub(crate) fn finish(self, output: &mut dyn Write) -> io::Result<u64> {
+        if self.format == Format::Json {
+            writeln!(output, "],\"count\":{},\"revision\":{}}}", self.count, self.revision)?;
+        }
+        Ok(self.count)
+    }
+}
+
+fn row(kv: &KeyValue) -> Vec<String> {
+    let KeyValue { key, value, version, mod_revision, create_revision: _ } = kv;
+    vec![printable(key), printable(value), version.to_string(), mod_revision.to_string()]
+}
+
+/// The bytes on one line, with what cannot be printed as escapes.
+fn printable(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => {
+            let escape =
+                |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+            text.chars().map(escape).collect()
+        }
+        Err(_) => bytes.escape_ascii().to_string(),
+    }
+}
+
+#[derive(Serialize)]
+struct Pair<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_base64: Option<String>,
+    create_revision: u64,
+    mod_revision: u64,
+    version: u64,
+}
+
+impl<'a> From<&'a KeyValue> for Pair<'a> {
+    fn from(kv: &'a KeyValue) -> Self {
+        let (key, key_base64) = text_or_base64(&kv.key);
+        let (value, value_base64) = text_or_base64(&kv.value);
+        Self {
+            key,
+            key_base64,
+            value,
+            value_base64,
+            create_revision: kv.create_revision,
+            mod_revision: kv.mod_revision,
+            version: kv.version,
+        }
+    }
+}
+
+fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(STANDARD.encode(bytes))),
+    }
+}
+
+/// Writes one JSON document on a line of its own.
+pub(crate) fn json<T: Serialize>(output: &mut dyn Write, value: &T) -> io::Result<()> {
+    serde_json::to_writer(&mut *output, value)?;
+    output.write_all(b"\n")
+}
+
+/// Writes rows in columns as wide as their widest cell. Without heads, the rows go on below
+/// those of an earlier call.
+pub(crate) fn table(
+    output: &mut dyn Write,
+    heads: &[&str],
+    rows: &[Vec<String>],
+) -> io::Result<()> {
+    let head: Vec<String> = heads.iter().map(|&head| head.to_owned()).collect();
+    let lines: Vec<&Vec<String>> =
+        std::iter::once(&head).filter(|head| !head.is_empty()).chain(rows).collect();
+    let columns = lines.iter().map(|line| line.len()).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = lines.iter().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for line in lines {
+        let cells: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        writeln!(output, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn kv(key: &'static [u8], value: &'static [u8]) -> KeyValue {
+        let (key, value) = (Bytes::from_static(key), Bytes::from_static(value));
+        KeyValue { key, value, create_revision: 1, mod_revision: 3, version: 2 }
+    }
+
+    fn written(format: Format, is_single: bool, pages: &[Vec<KeyValue>]) -> String {
+        let (mut output, mut writer) = (Vec::new(), PairWriter::new(format, is_single));
+        for kvs in pages {
+            let page = Page { revision: 9, kvs: kvs.clone(), more: false };
+            writer.page(&mut output, &page).unwrap();
+        }
+        writer.finish(&mut output).unwrap();
+        String::from_utf8(output).unwrap()
+    }
+
+    #[test]
+    fn simple_prints_bare_bytes_and_the_keys_of_a_range() {
+        let pages = [vec![kv(b"a", b"1")], vec![kv(b"b", b"")]];
+        assert_eq!(written(Format::Simple, false, &pages), "a\n1\nb\n\n");
+        assert_eq!(written(Format::Simple, true, &pages[..1]), "1\n");
+        assert_eq!(written(Format::Simple, true, &[vec![]]), "");
+    }
+
+    #[test]
+    fn json_is_one_document_over_all_pages() {
+        let pages = [vec![kv(b"a", b"\"1\"")], vec![kv(b"\xff", b"\xfe\x00")]];
+        assert_eq!(
+            written(Format::Json, false, &pages),
+            "{\"kvs\":[{\"key\":\"a\",\"value\":\"\\\"1\\\"\",\"create_revision\":1,\
+             \"mod_revision\":3,\"version\":2},{\"key_base64\":\"/w==\",\"value_base64\":\"/gA=\",\
+             \"create_revision\":1,\"mod_revision\":3,\"version\":2}],\"count\":2,\
+             \"revision\":9}\n"
+        );
+        assert_eq!(
+            written(Format::Json, true, &[vec![]]),
+            "{\"kvs\":[],\"count\":0,\"revision\":9}\n"
+        );
+    }
+
+    #[test]
+    fn a_table_keeps_everything_on_one_line() {
+        let pages =
+            [vec![kv(b"key\n", b"v"), kv(b"k", "grün\u{7f}".as_bytes()), kv(b"b", b"\xff")]];
+        assert_eq!(
+            written(Format::Table, false, &pages),
+            "KEY    VALUE       VERSION  MOD_REVISION\n\
+             key\\n  v           2        3\n\
+             k      grün\\u{7f}  2        3\n\
+             b      \\xff        2        3\n"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! `kvctl shell`: the commands from a prompt or a pipe, over one session.
+
+use std::io;
+
+use clap::Parser as _;
+use tokio::time::Instant;
+
+use super::arguments::{Format, Line, LineAction, Shared, one_line};
+use super::commands::{Job, Target};
+use super::{CommandError, Console, DECIDED_NO, Interrupts};
+use crate::client::{Client, Options};
+use crate::prompt::{Entered, Prompt, Word, split};
+
+const WORDS: &[Word] = &[
+    Word { name: "put", usage: "KEY VALUE" },
+    Word { name: "set", usage: "KEY VALUE" },
+    Word { name: "get", usage: "KEY [--prefix]" },
+    Word { name: "del", usage: "KEY... [--prefix]" },
+    Word { name: "status", usage: "" },
+    Word { name: "help", usage: "[COMMAND]" },
+    Word { name: "exit", usage: "" },
+];
+
+/// What a line came to.
+enum Done {
+    /// The exit code that the command would have had by itself.
+    Code(u8),
+    /// The user leaves.
+    Leave,
+}
+
+/// Carries out line by line. Returns the exit code: from a pipe, 1 if a line failed.
+pub(super) async fn run(console: &mut Console<'_>, shared: &Shared) -> Result<u8, CommandError> {
+    let mut interrupts = Interrupts::new()?;
+    let options = Options { timeout: shared.timeout() };
+    let client = tokio::select! {
+        client = Client::connect(shared.endpoints.clone(), options) => client?,
+        () = interrupts.next() => return Err(CommandError::Interrupted),
+    };
+    let is_terminal = console.input_is_terminal;
+    let input = std::mem::replace(&mut console.input, Box::new(io::empty()));
+    let mut prompt = if is_terminal {
+        writeln!(
+            console.errors,
+            "kvctl {}; help shows the commands, Ctrl-D leaves",
+            env!("CARGO_PKG_VERSION")
+        )?;
+        Prompt::on_terminal("kvctl> ", WORDS)
+    } else {
+        Prompt::on_input(input)
+    };
+    let mut session = Session { client, shared, is_terminal, line_number: 0, has_failed: false };
+    loop {
+        let entered = tokio::select! {
+            entered = prompt.next() => entered,
+            () = interrupts.next() => return Err(CommandError::Interrupted),
+        };
+        let line = match entered {
+            Ok(Entered::Line(line)) => Ok(line),
+            Ok(Entered::Interrupted) => continue,
+            Ok(Entered::End) => break,
+            Err(error) if is_terminal => return Err(CommandError::Output(error)),
+            Err(error) => Err(CommandError::Usage(error.to_string())),
+        };
+        session.line_number += 1;
+        let done = match line {
+            Ok(line) => session.carry_out(console, &line, &mut interrupts).await,
+            Err(error) => Err(error),
+        };
+        if session.report(console, done)? {
+            break;
+        }
+        console.output.flush()?;
+    }
+    Ok(if session.has_failed && !is_terminal { DECIDED_NO } else { 0 })
+}
+
+struct Session<'a> {
+    client: Client,
+    shared: &'a Shared,
+    is_terminal: bool,
+    line_number: u64,
+    has_failed: bool,
+}
+
+impl Session<'_> {
+    async fn carry_out(
+        &self,
+        console: &mut Console<'_>,
+        line: &str,
+        interrupts: &mut Interrupts,
+    ) -> Result<Done, CommandError> {
+        let mut words = split(line).map_err(|error| CommandError::Usage(error.to_string()))?;
+        let Some(first) = words.first_mut() else { return Ok(Done::Code(0)) };
+        *first = first.to_lowercase();
+        if first == "set" {
+            *first = "put".to_owned();
+        }
+        let Line { write_out, action } = match Line::try_parse_from(&words) {
+            Ok(line) => line,
+            Err(error) => {
+                let text = error.render().to_string();
+                if error.use_stderr() {
+                    return Err(CommandError::Usage(one_line(&text)));
+                }
+                write!(console.output, "{text}")?;
+                return Ok(Done::Code(0));
+            }
+        };
+        let command = match action {
+            LineAction::Data(command) => command,
+            LineAction::Exit => return Ok(Done::Leave),
+        };
+        let job = Job::new(command, None)?;
+        let names_a_key = matches!(job, Job::Get { .. });
+        let format = write_out.unwrap_or(self.shared.write_out);
+        let target = Target::Session(&self.client, &self.shared.endpoints);
+        let deadline = Instant::now() + self.shared.timeout();
+        let code = tokio::select! {
+            code = job.run(&target, deadline, format, console.output) => code?,
+            () = interrupts.next() => return Err(CommandError::Interrupted),
+        };
+        if code == DECIDED_NO && names_a_key && self.is_terminal && format == Format::Simple {
+            writeln!(console.errors, "no such key")?;
+        }
+        Ok(Done::Code(code))
+    }
+
+    /// Tells what went wrong; returns whether the user leaves.
+    ///
+    /// Errors: what ends the shell: the output is gone, or Ctrl-C stopped a script.
+    fn report(
+        &mut self,
+        console: &mut Console<'_>,
+        done: Result<Done, CommandError>,
+    ) -> Result<bool, CommandError> {
+        let error = match done {
+            Ok(Done::Leave) => return Ok(true),
+            Ok(Done::Code(code)) => {
+                self.has_failed |= code != 0;
+                return Ok(false);
+            }
+            Err(error @ CommandError::Output(_)) => return Err(error),
+            Err(CommandError::Interrupted) if !self.is_terminal => {
+                return Err(CommandError::Interrupted);
+            }
+            Err(error) => error,
+        };
+        self.has_failed = true;
+        // What was written before the error comes before it.
+        console.output.flush()?;
+        if self.is_terminal {
+            writeln!(console.errors, "error: {error}")?;
+        } else {
+            writeln!(console.errors, "kvctl: line {}: {error}", self.line_number)?;
+        }
+        Ok(false)
+    }
+}

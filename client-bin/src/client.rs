@@ -1,0 +1,254 @@
+//! The client as its users see it.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kv_store::command::{Answer, Command, KeyRange, List, Query};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::back_off::pause;
+use crate::dial::{Endpoints, Link, dial};
+use crate::driver::Driver;
+use crate::error::ClientError;
+use crate::requests::{Ask, IN_FLIGHT_MAX, Work};
+
+/// Keys in one page of a range, at most.
+const PAGE_KEYS_MAX: u64 = 1_000;
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long an operation may take, with every attempt at every node; also how long the
+    /// first connection may take.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(5) }
+    }
+}
+
+/// A client of a cluster. Cheap to clone; clones share one connection and one session.
+///
+/// Operations may be awaited one after the other or many at a time; the latter share round
+/// trips. An operation whose future is dropped goes on until its deadline.
+/// Limit: 1,024 operations in flight; further ones wait until one is finished.
+#[derive(Clone, Debug)]
+pub struct Client {
+    asks: mpsc::Sender<Ask>,
+    patience: Patience,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    /// Every operation may take this long.
+    Each(Duration),
+    /// All of them must be finished by then.
+    Until(Instant),
+}
+
+/// A key with its value and its place in history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValue {
+    /// The key.
+    pub key: Bytes,
+    /// Its value.
+    pub value: Bytes,
+    /// The revision at which the key came into being.
+    pub create_revision: u64,
+    /// The revision of its last change.
+    pub mod_revision: u64,
+    /// How many puts the key has seen since it came into being, from 1.
+    pub version: u64,
+}
+
+/// What a delete did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// How many keys existed and are gone.
+    pub count: u64,
+    /// The revision that the removal made; the current one if there was nothing to remove.
+    pub revision: u64,
+}
+
+/// Some keys of a range, in bytewise order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The revision of the store that this page shows.
+    pub revision: u64,
+    /// The keys with their values.
+    pub kvs: Vec<KeyValue>,
+    /// Whether the range holds keys after the last one here.
+    pub more: bool,
+}
+
+impl Client {
+    /// Connects to the first of `endpoints` (each `host:port`) at which a node answers, and
+    /// starts the task that serves this client on the current tokio runtime, whose IO and time
+    /// drivers must be on.
+    ///
+    /// Errors: `Unreachable`, `NotKvorum` or `TurnedAway`, at once if it is of no use to wait,
+    /// else after `Options::timeout`; `Rejected` if an endpoint is no address.
+    pub async fn connect(endpoints: Vec<String>, options: Options) -> Result<Self, ClientError> {
+        let mut endpoints = Endpoints::new(endpoints)?;
+        let link = first_link(&mut endpoints, Instant::now() + options.timeout).await?;
+        let (asks, receiver) = mpsc::channel(IN_FLIGHT_MAX);
+        tokio::spawn(Driver::new(receiver, endpoints, &link).run(link));
+        Ok(Self { asks, patience: Patience::Each(options.timeout) })
+    }
+
+    /// The same client with one deadline for everything that it will be asked.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { asks: self.asks.clone(), patience: Patience::Until(deadline) }
+    }
+
+    /// Sets a key to a value; returns the revision that this made. Takes effect exactly once,
+    /// however often it had to be sent.
+    ///
+    /// Errors: `ClientError`; after `Unknown` it may or may not have taken effect, after
+    /// every other one it has not.
+    pub async fn put(&self, key: &[u8], value: &[u8]) -> Result<u64, ClientError> {
+        let body = encode_command(&Command::Put { key, value });
+        let answer = self.ask(Work::Write(body)).await?;
+        match decode(&answer)? {
+            Answer::Put { revision } => Ok(revision),
+            Answer::Malformed { why } => Err(ClientError::rejected(why)),
+            Answer::Deleted { .. } | Answer::Range { .. } => Err(ClientError::Unknown),
+        }
+    }
+
+    /// Removes every key in any of the ranges, in one revision and exactly once.
+    ///
+    /// Errors: as [`Client::put`]; `Rejected` above 1,024 ranges.
+    pub async fn delete(&self, ranges: &[KeyRange<'_>]) -> Result<Deleted, ClientError> {
+        let ranges: List<KeyRange<'_>> = ranges.iter().copied().collect();
+        let body = encode_command(&Command::Delete { ranges });
+        let answer = self.ask(Work::Write(body)).await?;
+        match decode(&answer)? {
+            Answer::Deleted { count, revision } => Ok(Deleted { count, revision }),
+            Answer::Malformed { why } => Err(ClientError::rejected(why)),
+            Answer::Put { .. } | Answer::Range { .. } => Err(ClientError::Unknown),
+        }
+    }
+
+    /// The value of a key, if it exists. Sees every write that was answered before.
+    ///
+    /// Errors: `ClientError`, except `Unknown`.
+    pub async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>, ClientError> {
+        let page = self.page(KeyRange::single(key)).await?;
+        Ok(page.kvs.into_iter().next())
+    }
+
+    /// The keys of a range in order, page by page.
+    #[must_use]
+    pub fn range<'r>(&self, range: KeyRange<'r>) -> Pages<'r> {
+        Pages { client: self.clone(), range, last_key: None, is_finished: false }
+    }
+
+    async fn page(&self, range: KeyRange<'_>) -> Result<Page, ClientError> {
+        let mut body = BytesMut::new();
+        Query::Range { range, limit: PAGE_KEYS_MAX }.encode(&mut body);
+        let bytes = self.ask(Work::Read(body.freeze())).await?;
+        let nonsense = || ClientError::Rejected("the node's answer makes no sense".into());
+        match Answer::decode(&bytes).map_err(|_| nonsense())? {
+            Answer::Range { revision, kvs, more, count: _ } => {
+                let owned = |kv: &kv_store::command::KeyValue<'_>| KeyValue {
+                    key: bytes.slice_ref(kv.key),
+                    value: bytes.slice_ref(kv.value),
+                    create_revision: kv.create_revision,
+                    mod_revision: kv.mod_revision,
+                    version: kv.version,
+                };
+                Ok(Page { revision, kvs: kvs.iter().map(owned).collect(), more })
+            }
+            Answer::Malformed { why } => Err(ClientError::rejected(why)),
+            Answer::Put { .. } | Answer::Deleted { .. } => Err(nonsense()),
+        }
+    }
+
+    async fn ask(&self, work: Work) -> Result<Bytes, ClientError> {
+        let deadline = match self.patience {
+            Patience::Each(timeout) => Instant::now() + timeout,
+            Patience::Until(deadline) => deadline,
+        };
+        let (reply, answer) = oneshot::channel();
+        // The task ends only after the last client, or together with the runtime; then the
+        // answer is missing too.
+        let _ = self.asks.send(Ask { work, deadline, reply }).await;
+        answer.await.unwrap_or(Err(ClientError::Unknown))
+    }
+}
+
+/// The pages of a range. Each page shows the store at its own revision, not earlier than the
+/// page before; a key that changes meanwhile is shown as one of its versions.
+#[derive(Debug)]
+pub struct Pages<'r> {
+    client: Client,
+    range: KeyRange<'r>,
+    last_key: Option<Bytes>,
+    is_finished: bool,
+}
+
+impl Pages<'_> {
+    /// The next page; the first one may be empty, and `None` comes after the last one.
+    ///
+    /// Errors: as [`Client::get`]; the page can be asked for again.
+    pub async fn next(&mut self) -> Result<Option<Page>, ClientError> {
+        if self.is_finished {
+            return Ok(None);
+        }
+        let mut buffer = Vec::new();
+        let rest = match &self.last_key {
+            Some(last) => self.range.after(last, &mut buffer),
+            None => self.range,
+        };
+        let page = self.client.page(rest).await?;
+        self.is_finished = !page.more || page.kvs.is_empty();
+        self.last_key = page.kvs.last().map(|kv| kv.key.clone());
+        Ok(Some(page))
+    }
+}
+
+/// Tries the endpoints in turn until a node says hello.
+///
+/// Errors: when the time is over, or at once when waiting is of no use.
+pub(crate) async fn first_link(
+    endpoints: &mut Endpoints,
+    deadline: Instant,
+) -> Result<Link, ClientError> {
+    for pass in 1.. {
+        for _ in 0..endpoints.len() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() && 1 < pass {
+                return Err(endpoints.error());
+            }
+            let address = endpoints.next().to_owned();
+            match dial(&address, 0, left).await {
+                Ok(link) => {
+                    endpoints.served(&address);
+                    return Ok(link);
+                }
+                Err(error) => endpoints.failed(&address, Some(error), Instant::now()),
+            }
+        }
+        if endpoints.is_hopeless(pass) || deadline <= Instant::now() {
+            break;
+        }
+        tokio::time::sleep(pause(pass)).await;
+    }
+    Err(endpoints.error())
+}
+
+fn encode_command(command: &Command<'_>) -> Bytes {
+    let mut body = BytesMut::new();
+    command.encode(&mut body);
+    body.freeze()
+}
+
+/// A write's answer. One that cannot be read says nothing about what was done.
+fn decode(answer: &[u8]) -> Result<Answer<'_>, ClientError> {
+    Answer::decode(answer).map_err(|_| ClientError::Unknown)
+}

@@ -1,0 +1,86 @@
+//! Why an operation brought no answer.
+
+use raft_core::replica::event::Refusal;
+
+/// Why an operation brought no answer. Every variant is one line for a person.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// No endpoint accepts connections. Nothing was done; try again when a node is up.
+    #[error("no node answers at {endpoints}; start one with: kvorum dev")]
+    Unreachable {
+        /// Every endpoint that was tried.
+        endpoints: String,
+    },
+    /// Something answers that is not a node. Nothing was done; correct the address.
+    #[error("{endpoint} does not speak Kvorum's protocol; is it another service?")]
+    NotKvorum {
+        /// Where.
+        endpoint: String,
+    },
+    /// A node answers and does not let the client in. Nothing was done.
+    #[error("{endpoint} turns this client away: {why}")]
+    TurnedAway {
+        /// Where.
+        endpoint: String,
+        /// The node's words.
+        why: String,
+    },
+    /// Nodes answer, but none could serve the request before the deadline. Nothing was done;
+    /// try again.
+    #[error("{}", no_quorum(endpoint, *last))]
+    NoQuorum {
+        /// The node that was asked last.
+        endpoint: String,
+        /// What it said, if it said anything.
+        last: Option<Refusal>,
+    },
+    /// The write may or may not have taken effect, and it will never be known from the answer:
+    /// none came before the deadline. Read before writing again.
+    #[error("unknown: the write may or may not have taken effect; read the key to find out")]
+    Unknown,
+    /// The request makes no sense to the node. Nothing was done, and repeating it is of no use.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+/// How much of a node's words is shown. Units: characters.
+const TEXT_CHARS_MAX: usize = 300;
+
+impl ClientError {
+    /// The node's words about a request that it rejects, on one line.
+    pub(crate) fn rejected(text: &str) -> Self {
+        Self::Rejected(text.escape_debug().take(TEXT_CHARS_MAX).collect())
+    }
+
+    /// The exit code of a program that ends with this error (design: 2 wrong usage, 3 nothing
+    /// was done, 4 unknown).
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Rejected(_) => 2,
+            Self::Unreachable { .. }
+            | Self::NotKvorum { .. }
+            | Self::TurnedAway { .. }
+            | Self::NoQuorum { .. } => 3,
+            Self::Unknown => 4,
+        }
+    }
+}
+
+fn no_quorum(endpoint: &str, last: Option<Refusal>) -> String {
+    match last {
+        Some(Refusal::Overloaded) => {
+            format!("{endpoint} is overloaded, nothing was done; try again later")
+        }
+        Some(Refusal::Stopping) => {
+            format!("{endpoint} is stopping, nothing was done; try another node with --endpoints")
+        }
+        Some(Refusal::NoLeader | Refusal::Unknown | Refusal::TooLarge) => format!(
+            "{endpoint} finds no leader with a quorum, nothing was done; see who is up: kvctl \
+             status"
+        ),
+        None => format!(
+            "{endpoint} did not answer in time, nothing was done; see who is up: kvctl status"
+        ),
+    }
+}

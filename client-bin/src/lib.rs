@@ -1,0 +1,38 @@
+//! A client of Kvorum: reads and writes through any node, each write exactly once.
+//!
+//! [`Client`] keeps one connection and one session. It goes on through another endpoint when a
+//! node is lost or cannot serve it, and repeats a write under the same serial until the
+//! deadline, so that the cluster executes it once. It keeps no cache and knows no topology:
+//! every node takes every request.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), kvorum_client::ClientError> {
+//! use kvorum_client::{Client, Options};
+//!
+//! let endpoints = vec!["127.0.0.1:2379".to_owned()];
+//! let client = Client::connect(endpoints, Options::default()).await?;
+//! client.put(b"colour", b"green").await?;
+//! let found = client.get(b"colour").await?;
+//! assert!(found.is_some_and(|pair| &pair.value[..] == b"green"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`bench`] is the load generator behind `kvctl bench`, [`prompt`] the line editor behind
+//! `kvctl shell`, [`cli`] the program `kvctl` itself.
+
+mod back_off;
+pub mod bench;
+pub mod cli;
+mod client;
+mod dial;
+mod driver;
+mod error;
+pub mod prompt;
+mod requests;
+mod session;
+pub mod status;
+
+pub use client::{Client, Deleted, KeyValue, Options, Page, Pages};
+pub use error::ClientError;
+pub use kv_store::command::{KeyRange, RangeEnd};

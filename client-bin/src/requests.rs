@@ -1,0 +1,315 @@
+//! The requests of a client that are not finished, and what becomes of each.
+//!
+//! Decides everything and touches no socket and no clock. A write is sent under one serial
+//! however often; it is "in doubt" from the moment an attempt ended without saying that nothing
+//! was done, and a write in doubt can only end in an answer or in `Unknown`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use raft_core::entry::{ClientId, SessionStamp};
+use raft_core::replica::event::{Refusal, SessionRefusal};
+use raft_net::client_protocol::{Op, Reply, Request, Response};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::back_off::pause;
+use crate::error::ClientError;
+use crate::session::Session;
+
+/// Requests of one client that are not finished; further callers wait until one is.
+pub(crate) const IN_FLIGHT_MAX: usize = 1024;
+
+/// How long a node may try to serve a request before the client tries another one.
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection on which requests wait and nothing has arrived for this long is given up:
+/// longer than a node takes to say that it cannot serve an attempt.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_millis(1_500);
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    /// A command.
+    Write(Bytes),
+    /// A query.
+    Read(Bytes),
+}
+
+/// One request of a caller.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) work: Work,
+    pub(crate) deadline: Instant,
+    /// Takes the state machine's answer. The caller may have gone away.
+    pub(crate) reply: oneshot::Sender<Result<Bytes, ClientError>>,
+}
+
+/// What a response says about the connection that it came over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advice {
+    /// All is well.
+    Stay,
+    /// This node could not serve a request: another one might.
+    TryAnother,
+    /// The next connection must bring a new client id.
+    NewSession,
+}
+
+#[derive(Debug)]
+struct Pending {
+    work: Work,
+    deadline: Instant,
+    reply: oneshot::Sender<Result<Bytes, ClientError>>,
+    /// Once sent, a write keeps its client id and serial.
+    stamp: Option<SessionStamp>,
+    in_doubt: bool,
+    is_sent: bool,
+    attempts: u32,
+    /// What the last node said that could not serve it.
+    last: Option<Refusal>,
+}
+
+/// All requests of a client.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    newest_id: u64,
+    pending: BTreeMap<u64, Pending>,
+    /// To be sent, in this order.
+    due: VecDeque<u64>,
+    /// To be sent at this time.
+    paused: BTreeSet<(Instant, u64)>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    sent: usize,
+    /// While requests are out: the last sign of life.
+    heard_at: Instant,
+    session: Session,
+    needs_session: bool,
+}
+
+impl Requests {
+    pub(crate) fn new(client: ClientId, now: Instant) -> Self {
+        Self {
+            newest_id: 0,
+            pending: BTreeMap::new(),
+            due: VecDeque::new(),
+            paused: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            sent: 0,
+            heard_at: now,
+            session: Session::new(client),
+            needs_session: false,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.pending.len() < IN_FLIGHT_MAX
+    }
+
+    /// How many are out on the connection.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Takes a request; it is sent by the next `encode_due`.
+    pub(crate) fn submit(&mut self, ask: Ask) {
+        self.newest_id += 1;
+        let Ask { work, deadline, reply } = ask;
+        let pending = Pending {
+            work,
+            deadline,
+            reply,
+            stamp: None,
+            in_doubt: false,
+            is_sent: false,
+            attempts: 0,
+            last: None,
+        };
+        self.pending.insert(self.newest_id, pending);
+        self.deadlines.insert((deadline, self.newest_id));
+        self.due.push_back(self.newest_id);
+    }
+
+    /// Notes a fresh connection with the client id that its hello brought.
+    pub(crate) fn connected(&mut self, client: ClientId, now: Instant) {
+        self.heard_at = now;
+        if std::mem::take(&mut self.needs_session) {
+            self.session = Session::new(client);
+        }
+    }
+
+    /// Appends every request that is due to `output`. Writes above the session's window wait.
+    pub(crate) fn encode_due(&mut self, now: Instant, output: &mut BytesMut) {
+        while let Some((at, id)) = self.paused.first().copied()
+            && at <= now
+        {
+            self.paused.remove(&(at, id));
+            self.due.push_back(id);
+        }
+        if self.due.is_empty() {
+            return;
+        }
+        let is_first = self.sent == 0;
+        for id in std::mem::take(&mut self.due) {
+            let Some(pending) = self.pending.get_mut(&id) else { continue };
+            let Some(op) = prepare(pending, &mut self.session, now) else {
+                self.due.push_back(id);
+                continue;
+            };
+            let encoded = Request { id, op }.encode(output);
+            match encoded {
+                Ok(()) => {
+                    pending.is_sent = true;
+                    self.sent += 1;
+                }
+                Err(error) => self.finish(id, Err(ClientError::Rejected(error.to_string()))),
+            }
+        }
+        if is_first {
+            self.heard_at = now;
+        }
+    }
+
+    /// Takes a response. `frame` is what it was read from.
+    pub(crate) fn answered(
+        &mut self,
+        response: &Response<'_>,
+        frame: &Bytes,
+        now: Instant,
+    ) -> Advice {
+        self.heard_at = now;
+        let id = response.id;
+        // The caller may have been told already that its time is over.
+        let Some(pending) = self.pending.get_mut(&id).filter(|pending| pending.is_sent) else {
+            return Advice::Stay;
+        };
+        let result = match &response.reply {
+            Reply::Answer(body) => Ok(frame.slice_ref(body)),
+            Reply::Malformed(text) => Err(ClientError::rejected(text)),
+            Reply::Refused(Refusal::TooLarge) => {
+                Err(ClientError::Rejected("the command is longer than an entry may be".into()))
+            }
+            Reply::Refused(refusal) => {
+                pending.in_doubt |= *refusal == Refusal::Unknown;
+                pending.last = Some(*refusal);
+                self.retry(id, now);
+                return Advice::TryAnother;
+            }
+            Reply::Session(SessionRefusal::SessionExpired) if !pending.in_doubt => {
+                // No earlier attempt can have been executed, and this one was not.
+                pending.stamp = None;
+                self.needs_session = true;
+                self.retry(id, now);
+                return Advice::NewSession;
+            }
+            // Forgotten is not "not executed", and the other words are never true of a serial
+            // that is still open here. Nobody asks for a status over this connection.
+            Reply::Session(_) | Reply::Status(_) => Err(match pending.work {
+                Work::Write(_) => ClientError::Unknown,
+                Work::Read(_) => ClientError::Rejected("the node's answer makes no sense".into()),
+            }),
+        };
+        self.finish(id, result);
+        Advice::Stay
+    }
+
+    /// Notes that the connection is gone: what was out goes out again, and writes among it are
+    /// in doubt.
+    pub(crate) fn lost(&mut self) {
+        for (id, pending) in &mut self.pending {
+            if std::mem::take(&mut pending.is_sent) {
+                pending.in_doubt = true;
+                self.due.push_back(*id);
+            }
+        }
+        self.sent = 0;
+        // In the order in which they were asked for.
+        self.due.make_contiguous().sort_unstable();
+    }
+
+    /// Finishes every request whose time is over. `absence` says what to tell those of which
+    /// nothing is in doubt, given what a node has said to them.
+    pub(crate) fn expire(
+        &mut self,
+        now: Instant,
+        absence: impl Fn(Option<Refusal>) -> ClientError,
+    ) {
+        while let Some((deadline, id)) = self.deadlines.first().copied()
+            && deadline <= now
+        {
+            let pending = self.pending.get(&id).expect("a deadline belongs to a request");
+            let is_in_doubt = pending.in_doubt || pending.is_sent;
+            let error = match pending.work {
+                Work::Write(_) if is_in_doubt => ClientError::Unknown,
+                Work::Write(_) | Work::Read(_) => absence(pending.last),
+            };
+            self.finish(id, Err(error));
+        }
+    }
+
+    /// Whether the connection gives no sign of life although it should.
+    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+        0 < self.sent && self.heard_at + SILENCE_MAX <= now
+    }
+
+    /// When something expires next: a request, or the patience with the connection.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        let silence = (0 < self.sent).then_some(self.heard_at + SILENCE_MAX);
+        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        [silence, deadline].into_iter().flatten().min()
+    }
+
+    /// When a request that waits is to be sent next.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.paused.first().map(|(at, _)| *at)
+    }
+
+    fn retry(&mut self, id: u64, now: Instant) {
+        let pending = self.pending.get_mut(&id).expect("a request that is answered is pending");
+        pending.is_sent = false;
+        pending.attempts += 1;
+        self.sent -= 1;
+        self.paused.insert((now + pause(pending.attempts), id));
+    }
+
+    fn finish(&mut self, id: u64, result: Result<Bytes, ClientError>) {
+        let Some(pending) = self.pending.remove(&id) else { return };
+        self.deadlines.remove(&(pending.deadline, id));
+        self.paused.retain(|(_, paused)| *paused != id);
+        self.sent -= usize::from(pending.is_sent);
+        if let Some(stamp) = pending.stamp
+            && stamp.client == self.session.client()
+        {
+            self.session.close(stamp.serial);
+        }
+        // A caller that went away does not mind.
+        let _ = pending.reply.send(result);
+    }
+}
+
+/// The operation to send, or nothing if the session's window is full.
+fn prepare<'p>(pending: &'p mut Pending, session: &mut Session, now: Instant) -> Option<Op<'p>> {
+    let left = pending.deadline.saturating_duration_since(now).min(ATTEMPT_TIMEOUT);
+    let timeout_ms = u64::try_from(left.as_millis()).expect("an attempt is short").max(1);
+    match &pending.work {
+        Work::Read(body) => Some(Op::Read { timeout_ms, body }),
+        Work::Write(body) => {
+            let stamp = match pending.stamp {
+                // A new session has replaced this write's; its old floor is still true.
+                Some(stamp) if stamp.client != session.client() => stamp,
+                Some(stamp) => session.stamp(stamp.serial),
+                None => {
+                    let serial = session.open()?;
+                    session.stamp(serial)
+                }
+            };
+            pending.stamp = Some(stamp);
+            Some(Op::Write { session: stamp, timeout_ms, body })
+        }
+    }
+}
