@@ -3,13 +3,13 @@
 mod command;
 mod session;
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use kv_store::store::Store;
-use tokio::sync::mpsc;
+use kvorum_client::prompt::{self, Entered, Prompt};
 
-use self::command::parse;
+use self::command::{WORDS, parse};
 use self::session::{Outcome, Session};
 use super::settings::{DevArguments, TransportName};
 use super::store_checks;
@@ -33,14 +33,13 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
         checks: store_checks(),
     };
     let cluster = LocalCluster::start(options, Store::default)?;
-    let is_terminal = io::stdin().is_terminal();
     greet(arguments, &cluster);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::Thread)?;
     let mut session = Session::new(cluster);
-    let code = runtime.block_on(converse(&mut session, is_terminal));
+    let code = runtime.block_on(converse(&mut session));
     session.cluster().stop();
     Ok(code)
 }
@@ -61,21 +60,27 @@ fn greet(arguments: &DevArguments, cluster: &LocalCluster<Store>) {
 }
 
 /// Carries out line by line. A line that fails makes a script fail, and a person try again.
-async fn converse(session: &mut Session, is_terminal: bool) -> ExitCode {
-    let mut lines = read_lines();
+async fn converse(session: &mut Session) -> ExitCode {
+    let is_terminal = io::stdin().is_terminal();
+    let mut prompt = if is_terminal {
+        Prompt::on_terminal("kvorum> ", WORDS)
+    } else {
+        Prompt::on_input(Box::new(io::BufReader::new(io::stdin())))
+    };
     let mut code = ExitCode::SUCCESS;
     loop {
-        if is_terminal {
-            eprint!("kvorum> ");
-        }
-        let line = tokio::select! {
-            line = lines.recv() => line,
+        let entered = tokio::select! {
+            entered = prompt.next() => entered,
             _ = tokio::signal::ctrl_c() => return ExitCode::from(INTERRUPTED),
         };
-        let Some(line) = line else { return code };
-        let result = tokio::select! {
-            result = carry_out(session, &line) => result,
-            _ = tokio::signal::ctrl_c() => return ExitCode::from(INTERRUPTED),
+        let result = match entered {
+            Ok(Entered::End) => return code,
+            Ok(Entered::Interrupted) => return ExitCode::from(INTERRUPTED),
+            Ok(Entered::Line(line)) => tokio::select! {
+                result = carry_out(session, &line) => result,
+                _ = tokio::signal::ctrl_c() => return ExitCode::from(INTERRUPTED),
+            },
+            Err(error) => Err(error.to_string()),
         };
         match result {
             Ok(None) => {}
@@ -92,7 +97,7 @@ async fn converse(session: &mut Session, is_terminal: bool) -> ExitCode {
 }
 
 async fn carry_out(session: &mut Session, line: &str) -> Result<Option<Outcome>, String> {
-    let words = shell_words::split(line).map_err(|_| "a quote is not closed".to_owned())?;
+    let words = prompt::split(line).map_err(|error| error.to_string())?;
     match parse(&words)? {
         Some(command) => session.run(command).await.map(Some),
         None => Ok(None),
@@ -102,19 +107,6 @@ async fn carry_out(session: &mut Session, line: &str) -> Result<Option<Outcome>,
 /// Prints one answer. When nobody reads any more, the next line of input will not come either.
 fn say(text: &[u8]) {
     let mut output = io::stdout().lock();
-    let _ =
-        output.write_all(text).and_then(|()| output.write_all(b"\n")).and_then(|()| output.flush());
-}
-
-/// Lines of standard input, read by a thread that ends with the process.
-fn read_lines() -> mpsc::UnboundedReceiver<String> {
-    let (to, lines) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in io::stdin().lock().lines().map_while(Result::ok) {
-            if to.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
+    let said = output.write_all(text).and_then(|()| output.write_all(b"\n"));
+    let _ = said.and_then(|()| output.flush());
 }

@@ -1,5 +1,6 @@
 //! What can be typed at the prompt of `kvorum dev`.
 
+use kvorum_client::prompt::Word;
 use raft_core::types::NodeId;
 
 /// The commands, as `help` shows them.
@@ -13,6 +14,19 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
     ("use N|any", "sends what follows through node N, or through any"),
     ("help", "prints this"),
     ("exit", "stops the cluster; its data stays"),
+];
+
+/// The same for completion and hints.
+pub(super) const WORDS: &[Word] = &[
+    Word { name: "set", usage: "KEY VALUE" },
+    Word { name: "get", usage: "KEY" },
+    Word { name: "del", usage: "KEY..." },
+    Word { name: "status", usage: "" },
+    Word { name: "kill", usage: "N|leader" },
+    Word { name: "revive", usage: "[N]" },
+    Word { name: "use", usage: "N|any" },
+    Word { name: "help", usage: "" },
+    Word { name: "exit", usage: "" },
 ];
 
 /// A node as the user names it.
