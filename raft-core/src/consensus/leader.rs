@@ -209,12 +209,14 @@ impl Leader {
     ) -> Next {
         match message {
             Message::AppendEntriesResponse { round, counts, result } => {
+                self.notice_directory(state, from, incarnation);
                 self.on_heard(state, now, (from, counts), round);
                 self.on_append_result(state, now, (from, counts), result);
                 self.maybe_bind(state, now, from, incarnation);
                 Next::Stay
             }
             Message::HeartbeatResponse { round, counts } => {
+                self.notice_directory(state, from, incarnation);
                 self.on_heard(state, now, (from, counts), round);
                 if counts {
                     self.count(state, from);
@@ -247,6 +249,15 @@ impl Leader {
                 unreachable!("these are answered before any role sees them")
             }
         }
+    }
+
+    /// What a follower held in another directory says nothing about this one.
+    fn notice_directory(&mut self, state: &State, from: NodeId, incarnation: Incarnation) {
+        let progress = self.progress.get_mut(&from).expect("voter has progress (I6)");
+        if progress.incarnation.is_some_and(|known| known != incarnation) {
+            *progress = Progress::new(state.log.last().index);
+        }
+        progress.incarnation = Some(incarnation);
     }
 
     fn on_heard(

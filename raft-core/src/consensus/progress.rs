@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::types::{Index, Time};
+use crate::types::{Incarnation, Index, Time};
 
 /// How entries go to a follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(crate) struct Progress {
     /// The first entry that was not sent yet. Source: Raft Figure 2.
     next_index: Index,
     flow: Flow,
+    /// The directory that all of this was learned about, once it was heard of.
+    pub incarnation: Option<Incarnation>,
     /// How much of `match_index` counts: nothing of a follower that is quarantined or whose
     /// incarnation is not bound.
     pub counted_index: Index,
@@ -63,6 +65,7 @@ impl Progress {
             match_index: Index::ZERO,
             next_index: last_index.next(),
             flow: Flow::Probe { sent_at: None },
+            incarnation: None,
             counted_index: Index::ZERO,
             acked_round: 0,
             active: true,
