@@ -170,10 +170,17 @@ impl World {
         0 < self.judge.committed_count() && self.configuration.quorum() <= healthy
     }
 
+    /// Whether another node has lost its directory and was not taken in again. That so many
+    /// others are empty proves something only while no more than one of them was not so before.
+    fn is_one_wiped_beside(&self, node: usize) -> bool {
+        let mut others = (0..self.nodes.len()).filter(|&other| other != node);
+        others.any(|other| self.nodes[other].was_wiped && !self.judge.is_healthy(other))
+    }
+
     /// A machine comes back with an empty directory.
     fn wipe(&mut self) {
         let node = self.dice.place(self.nodes.len());
-        if !self.can_spare(node) || self.nodes[node].is_lost {
+        if !self.can_spare(node) || self.nodes[node].is_lost || self.is_one_wiped_beside(node) {
             return;
         }
         if self.nodes[node].process.is_some() {

@@ -28,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) is_disk_slow: bool,
     /// Nobody knows what it has promised, so it never starts again.
     pub(crate) is_lost: bool,
+    /// It has lost a directory.
+    pub(crate) was_wiped: bool,
     /// Its clock: what it shows at virtual time 0, and microseconds per virtual second.
     clock: (u64, u64),
 }
@@ -67,6 +69,7 @@ impl Node {
             is_paused: false,
             is_disk_slow: false,
             is_lost: false,
+            was_wiped: false,
             clock: (dice.below(1 << 40), 1_000_000 - skew + dice.between((0, 2 * skew))),
         }
     }
@@ -91,6 +94,7 @@ impl Node {
     pub(crate) fn wipe(&mut self, dice: &mut Dice) {
         self.disk = Some(SimDisk::new());
         self.incarnation = Incarnation(dice.word());
+        self.was_wiped = true;
     }
 
     /// Starts the process on a log that was opened.

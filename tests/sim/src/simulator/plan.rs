@@ -176,7 +176,7 @@ impl Traffic {
             keys: dice.pick(&[1, 3, 20]),
             value_bytes: dice.pick(&[(1, 8), (1, 60), (100, 900)]),
             think_us: dice.pick(&[(500, 10_000), (5_000, 60_000), (50_000, 400_000)]),
-            patience_us: dice.pick(&[(30_000, 300_000), (200_000, 1_000_000)]),
+            patience_us: dice.pick(&[(100_000, 400_000), (300_000, 1_500_000)]),
             timeout_us: dice.pick(&[(20_000, 400_000), (300_000, 3_000_000)]),
             loss_per_mille: dice.pick(&[0, 20, 200]),
             reads_per_mille: dice.pick(&[100, 400, 700]),
