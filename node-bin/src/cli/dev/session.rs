@@ -22,6 +22,9 @@ const PATIENCE_WITHOUT_QUORUM: Duration = Duration::from_secs(3);
 /// How long one node is asked before another is tried.
 const ATTEMPT: Duration = Duration::from_millis(2_500);
 
+/// How long a revived node may take to catch up before its user goes on without it.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
 /// How often a leader is looked for.
 const LEADER_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -199,9 +202,29 @@ impl Session {
         for &id in &dead {
             self.cluster.revive(id).map_err(|error| error.to_string())?;
         }
+        self.await_caught_up(&dead).await;
         let names: Vec<String> = dead.iter().map(ToString::to_string).collect();
         let noun = if names.len() == 1 { "node" } else { "nodes" };
         Ok(format!("{noun} {} revived", names.join(", ")).into())
+    }
+
+    /// Gives nodes that have just started a moment to find their leader and to catch up, so
+    /// that what is typed next shows them as they are. Without a quorum they cannot.
+    async fn await_caught_up(&self, revived: &[NodeId]) {
+        let deadline = now() + CATCH_UP;
+        let Some(leader) = self.await_leader().await.and_then(|id| self.cluster.node(id)) else {
+            return;
+        };
+        let Ok(target) = leader.status().await.map(|status| status.commit_index) else { return };
+        for node in revived.iter().filter_map(|&id| self.cluster.node(id)) {
+            while now() < deadline {
+                let status = node.status().await;
+                if status.is_ok_and(|s| s.leader.is_some() && target <= s.applied_index) {
+                    break;
+                }
+                tokio::time::sleep(LEADER_INTERVAL).await;
+            }
+        }
     }
 
     async fn find(&self, name: NodeName) -> Result<NodeId, String> {
