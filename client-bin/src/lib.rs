@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! [`bench`] is the load generator behind `kvctl bench`, [`prompt`] the line editor behind
+//! [`mod@bench`] is the load generator behind `kvctl bench`, [`prompt`] the line editor behind
 //! `kvctl shell`, [`cli`] the program `kvctl` itself.
 
 mod back_off;

@@ -5,6 +5,7 @@
 //! the process or when the `Prompt` is gone and a line has ended. History lives in memory only,
 //! because lines may hold secrets.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read as _};
 use std::sync::mpsc as std_mpsc;
 
@@ -207,7 +208,13 @@ impl Hinter for Vocabulary {
     }
 }
 
-impl Highlighter for Vocabulary {}
+impl Highlighter for Vocabulary {
+    /// Dimmed, so that a hint is not taken for what was typed.
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        Cow::Owned(format!("\x1b[2m{hint}\x1b[0m"))
+    }
+}
+
 impl Validator for Vocabulary {}
 impl Helper for Vocabulary {}
 

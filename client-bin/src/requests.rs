@@ -22,11 +22,11 @@ use crate::session::Session;
 pub(crate) const IN_FLIGHT_MAX: usize = 1024;
 
 /// How long a node may try to serve a request before the client tries another one.
-pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A connection on which requests wait and nothing has arrived for this long is given up:
 /// longer than a node takes to say that it cannot serve an attempt.
-pub(crate) const SILENCE_MAX: Duration = Duration::from_millis(1_500);
+pub(crate) const SILENCE_MAX: Duration = Duration::from_millis(700);
 
 /// What is asked for.
 #[derive(Clone, Debug)]

@@ -40,6 +40,17 @@ pub struct SilentNode {
     pub error: ClientError,
 }
 
+impl SilentNode {
+    /// Why, in a few words beside its address.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match &self.error {
+            ClientError::Unreachable { .. } | ClientError::NoQuorum { .. } => "no answer".into(),
+            error => error.to_string(),
+        }
+    }
+}
+
 impl ClusterStatus {
     /// The node of the highest term, which knows best; a leader before others of its term.
     #[must_use]

@@ -89,6 +89,8 @@ pub(crate) enum DataCommand {
     ///
     /// A value of - is read from standard input and @FILE from a file, byte by byte. After --
     /// key and value are taken as they stand: kvctl put name -- @home.
+    #[command(override_usage = "put [OPTIONS] <KEY> <VALUE|-|@FILE>\n       \
+                                put [OPTIONS] -- <KEY> <VALUE>")]
     Put(PutArguments),
     /// Prints the value of a key, or with --prefix keys and values on alternate lines
     ///
@@ -170,6 +172,7 @@ fn parse_bench_seconds(text: &str) -> Result<f64, String> {
 #[derive(Debug, Parser)]
 #[command(
     name = "",
+    about = "Words are split and quoted as in sh; set is put, in any case",
     no_binary_name = true,
     disable_version_flag = true,
     override_usage = "COMMAND [...]"

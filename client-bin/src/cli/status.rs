@@ -76,7 +76,7 @@ impl<'a> From<&'a ClusterStatus> for Document<'a> {
         let silent = |node: &'a SilentNode| Node::Silent {
             node_id: node.node_id,
             address: &node.address,
-            error: node.error.to_string(),
+            error: node.reason(),
         };
         let nodes = cluster.nodes.values().map(answered).chain(cluster.silent.iter().map(silent));
         Self {
@@ -112,10 +112,11 @@ fn lines(output: &mut dyn Write, cluster: &ClusterStatus) -> io::Result<()> {
         }
         writeln!(output)?;
     }
-    for SilentNode { address, node_id, error } in &cluster.silent {
+    for node in &cluster.silent {
+        let SilentNode { address, node_id, .. } = node;
         match node_id {
-            Some(id) => writeln!(output, "node {id} at {address}: {error}")?,
-            None => writeln!(output, "{address}: {error}")?,
+            Some(id) => writeln!(output, "node {id} at {address}: {}", node.reason())?,
+            None => writeln!(output, "{address}: {}", node.reason())?,
         }
     }
     Ok(())
@@ -138,9 +139,8 @@ fn table(output: &mut dyn Write, cluster: &ClusterStatus) -> io::Result<()> {
             node.version.clone(),
         ]
     };
-    let silent = |node: &SilentNode| {
-        vec![or_none(node.node_id), node.address.clone(), "no answer".to_owned()]
-    };
+    let silent =
+        |node: &SilentNode| vec![or_none(node.node_id), node.address.clone(), node.reason()];
     let rows: Vec<Vec<String>> =
         cluster.nodes.values().map(answered).chain(cluster.silent.iter().map(silent)).collect();
     output::table(output, &heads, &rows)

@@ -1,6 +1,6 @@
 //! The library: retries, what is known after a deadline, and which endpoint is asked.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kvorum_client::{Client, ClientError, KeyRange, Options};
 use raft_core::replica::event::{Refusal, SessionRefusal};
@@ -168,10 +168,9 @@ async fn many_writes_share_a_connection_and_survive_its_end_once_each() {
 async fn dead_endpoints_are_passed_over() {
     let world = World::default();
     let (dead, live) = (dead_address(), world.node(1, &[]));
-    let started = Instant::now();
     let client = connect(&[&dead, &live], 5_000).await.unwrap();
     assert_eq!(client.put(b"k", b"v").await, Ok(1));
-    assert!(started.elapsed() < Duration::from_secs(3));
+    assert_eq!(attempts_of_serial_1(&world), [1]);
 
     let error = connect(&[&dead], 60_000).await.unwrap_err();
     let text = format!("no node answers at {dead}; start one with: kvorum dev");

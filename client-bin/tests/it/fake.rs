@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
-use kv_store::command::{Answer, Command, KeyRange, KeyValue, List, Query};
+use kv_store::command::{Answer, Command, KeyValue, List, Query};
 use raft_core::entry::{ClientId, SessionStamp};
 use raft_core::replica::event::{Refusal, SessionRefusal};
 use raft_net::client_protocol::{Hello, NodeStatus, Op, Reply, Request, Response};
@@ -258,7 +258,7 @@ impl State {
 
     fn write(&mut self, command: &Command<'_>) -> Vec<u8> {
         match command {
-            Command::Put { key, .. } if key.is_empty() => {
+            Command::Put { key: [], .. } => {
                 encoded(&Answer::Malformed { why: "key is not provided" })
             }
             Command::Put { key, value } => {
@@ -280,7 +280,7 @@ impl State {
     /// Two keys to a page, so that few keys make several pages.
     fn read(&self, query: &Query<'_>) -> Vec<u8> {
         let Query::Range { range, .. } = query;
-        let found: Vec<_> = self.keys.iter().filter(|(key, _)| holds(range, key)).collect();
+        let found: Vec<_> = self.keys.iter().filter(|(key, _)| range.contains(key)).collect();
         let kv = |(key, (value, revision)): &(&Vec<u8>, &(Vec<u8>, u64))| {
             (key.to_vec(), value.clone(), *revision)
         };
@@ -298,10 +298,6 @@ impl State {
         let (count, more) = (found.len() as u64, 2 < found.len());
         encoded(&Answer::Range { revision: self.revision, kvs, more, count })
     }
-}
-
-fn holds(range: &KeyRange<'_>, key: &[u8]) -> bool {
-    range.contains(key)
 }
 
 fn encoded(answer: &Answer<'_>) -> Vec<u8> {

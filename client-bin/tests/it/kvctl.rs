@@ -178,7 +178,6 @@ fn status_finds_every_member_from_one_endpoint() {
             "commit_index": 9, "applied_index": 8, "revision": 0, "version": "0.1.0"
         })
     };
-    let error = format!("no node answers at {dead}; start one with: kvorum dev");
     assert_eq!(
         json_of(kvctl(&["status", "-w", "json", "--endpoints", &second])),
         json!({
@@ -188,7 +187,7 @@ fn status_finds_every_member_from_one_endpoint() {
             "nodes": [
                 node(1, &first, "leader"),
                 node(2, &second, "follower"),
-                { "node_id": 3, "address": dead, "error": error }
+                { "node_id": 3, "address": dead, "error": "no answer" }
             ]
         })
     );

@@ -1,4 +1,7 @@
 //! Kvorum without sockets, disks, clocks and threads: whole clusters of real replicas, driven
 //! by scripts that tell a story and by a simulator that breaks everything it can.
 
+pub mod cluster;
+pub mod machine;
+pub mod script;
 pub mod simulator;

@@ -124,6 +124,8 @@ impl View {
         // What rot has taken may have been counted before; the node is quarantined for it.
         let was_taken = self.is_damaged && self.ever.contains(&id);
         let holds = self.durable.get(place(id.index)) == Some(&mark);
-        was_taken || self.lost.contains(&id) || holds && self.durable_state.standing == Standing::Full
+        was_taken
+            || self.lost.contains(&id)
+            || holds && self.durable_state.standing == Standing::Full
     }
 }

@@ -26,8 +26,8 @@ impl Promises {
             Message::RequestVoteResponse { granted: true } => {
                 let vote = *self.votes.entry((*from, *incarnation, *term)).or_insert(*to);
                 assert_eq!(vote, *to, "n{from} votes twice in term {term}");
-                let is_durable = *term < durable.term
-                    || (*term == durable.term && durable.vote == Some(*to));
+                let is_durable =
+                    *term < durable.term || (*term == durable.term && durable.vote == Some(*to));
                 assert!(is_durable, "n{from} sends a vote before it is durable: {durable:?}");
             }
             Message::AppendEntriesResponse { result, .. } => {

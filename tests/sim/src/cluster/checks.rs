@@ -1,0 +1,49 @@
+//! What must hold between nodes after every step, whatever a test does to them.
+
+use std::collections::BTreeMap;
+
+use raft_core::consensus::Raft;
+use raft_core::types::{Index, NodeId, Term};
+
+/// Remembers what was ever decided and by whom.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    leaders: BTreeMap<Term, NodeId>,
+    committed: BTreeMap<Index, Term>,
+    states: BTreeMap<Index, (u64, u64)>,
+}
+
+impl Checks {
+    /// Notes a leader.
+    ///
+    /// Panics: if its term has another leader, or if it lacks a committed entry.
+    pub(super) fn leads(&mut self, raft: &Raft) {
+        let (id, term) = (raft.config().id, raft.term());
+        let first = *self.leaders.entry(term).or_insert(id);
+        assert_eq!(first, id, "one leader per term: {term:?} has two");
+        // A leader that was deposed without knowing it need not have what came later.
+        for (&index, &term) in self.committed.iter().filter(|&(_, &of)| of <= term) {
+            let found = raft.log().term_at(index);
+            assert_eq!(found, Some(term), "{id:?} leads without the committed {term}/{index}");
+        }
+    }
+
+    /// Notes what a node believes to be committed, from `from` on.
+    ///
+    /// Panics: if another node, or an earlier life of this one, committed something else.
+    pub(super) fn commits(&mut self, raft: &Raft, from: Index) {
+        for index in (from.0..=raft.log().commit_index().0).map(Index).filter(|i| i.0 != 0) {
+            let term = raft.log().term_at(index).expect("what is committed is in the log");
+            let first = *self.committed.entry(index).or_insert(term);
+            assert_eq!(first, term, "{:?} committed another entry {index}", raft.config().id);
+        }
+    }
+
+    /// Notes the state of a node that has applied everything up to `index`.
+    ///
+    /// Panics: if another node had another state there.
+    pub(super) fn has_state(&mut self, id: NodeId, index: Index, state: (u64, u64)) {
+        let first = *self.states.entry(index).or_insert(state);
+        assert_eq!(first, state, "{id:?} has another state at {index:?} (revision, hash)");
+    }
+}

@@ -1,0 +1,93 @@
+//! The disk of one node, as far as a log needs it: what was synced, and what was not yet.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use raft_core::consensus::log::RaftLog;
+use raft_core::consensus::ready::{Fetch, Persist};
+use raft_core::entry::Entries;
+use raft_core::hard_state::{HardState, Standing};
+use raft_core::types::{EntryId, Index};
+
+/// A disk that keeps what was synced and, until then, may lose what was written.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    hard_state: HardState,
+    entries: BTreeMap<Index, Bytes>,
+    unsynced: VecDeque<Persist>,
+}
+
+impl Disk {
+    /// Writes a batch behind every earlier one; only `sync` makes it last.
+    pub(super) fn write(&mut self, batch: Persist) {
+        self.unsynced.push_back(batch);
+    }
+
+    /// Syncs the oldest `count` batches and returns them.
+    pub(super) fn sync(&mut self, count: usize) -> Vec<Persist> {
+        let batches: Vec<Persist> = self.unsynced.drain(..count.min(self.unsynced.len())).collect();
+        for batch in &batches {
+            self.keep(batch.hard_state, &batch.entries);
+        }
+        batches
+    }
+
+    fn keep(&mut self, hard_state: HardState, entries: &[Entries]) {
+        self.hard_state = hard_state;
+        if let Some(first) = entries.first().map(Entries::first_index) {
+            self.entries.split_off(&first);
+        }
+        for run in entries {
+            let ids = run.iter().map(|entry| entry.id().index);
+            self.entries.extend(ids.zip(run.commands()));
+        }
+    }
+
+    /// The ids of the entries that a restart would find.
+    #[must_use]
+    pub(super) fn ids(&self) -> Vec<EntryId> {
+        let runs = self.runs(Index(1), usize::MAX);
+        runs.iter().flat_map(|run| run.iter().map(|entry| entry.id())).collect()
+    }
+
+    /// The power goes: what was not synced is gone.
+    pub(super) fn lose_power(&mut self) {
+        self.unsynced.clear();
+    }
+
+    /// Everything behind `last` turns out to be unreadable; recovery says so.
+    pub(super) fn damage(&mut self, last: Index) {
+        self.entries.split_off(&last.next());
+        self.hard_state.commit_index = self.hard_state.commit_index.min(last);
+        self.hard_state.standing = Standing::Quarantined;
+    }
+
+    /// What recovery hands to Raft: of the entries only the last one is in memory.
+    #[must_use]
+    pub(super) fn restore(&self) -> (HardState, RaftLog) {
+        let runs = self.runs(Index(1), usize::MAX);
+        let terms =
+            runs.iter().map(|run| EntryId { term: run.term(), index: run.first_index() }).collect();
+        let last = runs.last().map_or(Index::ZERO, Entries::last_index);
+        let tail = if last == Index::ZERO { Vec::new() } else { self.runs(last, usize::MAX) };
+        (self.hard_state, RaftLog::restore(terms, tail, self.hard_state.commit_index))
+    }
+
+    /// What a read of older entries finds.
+    #[must_use]
+    pub(super) fn read(&self, fetch: &Fetch) -> Vec<Entries> {
+        let runs = self.runs(fetch.first, fetch.bytes_max);
+        runs.iter().filter_map(|run| run.slice(fetch.first..fetch.end, usize::MAX)).collect()
+    }
+
+    fn runs(&self, first: Index, bytes_max: usize) -> Vec<Entries> {
+        let mut bytes = BytesMut::new();
+        for entry in self.entries.range(first..).map(|(_, entry)| entry) {
+            if !bytes.is_empty() && bytes_max < bytes.len() + entry.len() {
+                break;
+            }
+            bytes.extend_from_slice(entry);
+        }
+        Entries::decode(&bytes.freeze()).expect("the disk holds what was written")
+    }
+}
