@@ -1,0 +1,88 @@
+//! As much of a native client as the comparison needs: put and status, one at a time.
+
+use std::io;
+
+use bytes::BytesMut;
+use kv_store::command::Command;
+use raft_core::entry::SessionStamp;
+use raft_net::client_protocol::{NodeStatus, Op, Reply, Request, Response};
+use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
+use raft_net::{handshake, stream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// How long the node is asked to wait for a leader. The caller's own patience is shorter.
+const TIMEOUT_MS: u64 = 10_000;
+
+/// A connection to a node of Kvorum.
+///
+/// A caller that gives up waiting for an answer must drop the connection: the next answer on
+/// it would be the one it gave up.
+#[derive(Debug)]
+pub struct NativeClient {
+    stream: TcpStream,
+    frames: Frames,
+    input: BytesMut,
+    last_id: u64,
+}
+
+impl NativeClient {
+    /// Opens a connection to `host:port`. Has no deadline of its own.
+    ///
+    /// Errors: if nobody answers there, or not as a node.
+    pub async fn connect(address: &str) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(address).await?;
+        stream::prepare(&stream)?;
+        let (_, input) =
+            handshake::open_as_client(&mut stream, 0).await.map_err(io::Error::other)?;
+        Ok(Self { stream, frames: Frames::new(CLIENT_FRAME_BYTES_MAX), input, last_id: 0 })
+    }
+
+    /// Sets a key, without a session.
+    ///
+    /// Errors: if the connection ends, or the node refuses.
+    pub async fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        let mut body = BytesMut::new();
+        Command::Put { key, value }.encode(&mut body);
+        let session = SessionStamp::default();
+        let frame = self.ask(Op::Write { session, timeout_ms: TIMEOUT_MS, body: &body }).await?;
+        match self.answer(&frame)? {
+            Reply::Answer(_) => Ok(()),
+            other => Err(io::Error::other(format!("the put was answered with {other:?}"))),
+        }
+    }
+
+    /// What the node says of itself.
+    ///
+    /// Errors: if the connection ends, or the node does not say.
+    pub async fn status(&mut self) -> io::Result<NodeStatus> {
+        let frame = self.ask(Op::Status).await?;
+        match self.answer(&frame)? {
+            Reply::Status(status) => Ok(*status),
+            other => Err(io::Error::other(format!("status was answered with {other:?}"))),
+        }
+    }
+
+    async fn ask(&mut self, op: Op<'_>) -> io::Result<BytesMut> {
+        self.last_id += 1;
+        let mut output = BytesMut::new();
+        Request { id: self.last_id, op }.encode(&mut output).map_err(io::Error::other)?;
+        self.stream.write_all(&output).await?;
+        loop {
+            if let Some(frame) = self.frames.next(&mut self.input).map_err(io::Error::other)? {
+                return Ok(frame);
+            }
+            if self.stream.read_buf(&mut self.input).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    fn answer<'a>(&self, frame: &'a [u8]) -> io::Result<Reply<'a>> {
+        let response = Response::decode(frame).map_err(io::Error::other)?;
+        if response.id != self.last_id {
+            return Err(io::Error::other("the answer belongs to another request"));
+        }
+        Ok(response.reply)
+    }
+}
