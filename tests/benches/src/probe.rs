@@ -169,3 +169,32 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe(writes: &[(u64, u64)], origin: Instant) -> Probe {
+        let (sender, acknowledged) = mpsc::unbounded_channel();
+        let at = |ms| origin + Duration::from_millis(ms);
+        for (began, ended) in writes {
+            sender.send(Write { began: at(*began), ended: at(*ended) }).unwrap();
+        }
+        Probe { acknowledged, last: None, _loops: JoinSet::new() }
+    }
+
+    #[tokio::test]
+    async fn only_a_write_that_began_after_the_moment_counts() {
+        let origin = clock::now();
+        let moment = origin + Duration::from_millis(100);
+        // The second write began before the moment and was acknowledged after it.
+        let mut seen = probe(&[(80, 90), (95, 105), (100, 110), (130, 150)], origin);
+        let gap = seen.after(moment, Duration::from_secs(60)).await.unwrap();
+        assert_eq!((gap.after_ms.round(), gap.gap_ms.round()), (50.0, 50.0));
+        let mut seen = probe(&[(80, 90), (130, 150)], origin);
+        let gap = seen.after(moment, Duration::from_secs(60)).await.unwrap();
+        assert_eq!((gap.after_ms.round(), gap.gap_ms.round()), (50.0, 60.0));
+        let nothing = probe(&[(80, 90)], origin).after(moment, Duration::from_secs(60)).await;
+        assert!(matches!(nothing, Err(BenchError::Deadline { .. })));
+    }
+}

@@ -158,9 +158,12 @@ mod tests {
         process.check().unwrap();
         assert!(is_alive(pid));
         drop(process);
-        while is_alive(pid) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let gone = async {
+            while is_alive(pid) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(END_PATIENCE, gone).await.expect("a dropped process is killed");
         let mut stopped = sleeper(&folder).start().unwrap();
         stopped.signal(Signal::STOP).unwrap();
         stopped.signal(Signal::KILL).unwrap();
