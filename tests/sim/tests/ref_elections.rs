@@ -77,17 +77,21 @@ fn ref_s03_a_log_that_ends_in_an_older_term_is_not_better_for_being_longer() {
     let mut cluster = Cluster::led_by(3, node(1));
     for (term, index, granted) in [(1, 1, false), (0, 99, false), (1, 2, true), (2, 1, true)] {
         let last = EntryId { term: Term(term), index: Index(index) };
-        let ask = Message::PreVote { next_term: Term(7), last };
         isolate(&mut cluster, 1);
         cluster.campaign(node(2));
         cluster.drop_messages(|_| true);
-        cluster.take_told();
         cluster.heal();
-        cluster.inject(envelope(node(3), node(2), 6, ask));
-        cluster.deliver(|_| true);
-        let told = cluster.take_told();
-        let wanted = format!("granted={granted}");
-        assert!(told.iter().any(|line| line.contains(&wanted)), "{last}: {told:?}");
+        let later = self::term(&cluster, 2) + 10;
+        let pre_vote = Message::PreVote { next_term: Term(later), last };
+        let vote = Message::RequestVote { last, transfer: true };
+        for (of, ask) in [(later - 1, pre_vote), (later, vote)] {
+            cluster.take_told();
+            cluster.inject(envelope(node(3), node(2), of, ask));
+            cluster.deliver(|_| true);
+            let told = cluster.take_told();
+            let wanted = format!("granted={granted}");
+            assert!(told.iter().any(|line| line.contains(&wanted)), "{last}: {told:?}");
+        }
     }
 }
 
