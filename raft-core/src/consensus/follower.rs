@@ -87,11 +87,13 @@ impl Follower {
                 }
                 Next::Stay
             }
-            Message::TimeoutNow if state.counts_durably() && self.leader == Some(from) => Next::Campaign {
-                reason: "the leader handed over",
-                because_of: Some(from),
-                transfer: true,
-            },
+            Message::TimeoutNow if state.counts_durably() && self.leader == Some(from) => {
+                Next::Campaign {
+                    reason: "the leader handed over",
+                    because_of: Some(from),
+                    transfer: true,
+                }
+            }
             Message::ReadIndexResponse { context, index } => {
                 let read = crate::consensus::ready::ReadState { context, index };
                 state.reads.push(read);

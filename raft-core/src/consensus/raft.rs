@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::consensus::admission::{self, Admission};
 use crate::consensus::candidate::{Campaign, on_pre_vote};
 use crate::consensus::config::RaftConfig;
 use crate::consensus::error::ProposeError;
@@ -16,7 +17,7 @@ use crate::consensus::message::{AppendResult, Envelope, Message};
 use crate::consensus::ready::{Fetch, Notice, Ready, RoleName};
 use crate::consensus::state::State;
 use crate::entry::{Draft, Entries, TERM_MAX};
-use crate::hard_state::{HardState, Standing};
+use crate::hard_state::HardState;
 use crate::types::{Incarnation, Index, NodeId, Term, Time};
 
 /// Bytes of committed entries handed out in one turn, at least one entry: a long replay is
@@ -33,8 +34,7 @@ pub struct Raft {
     role: Role,
     /// When `tick` last ran.
     ticked_at: Time,
-    /// When the nodes with an empty directory were last asked for.
-    asked_at: Option<Time>,
+    admission: Admission,
     /// Entries from disk that are to be applied.
     fetched: Option<Vec<Entries>>,
     /// The epoch of the log when entries were asked from disk, while they are awaited.
@@ -80,8 +80,14 @@ impl Raft {
             state.enter_term(state.term().next());
         }
         let role = Role::Follower(Follower::new(&mut state, now, None));
-        let raft =
-            Self { state, role, ticked_at: now, asked_at: None, fetched: None, fetching: None };
+        let raft = Self {
+            state,
+            role,
+            ticked_at: now,
+            admission: Admission::default(),
+            fetched: None,
+            fetching: None,
+        };
         invariants::check(&raft);
         raft
     }
@@ -100,7 +106,7 @@ impl Raft {
                 Role::Leader(role) => role.forgive(until),
             }
         }
-        self.ask_for_admission(now);
+        self.admission.tick(&mut self.state, now);
         let next = match &mut self.role {
             Role::Follower(role) => role.tick(&self.state, now),
             Role::PreCandidate(role) | Role::Candidate(role) => role.tick(now),
@@ -187,7 +193,7 @@ impl Raft {
             }
             Message::AnswerEmpty { asked_by, empty } => {
                 if asked_by == self.state.config.incarnation {
-                    self.on_answer_empty(from, empty);
+                    self.admission.on_answer(&mut self.state, from, empty);
                 }
                 None
             }
@@ -318,47 +324,10 @@ impl Raft {
         }
     }
 
-    fn ask_for_admission(&mut self, now: Time) {
-        if self.state.standing() != Standing::Unbound {
-            return;
-        }
-        let interval = self.state.config.heartbeat_interval_us;
-        if self.asked_at.is_some_and(|at| now.since(at) < interval) {
-            return;
-        }
-        if self.asked_at.is_none() {
-            self.state.notices.push(Notice::WaitingFor(self.waiting_for()));
-        }
-        self.asked_at = Some(now);
-        self.state.broadcast(&Message::AskEmpty);
-    }
-
-    /// Counts the nodes that have never taken part in anything. So many must say so that the
-    /// rest, with this node, cannot have been a majority that committed something which this
-    /// node has forgotten: N − quorum + 1 (design: identity).
-    fn on_answer_empty(&mut self, from: NodeId, empty: bool) {
-        if !empty || self.state.standing() != Standing::Unbound || !self.state.is_empty() {
-            return;
-        }
-        let is_news = self.state.said_empty.insert(from);
-        let configuration = &self.state.config.configuration;
-        let needed = configuration.voters.len() - configuration.quorum() + 1;
-        if needed <= self.state.said_empty.len() {
-            self.state.admit("enough members have empty directories too: a first start");
-        } else if is_news {
-            self.state.notices.push(Notice::WaitingFor(self.waiting_for()));
-        }
-    }
-
     /// For whom a node with an empty directory waits.
     #[must_use]
     pub fn waiting_for(&self) -> Vec<NodeId> {
-        if self.state.standing() != Standing::Unbound {
-            return Vec::new();
-        }
-        let mut peers = self.state.peers();
-        peers.retain(|peer| !self.state.said_empty.contains(peer));
-        peers
+        self.admission.waiting_for(&self.state)
     }
 
     /// Takes a round of commands into the log and returns them as they stand there.
@@ -463,13 +432,7 @@ impl Raft {
 
     /// Notes that an applied entry bound these nodes to these incarnations.
     pub fn bind(&mut self, bindings: &BTreeMap<NodeId, Incarnation>) {
-        for (&node, &incarnation) in bindings {
-            let bound = *self.state.bindings.entry(node).or_insert(incarnation);
-            let is_own = node == self.state.id() && bound == self.state.config.incarnation;
-            if is_own && self.state.standing() == Standing::Unbound {
-                self.state.admit("the cluster has taken it in");
-            }
-        }
+        admission::bind(&mut self.state, bindings);
     }
 
     /// Notes that the control link from `peer` stands, as connection number `connection`.
