@@ -58,6 +58,8 @@ pub(crate) enum Moved {
     Failed(Failure),
     /// A connection that stood has ended.
     Ended(String),
+    /// The peer has thought better of letting us in.
+    SentAway(Failure),
 }
 
 /// Why an attempt came to nothing.
@@ -180,6 +182,7 @@ impl Link {
             Moved::Opened { stream, read } => self.establish(stream, read),
             Moved::Failed(failure) => self.fail(failure),
             Moved::Ended(reason) => self.end(&reason),
+            Moved::SentAway(failure) => self.fail(failure),
         }
     }
 
@@ -201,7 +204,6 @@ impl Link {
 
     fn establish(&mut self, stream: Box<dyn ByteStream>, read: BytesMut) {
         self.step += 1;
-        self.complaint = None;
         info!("connected to {}", self.target);
         let (reading, writing) = stream.split();
         let limit_bytes = match self.target.class {
@@ -213,8 +215,8 @@ impl Link {
         let outbox = Outbox::new(self.id, writing, limit_bytes, self.around.writable.clone());
         let (link, step, to) = (self.id, self.step, self.around.moved.clone());
         let watch = Task::spawn(async move {
-            let reason = watch(reading, read).await;
-            to.do_send(LinkMoved { link, step, what: Moved::Ended(reason) });
+            let what = watch(reading, read).await;
+            to.do_send(LinkMoved { link, step, what });
         });
         let since = Instant::now();
         self.state = State::Up(Established { outbox, since, dropped: 0, _watch: watch });
@@ -227,6 +229,7 @@ impl Link {
             // that disagree after the handshake would spin.
             if BACK_OFF_MAX <= established.since.elapsed() {
                 self.back_off.reset();
+                self.complaint = None;
             }
         }
         self.pause();
@@ -295,20 +298,23 @@ async fn open(
 }
 
 /// Reads until the peer closes the connection. All that it may say is why it does.
-async fn watch(mut stream: ReadHalf, mut read: BytesMut) -> String {
+async fn watch(mut stream: ReadHalf, mut read: BytesMut) -> Moved {
     let mut frames = Frames::new(PREFACE_FRAME_BYTES_MAX);
     loop {
         match frames.next(&mut read).map(|frame| frame.map(|it| Greeting::decode(&it))) {
             Ok(None) => (),
             Ok(Some(Ok(Greeting::Refused(refused)))) => {
-                return format!("refused by the other end: {refused}");
+                let reason = format!("refused by the other end: {refused}");
+                return Moved::SentAway(Failure { reason, needs_a_person: true });
             }
-            Ok(Some(_)) | Err(_) => return "it speaks where it should listen".to_owned(),
+            Ok(Some(_)) | Err(_) => {
+                return Moved::Ended("it speaks where it should listen".to_owned());
+            }
         }
         match stream.read_buf(&mut read).await {
-            Ok(0) => return "closed by the other end".to_owned(),
+            Ok(0) => return Moved::Ended("closed by the other end".to_owned()),
             Ok(_) => (),
-            Err(error) => return error.to_string(),
+            Err(error) => return Moved::Ended(error.to_string()),
         }
     }
 }

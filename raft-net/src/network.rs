@@ -5,27 +5,34 @@
 //! Facts given: `Received`, `PeerConnected`, `PeerLost`.
 //! Limits: per link `CONTROL_OUTBOX_BYTES_MAX` or `BULK_OUTBOX_BYTES_MAX`, beyond which
 //! messages are dropped; `INBOUND_LINKS_MAX` links of peers, beyond which new ones are closed.
+//! A newer link of a peer takes the place of the older one, unless it comes from another data
+//! directory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use raft_core::consensus::message::Envelope;
-use raft_core::types::NodeId;
+use raft_core::types::{Incarnation, NodeId};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::discovery::PeersFound;
-use crate::handshake::Identity;
+use crate::handshake::{self, Identity};
 use crate::link::{Link, LinkMoved, Surroundings, Target};
 use crate::listener::PeerAccepted;
 use crate::outbox::Writable;
-use crate::preface::LinkClass;
+use crate::preface::{Greeting, LinkClass, Refused, Why};
 use crate::reader::{End, read_envelopes};
-use crate::stream::Transport;
+use crate::stream::{ByteStream, Transport};
 use crate::task::{Stop, Task};
 
 /// How many links other nodes may hold to this one.
 pub const INBOUND_LINKS_MAX: usize = 256;
+
+/// How long saying why a link is closed may take.
+const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Sends messages to their receivers, as far as they can be reached now.
 #[derive(Debug, Message)]
@@ -98,6 +105,7 @@ pub struct Network {
 /// A link that a peer opened.
 struct Inbound {
     connection: u64,
+    incarnation: Incarnation,
     from: String,
     _reader: Task,
 }
@@ -154,6 +162,22 @@ impl Network {
         }
     }
 
+    /// A second node with a peer's id must not take the place of the one that is connected:
+    /// which of them the cluster knows is not known here, and it cannot be both.
+    fn turn_away_rival(&self, peer: NodeId, mut stream: Box<dyn ByteStream>, from: &str) {
+        let own = self.identity.node_id;
+        let text = format!(
+            "n{peer} is connected to n{own} already, from another data directory; give each \
+             node its own id and directory"
+        );
+        warn!("closed a link from {from}: {text}");
+        let refused = Greeting::Refused(Refused { why: Why::TwoNodesWithOneId, text });
+        actix_rt::spawn(async move {
+            // If it is gone already, nobody reads the answer.
+            let _ = timeout(FAREWELL_DEADLINE, handshake::send(&mut stream, &refused)).await;
+        });
+    }
+
     fn link(&mut self, id: u64) -> Option<&mut Link> {
         self.links.values_mut().find(|link| link.id() == id)
     }
@@ -202,7 +226,12 @@ impl Handler<PeerAccepted> for Network {
 
     fn handle(&mut self, fact: PeerAccepted, ctx: &mut Self::Context) {
         let PeerAccepted { ends, link: class, stream, read, from } = fact;
-        let peer = ends.from;
+        let (peer, incarnation) = (ends.from, ends.incarnation);
+        let same_id = self.inbound.range((peer, LinkClass::Control)..=(peer, LinkClass::Bulk));
+        if same_id.into_iter().any(|(_, inbound)| inbound.incarnation != incarnation) {
+            self.turn_away_rival(peer, stream, &from);
+            return;
+        }
         let is_newcomer = !self.inbound.contains_key(&(peer, class));
         if is_newcomer && self.inbound.len() == INBOUND_LINKS_MAX {
             warn!("closed a link of n{peer} from {from}: {INBOUND_LINKS_MAX} links are enough");
@@ -219,7 +248,8 @@ impl Handler<PeerAccepted> for Network {
             ended.do_send(InboundEnded { peer, class, connection, end });
         });
         // A link that stood before is superseded: its task ends here, without a fact.
-        self.inbound.insert((peer, class), Inbound { connection, from, _reader: reader });
+        self.inbound
+            .insert((peer, class), Inbound { connection, incarnation, from, _reader: reader });
         for class in [LinkClass::Control, LinkClass::Bulk] {
             if let Some(link) = self.links.get_mut(&(peer, class)) {
                 link.peer_is_there();

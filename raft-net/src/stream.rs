@@ -80,8 +80,14 @@ pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
     {
+        use rustix::net::sockopt;
+
         let millis = u32::try_from(UNACKNOWLEDGED_MAX.as_millis()).expect("seconds fit 32 bits");
-        rustix::net::sockopt::set_tcp_user_timeout(stream, millis)?;
+        sockopt::set_tcp_user_timeout(stream, millis)?;
+        // The end that only reads would never notice that the other machine is gone.
+        sockopt::set_socket_keepalive(stream, true)?;
+        sockopt::set_tcp_keepidle(stream, UNACKNOWLEDGED_MAX)?;
+        sockopt::set_tcp_keepintvl(stream, Duration::from_secs(1))?;
     }
     Ok(())
 }

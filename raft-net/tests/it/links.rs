@@ -8,13 +8,14 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use bytes::BytesMut;
 use raft_core::consensus::message::{Envelope, Message};
+use raft_core::types::Incarnation;
 use raft_net::discovery::Discovery;
 use raft_net::frame;
 use raft_net::handshake::Identity;
 use raft_net::listener::PeerAccepted;
 use raft_net::network::{Network, Transmit};
 use raft_net::peer_codec::{self, Ends};
-use raft_net::preface::{Greeting, LinkClass, Nonce, Preface, Role};
+use raft_net::preface::{Greeting, LinkClass, Nonce, Preface, Role, Why};
 use raft_net::stream::{self, ByteStream, ReadHalf, Transport, WriteHalf};
 use raft_net::switchboard::{Listen, Switchboard};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -219,6 +220,32 @@ async fn open_by_hand(address: &str, identity: &Identity) -> TcpStream {
     stream.write_all(&output).await.unwrap();
     assert!(matches!(greeting(&mut stream).await, Greeting::Welcome(_)));
     stream
+}
+
+/// Two nodes with one id: the one that is connected stays so, the other one is told why not.
+#[actix_rt::test]
+async fn a_second_node_with_a_peers_id_does_not_take_its_place() {
+    let (mut one, address) = tcp_node(1, "127.0.0.1:0").await;
+    let mut real = open_by_hand(&address, &identity(2, None)).await;
+    let first = one.seen.connected().await;
+
+    let rival = Identity { incarnation: Incarnation(5), ..identity(2, None) };
+    let mut sent_away = open_by_hand(&address, &rival).await;
+    let Greeting::Refused(refused) = greeting(&mut sent_away).await else { panic!("let in") };
+    assert_eq!(refused.why, Why::TwoNodesWithOneId);
+    assert!(refused.text.contains("n2 is connected to n1 already"), "{refused}");
+    assert_eq!(sent_away.read(&mut [0]).await.unwrap(), 0, "and the link is closed");
+
+    let mut output = BytesMut::new();
+    let envelope = heartbeat(&identity(2, None), node(1), 7);
+    peer_codec::put(&mut output, &envelope).unwrap();
+    real.write_all(&output).await.unwrap();
+    assert_eq!(one.seen.received().await, [envelope]);
+
+    // A newer link from the same directory takes the place of the older one.
+    let _newer = open_by_hand(&address, &identity(2, None)).await;
+    assert!(first.connection < one.seen.connected().await.connection);
+    one.stop();
 }
 
 #[actix_rt::test]
