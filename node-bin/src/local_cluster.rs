@@ -292,7 +292,8 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         }
         let data = match self.place(id)? {
             Place::Running(_) => return Err(PlaceError::Alive(id)),
-            Place::Dead(disk) => disk.take(),
+            // The disk stays in its place until a node runs on it: it may not start.
+            Place::Dead(disk) => disk.clone(),
         };
         let data = match (&self.options.storage, data) {
             (Storage::Directory(root), _) => Data::Directory(node_directory(root, id)),
