@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use kv_store::store::Store;
 use kvorum_client::prompt::{self, Entered, Prompt};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::command::{WORDS, parse};
 use self::session::{Outcome, Session};
@@ -41,7 +42,7 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
     let mut session = Session::new(cluster);
     let code = runtime.block_on(converse(&mut session));
     session.cluster().stop();
-    Ok(code)
+    code.map_err(StartError::Thread)
 }
 
 fn greet(arguments: &DevArguments, cluster: &LocalCluster<Store>) {
@@ -60,7 +61,9 @@ fn greet(arguments: &DevArguments, cluster: &LocalCluster<Store>) {
 }
 
 /// Carries out line by line. A line that fails makes a script fail, and a person try again.
-async fn converse(session: &mut Session) -> ExitCode {
+async fn converse(session: &mut Session) -> io::Result<ExitCode> {
+    // One listener for all: a signal that comes together with a line must not get lost.
+    let mut interrupts = signal(SignalKind::interrupt())?;
     let is_terminal = io::stdin().is_terminal();
     let mut prompt = if is_terminal {
         Prompt::on_terminal("kvorum> ", WORDS)
@@ -71,20 +74,20 @@ async fn converse(session: &mut Session) -> ExitCode {
     loop {
         let entered = tokio::select! {
             entered = prompt.next() => entered,
-            _ = tokio::signal::ctrl_c() => return ExitCode::from(INTERRUPTED),
+            _ = interrupts.recv() => return Ok(ExitCode::from(INTERRUPTED)),
         };
         let result = match entered {
-            Ok(Entered::End) => return code,
-            Ok(Entered::Interrupted) => return ExitCode::from(INTERRUPTED),
+            Ok(Entered::End) => return Ok(code),
+            Ok(Entered::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
             Ok(Entered::Line(line)) => tokio::select! {
                 result = carry_out(session, &line) => result,
-                _ = tokio::signal::ctrl_c() => return ExitCode::from(INTERRUPTED),
+                _ = interrupts.recv() => return Ok(ExitCode::from(INTERRUPTED)),
             },
             Err(error) => Err(error.to_string()),
         };
         match result {
             Ok(None) => {}
-            Ok(Some(Outcome::Exit)) => return code,
+            Ok(Some(Outcome::Exit)) => return Ok(code),
             Ok(Some(Outcome::Said(text))) => say(&text),
             Err(error) => {
                 say(format!("error: {error}").as_bytes());
