@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::api::BodyChecks;
+use crate::error::StartError;
 
 /// A replicated key-value store: one node per machine, or a whole cluster to play with.
 #[derive(Debug, Parser)]
@@ -78,7 +79,17 @@ pub fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
-        ExitCode::FAILURE
+        match error {
+            StartError::Setting(_) => ExitCode::from(WRONG_USAGE),
+            StartError::Directory { .. }
+            | StartError::Locked { .. }
+            | StartError::ForeignDirectory { .. }
+            | StartError::OtherNode { .. }
+            | StartError::Identity { .. }
+            | StartError::Log { .. }
+            | StartError::Listen { .. }
+            | StartError::Thread(_) => ExitCode::FAILURE,
+        }
     })
 }
 

@@ -111,6 +111,8 @@ pub(crate) struct Consensus<S> {
     clock: Clock,
     outlets: Outlets,
     is_turn_due: bool,
+    /// What was written to the log last.
+    told: Option<Notice>,
     _fault: FaultGuard,
 }
 
@@ -121,7 +123,7 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
         outlets: Outlets,
         fault: FaultGuard,
     ) -> Self {
-        Self { replica, clock, outlets, is_turn_due: false, _fault: fault }
+        Self { replica, clock, outlets, is_turn_due: false, told: None, _fault: fault }
     }
 
     /// One event in; the turn that follows is taken when the mailbox is empty.
@@ -151,7 +153,13 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
         if let Some(progress) = applied {
             self.outlets.applied.do_send(Applied(progress));
         }
-        notices.iter().for_each(|notice| tell(self.replica.status().node.number(), notice));
+        for notice in notices {
+            // A second node with a peer's id would otherwise be told of with each of its words.
+            if self.told.as_ref() != Some(&notice) {
+                tell(self.replica.status().node.number(), &notice);
+                self.told = Some(notice);
+            }
+        }
         if more {
             self.is_turn_due = true;
             let own = context.address();

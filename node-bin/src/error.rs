@@ -11,7 +11,11 @@ use raft_core::wal::identity::IdentityError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The directory cannot be made or used.
-    #[error("cannot use the data directory {}: {source}", directory.display())]
+    #[error(
+        "cannot use the data directory {}: {source}; make it writable, or choose another \
+         --data-dir",
+        directory.display()
+    )]
     Directory {
         /// The directory.
         directory: PathBuf,

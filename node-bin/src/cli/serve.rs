@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use kv_store::store::Store;
-use raft_net::handshake::ClusterSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::settings::ServeArguments;
@@ -27,6 +26,7 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
     let node_id = arguments.id()?;
     let members = arguments.members()?;
+    let cluster_secret = arguments.secret()?;
     if let Some(advertise) = &arguments.advertise {
         super::settings::check_address("--advertise", advertise)?;
     }
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         election_timeout_ms: arguments.election_timeout_ms,
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,
         wal_segment_bytes: arguments.wal_segment_bytes,
-        cluster_secret: arguments.cluster_secret.clone().map(ClusterSecret::new),
+        cluster_secret,
         checks: store_checks(),
         ..NodeOptions::new(node_id, &listen, Data::Directory(directory.clone()))
     };

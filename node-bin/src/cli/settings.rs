@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use raft_core::types::NodeId;
+use raft_net::handshake::ClusterSecret;
 
 use super::LogLevel;
 use crate::error::StartError;
@@ -141,6 +142,19 @@ impl ServeArguments {
         Ok(members)
     }
 
+    /// The secret of the cluster, if it has one.
+    ///
+    /// Errors: if it is empty, as from a variable that was never set: anybody could guess it.
+    pub(super) fn secret(&self) -> Result<Option<ClusterSecret>, StartError> {
+        match self.cluster_secret.as_deref() {
+            Some("") => {
+                let text = "--cluster-secret is empty; give a long text, or leave it out";
+                Err(wrong(text.to_owned()))
+            }
+            secret => Ok(secret.map(ClusterSecret::new)),
+        }
+    }
+
     /// Whether the address may be listened on without a secret.
     ///
     /// Errors: says what to give.
@@ -215,6 +229,14 @@ mod tests {
             let error = peers_error(line);
             assert!(error.contains(words), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn an_empty_secret_is_none() {
+        let empty = Arguments::try_parse_from(["kvorum", "--cluster-secret", ""]).unwrap().serve;
+        assert!(empty.secret().unwrap_err().to_string().contains("is empty"));
+        assert!(arguments("kvorum --cluster-secret s").secret().unwrap().is_some());
+        assert!(arguments("kvorum").secret().unwrap().is_none());
     }
 
     #[test]
