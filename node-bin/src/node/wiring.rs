@@ -1,5 +1,6 @@
 //! The only place that sees two actor types at once: makes the six and connects them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use actix_rt::{Arbiter, System};
 use raft_core::consensus::RaftConfig;
 use raft_core::hard_state::Configuration;
 use raft_core::replica::{Replica, StateMachine};
+use raft_core::types::NodeId;
+use raft_core::wal::Wal;
 use raft_net::Stop;
 use raft_net::discovery::Discovery;
 use raft_net::handshake::Identity;
@@ -20,10 +23,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 use super::{Control, NodeOptions, Remains, Started, Wires};
-use crate::api::{self, Api, CallOutcome, Drain, NodeInfo, Operation};
+use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver};
 use crate::directory::{self, Claim, Opened};
+use crate::disk::{FileDisk, NodeDisk};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
@@ -80,6 +84,15 @@ where
 
 /// The parts of a node that its end needs.
 struct Running {
+    actors: Actors,
+    lock: Option<std::fs::File>,
+    is_alone: bool,
+    /// How long handing over may take.
+    patience: Duration,
+}
+
+/// The actors that somebody must stop or ask, and what makes them run.
+struct Actors {
     api: Addr<Api>,
     listener: Addr<Listener>,
     network: Addr<Network>,
@@ -87,18 +100,24 @@ struct Running {
     log_store: Addr<LogStore>,
     log_thread: Arbiter,
     ticker: actix_rt::task::JoinHandle<()>,
-    lock: Option<std::fs::File>,
-    is_alone: bool,
-    /// How long handing over may take.
-    patience: Duration,
 }
 
+/// What the actors of the wire are made of.
+struct Wire {
+    identity: Arc<Identity>,
+    tcp: Option<TcpListener>,
+    wires: Wires,
+    listens_at: String,
+    members: BTreeMap<NodeId, String>,
+}
+
+type LogParts = (Wal<NodeDisk>, Option<FileDisk>);
+
 async fn start<S: StateMachine + Unpin + 'static>(
-    options: NodeOptions,
+    mut options: NodeOptions,
     machine: S,
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Result<(Running, Started), StartError> {
-    let mut options = options;
     let (tcp, listens_at) = listen(&mut options).await?;
     let address = options.advertise.clone().unwrap_or_else(|| listens_at.clone());
     let NodeOptions { members, cluster_id, node_id, data, wires, checks, .. } = options;
@@ -110,107 +129,114 @@ async fn start<S: StateMachine + Unpin + 'static>(
         renews_addresses: options.renews_addresses,
         segment_bytes: options.wal_segment_bytes,
     };
-    let opened = directory::open(data, &claim)?;
-    let Opened { identity, wal, hard_state, log, spare_disk, lock } = opened;
+    let Opened { identity, wal, hard_state, log, spare_disk, lock } =
+        directory::open(data, &claim)?;
+    let (cluster_id, members) = (identity.cluster_id, identity.members);
     let clock = Clock::start();
+    let configuration = Configuration::of(members.keys().copied());
     let config = RaftConfig {
         election_timeout_us: options.election_timeout_ms * 1_000,
         heartbeat_interval_us: options.heartbeat_interval_ms * 1_000,
         seed: directory::new_incarnation().0,
-        ..RaftConfig::new(
-            node_id,
-            identity.incarnation,
-            Configuration::of(identity.members.keys().copied()),
-        )
+        ..RaftConfig::new(node_id, identity.incarnation, configuration)
     };
     let replica = Replica::new(config, hard_state, log, machine, clock.now());
+    let (incarnation, secret) = (identity.incarnation, options.cluster_secret);
+    let wire = Wire {
+        identity: Arc::new(Identity { cluster_id, node_id, incarnation, secret }),
+        tcp,
+        wires,
+        listens_at: listens_at.clone(),
+        members: members.clone(),
+    };
+    let info = NodeInfo {
+        cluster_id,
+        node_id: node_id.number(),
+        address,
+        members: members.iter().map(|(id, at)| (id.number(), at.clone())).collect(),
+    };
+    let actors = connect((replica, clock), (wal, spare_disk), wire, (info, checks), faults);
+    let calls = actors.api.clone().recipient();
+    let is_alone = members.len() == 1;
+    let patience = Duration::from_millis(2 * options.election_timeout_ms);
+    let running = Running { actors, lock, is_alone, patience };
+    Ok((running, Started { address: listens_at, cluster_id, members, calls }))
+}
 
+/// Makes every actor with the addresses of those that it speaks to.
+fn connect<S: StateMachine + Unpin + 'static>(
+    (replica, clock): (Replica<S>, Clock),
+    log: LogParts,
+    wire: Wire,
+    (info, checks): (NodeInfo, BodyChecks),
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Actors {
     // Every address exists before any actor runs, so that each is made with all it needs.
     let consensus: Context<Consensus<S>> = Context::new();
     let to_consensus = consensus.address();
     let api: Context<Api> = Context::new();
     let to_api = api.address();
     let log_thread = Arbiter::new();
-    let log_store = {
-        let (persisted, fetched) =
-            (to_consensus.clone().recipient(), to_consensus.clone().recipient());
-        let guard = FaultGuard::new("LogStore", faults);
-        LogStore::start_in_arbiter(&log_thread.handle(), move |_| {
-            LogStore::new((wal, spare_disk), persisted, fetched, guard)
-        })
-    };
-    let peer_identity = Arc::new(Identity {
-        cluster_id: identity.cluster_id,
-        node_id,
-        incarnation: identity.incarnation,
-        secret: options.cluster_secret,
-    });
-    let transport = match &wires {
-        Wires::Tcp => Transport::Tcp,
-        Wires::Memory { dial, .. } => Transport::Memory(dial.clone()),
-    };
-    let facts = Facts {
-        received: to_consensus.clone().recipient(),
-        connected: to_consensus.clone().recipient(),
-        lost: to_consensus.clone().recipient(),
-    };
-    let network = Network::new(peer_identity.clone(), transport, facts).start();
+    let log_store = start_log_store(log, &log_thread, &to_consensus, faults);
+    let network = start_network(&wire, &to_consensus);
     let watch = Watch::new(FaultGuard::new("Watch", faults)).start();
-    consensus.run(Consensus::new(
-        replica,
-        clock,
-        consensus::Outlets {
-            persist: log_store.clone().recipient(),
-            fetch: log_store.clone().recipient(),
-            transmit: network.clone().recipient(),
-            applied: watch.recipient(),
-            answered: to_api.clone().recipient(),
-            greeted: to_api.clone().recipient(),
-            described: to_api.clone().recipient(),
-        },
-        FaultGuard::new("Consensus", faults),
-    ));
-    let info = NodeInfo {
-        cluster_id: identity.cluster_id,
-        node_id: node_id.number(),
-        address: address.clone(),
-        members: identity.members.iter().map(|(id, at)| (id.number(), at.clone())).collect(),
+    let effects = consensus::Outlets {
+        persist: log_store.clone().recipient(),
+        fetch: log_store.clone().recipient(),
+        transmit: network.clone().recipient(),
+        applied: watch.recipient(),
+        answered: to_api.clone().recipient(),
+        greeted: to_api.clone().recipient(),
+        described: to_api.clone().recipient(),
     };
-    let outlets = api::Outlets {
+    let guard = FaultGuard::new("Consensus", faults);
+    consensus.run(Consensus::new(replica, clock, effects, guard));
+    let requests = api::Outlets {
         submit: to_consensus.clone().recipient(),
         read: to_consensus.clone().recipient(),
         greet: to_consensus.clone().recipient(),
         describe: to_consensus.clone().recipient(),
     };
-    api.run(Api::new(info, checks, outlets, FaultGuard::new("Api", faults)));
-    let listener =
-        Listener::new(peer_identity, tcp, network.clone().recipient(), to_api.clone().recipient())
-            .start();
+    api.run(Api::new(info, checks, requests, FaultGuard::new("Api", faults)));
+    let Wire { identity, tcp, wires, listens_at, members } = wire;
+    let (peers, clients) = (network.clone().recipient(), to_api.clone().recipient());
+    let listener = Listener::new(identity, tcp, peers, clients).start();
     if let Wires::Memory { listen, .. } = &wires {
-        let to = listener.clone().recipient();
-        listen.do_send(Listen { address: listens_at.clone(), to });
+        listen.do_send(Listen { address: listens_at, to: listener.clone().recipient() });
     }
-    Discovery::of_list(identity.members.clone(), network.clone().recipient()).start();
+    Discovery::of_list(members, network.clone().recipient()).start();
     let ticker = ticker::start(TICK, to_consensus.clone().recipient());
-    let running = Running {
-        api: to_api.clone(),
-        listener,
-        network,
-        hand_over: to_consensus.recipient(),
-        log_store,
-        log_thread,
-        ticker,
-        lock,
-        is_alone: identity.members.len() == 1,
-        patience: Duration::from_millis(2 * options.election_timeout_ms),
+    let hand_over = to_consensus.recipient();
+    Actors { api: to_api, listener, network, hand_over, log_store, log_thread, ticker }
+}
+
+fn start_log_store<S: StateMachine + Unpin + 'static>(
+    log: LogParts,
+    log_thread: &Arbiter,
+    consensus: &Addr<Consensus<S>>,
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Addr<LogStore> {
+    let (persisted, fetched) = (consensus.clone().recipient(), consensus.clone().recipient());
+    let guard = FaultGuard::new("LogStore", faults);
+    LogStore::start_in_arbiter(&log_thread.handle(), move |_| {
+        LogStore::new(log, persisted, fetched, guard)
+    })
+}
+
+fn start_network<S: StateMachine + Unpin + 'static>(
+    wire: &Wire,
+    consensus: &Addr<Consensus<S>>,
+) -> Addr<Network> {
+    let transport = match &wire.wires {
+        Wires::Tcp => Transport::Tcp,
+        Wires::Memory { dial, .. } => Transport::Memory(dial.clone()),
     };
-    let started = Started {
-        address: listens_at,
-        cluster_id: identity.cluster_id,
-        members: identity.members,
-        calls: to_api.recipient(),
+    let facts = Facts {
+        received: consensus.clone().recipient(),
+        connected: consensus.clone().recipient(),
+        lost: consensus.clone().recipient(),
     };
-    Ok((running, started))
+    Network::new(wire.identity.clone(), transport, facts).start()
 }
 
 /// Binds the port before anything is written, so that a port in use leaves no traces.
@@ -235,13 +261,13 @@ async fn listen(options: &mut NodeOptions) -> Result<(Option<TcpListener>, Strin
 impl Running {
     async fn stop(self) -> Remains {
         if !self.is_alone {
-            self.hand_over.do_send(HandOver);
+            self.actors.hand_over.do_send(HandOver);
             // If nobody takes over in time, the others find out by the closed links.
             let _ = tokio::time::timeout(self.patience, self.until_another_leads()).await;
         }
-        self.listener.do_send(Stop);
+        self.actors.listener.do_send(Stop);
         let (reply, drained) = oneshot::channel();
-        self.api.do_send(Drain { reply });
+        self.actors.api.do_send(Drain { reply });
         // What is not answered by then is unknown to whoever asked, and they know it.
         let _ = tokio::time::timeout(DRAIN, drained).await;
         self.close(true).await
@@ -255,7 +281,11 @@ impl Running {
 
     async fn leads(&self) -> bool {
         let (reply, outcome) = oneshot::channel();
-        self.api.do_send(api::Call { operation: Operation::Describe, timeout_ms: 1_000, reply });
+        self.actors.api.do_send(api::Call {
+            operation: Operation::Describe,
+            timeout_ms: 1_000,
+            reply,
+        });
         match outcome.await {
             Ok(CallOutcome::Described(status)) => status.leader == Some(status.node),
             Ok(_) | Err(_) => false,
@@ -264,17 +294,17 @@ impl Running {
 
     /// Ends every actor and gives the disk back.
     async fn close(self, is_orderly: bool) -> Remains {
-        self.ticker.abort();
-        self.listener.do_send(Stop);
-        self.network.do_send(Stop);
-        self.api.do_send(Stop);
+        self.actors.ticker.abort();
+        self.actors.listener.do_send(Stop);
+        self.actors.network.do_send(Stop);
+        self.actors.api.do_send(Stop);
         let (reply, disk) = oneshot::channel();
-        self.log_store.do_send(Close { is_orderly, reply });
+        self.actors.log_store.do_send(Close { is_orderly, reply });
         // Nothing comes back from an actor that is dead.
         let disk = disk.await.ok();
-        self.log_thread.stop();
+        self.actors.log_thread.stop();
         // The thread has nothing left to do; if it panicked, that was reported.
-        let _ = self.log_thread.join();
+        let _ = self.actors.log_thread.join();
         drop(self.lock);
         Remains { end: NodeEnd::Stopped, disk }
     }
