@@ -19,6 +19,8 @@ mod fault;
 mod local_cluster;
 mod log_store;
 mod node;
+#[cfg(test)]
+mod tests;
 mod ticker;
 mod watch;
 

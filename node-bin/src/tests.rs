@@ -1,0 +1,3 @@
+//! Tests that see the actors, which nobody outside does.
+
+mod follow_a_put;

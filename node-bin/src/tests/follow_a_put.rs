@@ -1,0 +1,298 @@
+//! One put on its way through the actors of three nodes, message by message.
+//!
+//! The actors are the real ones, all on one thread; between any two of them stands a tap that
+//! notes what passes. Only the network is played, by handing envelopes on, and time stands
+//! still while the put travels, so that nothing else does.
+
+use std::collections::BTreeMap;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use bytes::BytesMut;
+use kv_store::command::{Answer, Command};
+use kv_store::store::Store;
+use raft_core::consensus::RaftConfig;
+use raft_core::consensus::message::Envelope;
+use raft_core::entry::SessionStamp;
+use raft_core::hard_state::Configuration;
+use raft_core::replica::Replica;
+use raft_core::replica::event::Status;
+use raft_core::types::NodeId;
+use raft_core::wal::memory_disk::MemoryDisk;
+use raft_net::network::{Received, Transmit};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use crate::api::{self, Api, BodyChecks, Call, CallOutcome, NodeInfo, Operation};
+use crate::clock::Clock;
+use crate::consensus::{self, Answered, Consensus, Submit, Tick};
+use crate::directory::{self, Claim, Data};
+use crate::fault::FaultGuard;
+use crate::log_store::{LogStore, Persist, Persisted};
+use crate::node::Control;
+use crate::watch::{Applied, Watch};
+
+/// Notes a message and passes it on.
+struct Tap<M: Message<Result = ()> + Send> {
+    to: Recipient<M>,
+    note: Box<dyn Fn(&M) -> String>,
+    seen: UnboundedSender<String>,
+}
+
+impl<M: Message<Result = ()> + Send + 'static> Actor for Tap<M> {
+    type Context = Context<Self>;
+}
+
+impl<M: Message<Result = ()> + Send + 'static> Handler<M> for Tap<M> {
+    type Result = ();
+
+    fn handle(&mut self, message: M, _: &mut Self::Context) {
+        let note = (self.note)(&message);
+        if !note.is_empty() {
+            self.seen.send(note).unwrap();
+        }
+        self.to.do_send(message);
+    }
+}
+
+/// Carries envelopes to the node that they are for, one message each, as connections would.
+struct Wire(BTreeMap<NodeId, Recipient<Received>>);
+
+impl Actor for Wire {
+    type Context = Context<Self>;
+}
+
+impl Handler<Transmit> for Wire {
+    type Result = ();
+
+    fn handle(&mut self, Transmit { envelopes, bulk }: Transmit, _: &mut Self::Context) {
+        for envelope in envelopes.into_iter().chain(bulk) {
+            self.0[&envelope.to].do_send(Received { envelopes: vec![envelope] });
+        }
+    }
+}
+
+/// The taps of one node.
+struct Taps {
+    node: NodeId,
+    seen: UnboundedSender<String>,
+}
+
+impl Taps {
+    fn tap<M: Message<Result = ()> + Send + 'static>(
+        &self,
+        to: Recipient<M>,
+        note: impl Fn(&M) -> String + 'static,
+    ) -> Recipient<M> {
+        let node = self.node;
+        let note = move |message: &M| {
+            let note = note(message);
+            if note.is_empty() { note } else { format!("n{node} {note}") }
+        };
+        Tap { to, note: Box::new(note), seen: self.seen.clone() }.start().recipient()
+    }
+}
+
+fn number(number: u64) -> NodeId {
+    NodeId::new(number).unwrap()
+}
+
+/// The messages by their names, each with one of its ends.
+fn names(envelopes: &[Envelope], prefix: &str, node: fn(&Envelope) -> NodeId) -> String {
+    let names: Vec<String> = envelopes
+        .iter()
+        .map(|it| format!("{} {prefix} n{}", it.message.name(), node(it)))
+        .collect();
+    names.join(", ")
+}
+
+/// A node without a thread, a port or a clock that ticks.
+struct Node {
+    consensus: Addr<Consensus<Store>>,
+    api: Addr<Api>,
+}
+
+impl Node {
+    /// Runs the actors of node `id` on the contexts that its peers know already.
+    fn start(
+        id: NodeId,
+        contexts: (Context<Consensus<Store>>, Context<Api>),
+        wire: &Addr<Wire>,
+        seen: &UnboundedSender<String>,
+        faults: &UnboundedSender<Control>,
+    ) -> Self {
+        let (consensus, api) = contexts;
+        let (to_consensus, to_api) = (consensus.address(), api.address());
+        let taps = Taps { node: id, seen: seen.clone() };
+        let claim = Claim {
+            node_id: id,
+            members: (1..=3).map(|id| (number(id), format!("n{id}"))).collect(),
+            address: format!("n{id}"),
+            cluster_id: Some(1),
+            renews_addresses: false,
+            segment_bytes: 64 * 1024,
+        };
+        let opened = directory::open(Data::Memory(MemoryDisk::default()), &claim).unwrap();
+        let configuration = Configuration::of((1..=3).map(number));
+        let mut config = RaftConfig::new(id, opened.identity.incarnation, configuration);
+        // Node 1 stands for election at once, and nobody else ever does.
+        config.election_timeout_us = if id == number(1) { 50_000 } else { 60_000_000 };
+        config.heartbeat_interval_us = config.election_timeout_us / 3;
+        let clock = Clock::start();
+        let replica =
+            Replica::new(config, opened.hard_state, opened.log, Store::default(), clock.now());
+        let (inbox, fetched) = (to_consensus.clone().recipient(), to_consensus.clone().recipient());
+        let persisted =
+            taps.tap(inbox, |_: &Persisted| "LogStore -> Consensus: Persisted".to_owned());
+        let guard = |actor| FaultGuard::new(actor, faults);
+        let log_store =
+            LogStore::new((opened.wal, None), persisted, fetched, guard("LogStore")).start();
+        let watch = Watch::new(guard("Watch")).start();
+        let outlets = consensus::Outlets {
+            persist: taps.tap(log_store.clone().recipient(), |Persist(batch): &Persist| {
+                let entries: usize = batch.entries.iter().map(|run| run.iter().count()).sum();
+                format!("Consensus -> LogStore: Persist {entries}")
+            }),
+            fetch: log_store.recipient(),
+            transmit: taps.tap(wire.clone().recipient(), |it: &Transmit| {
+                format!("Consensus -> Network: Transmit {}", names(&it.envelopes, "to", |e| e.to))
+            }),
+            applied: taps
+                .tap(watch.recipient(), |_: &Applied| "Consensus -> Watch: Applied".to_owned()),
+            answered: taps.tap(to_api.clone().recipient(), |Answered(answers): &Answered| {
+                format!("Consensus -> Api: Answered {}", answers.list.len())
+            }),
+            greeted: to_api.clone().recipient(),
+            described: to_api.clone().recipient(),
+        };
+        consensus.run(Consensus::new(replica, clock, outlets, guard("Consensus")));
+        let requests = api::Outlets {
+            submit: taps.tap(to_consensus.clone().recipient(), |Submit(submission): &Submit| {
+                format!("Api -> Consensus: Submit {}", submission.tickets.len())
+            }),
+            read: to_consensus.clone().recipient(),
+            greet: to_consensus.clone().recipient(),
+            describe: to_consensus.clone().recipient(),
+        };
+        let info = NodeInfo {
+            cluster_id: 1,
+            node_id: id.number(),
+            address: claim.address,
+            members: vec![],
+        };
+        let checks = BodyChecks { command: |_| Ok(()), query: |_| Ok(()) };
+        api.run(Api::new(info, checks, requests, guard("Api")));
+        Self { consensus: to_consensus, api: to_api }
+    }
+
+    async fn call(&self, operation: Operation) -> CallOutcome {
+        let (reply, outcome) = oneshot::channel();
+        self.api.do_send(Call { operation, timeout_ms: 60_000, reply });
+        outcome.await.unwrap()
+    }
+
+    async fn status(&self) -> Status {
+        match self.call(Operation::Describe).await {
+            CallOutcome::Described(status) => *status,
+            other => panic!("a description is answered by {other:?}"),
+        }
+    }
+}
+
+/// Three nodes, of which node 1 leads and everybody has applied everything.
+async fn three_nodes(seen: &UnboundedSender<String>) -> Vec<Node> {
+    // Nobody fails here; if one does, its panic is seen by itself.
+    let (faults, _) = unbounded_channel();
+    let contexts: Vec<_> =
+        (0..3).map(|_| (Context::<Consensus<Store>>::new(), Context::<Api>::new())).collect();
+    let inboxes = (1..).zip(&contexts).map(|(id, (consensus, _))| {
+        let taps = Taps { node: number(id), seen: seen.clone() };
+        let inbox = taps.tap(consensus.address().recipient(), |it: &Received| {
+            format!("Network -> Consensus: Received {}", names(&it.envelopes, "from", |e| e.from))
+        });
+        (number(id), inbox)
+    });
+    let wire = Wire(inboxes.collect()).start();
+    let nodes: Vec<Node> = (1..)
+        .zip(contexts)
+        .map(|(id, contexts)| Node::start(number(id), contexts, &wire, seen, &faults))
+        .collect();
+    loop {
+        nodes.iter().for_each(|node| node.consensus.do_send(Tick));
+        settle().await;
+        let mut are_ready = nodes[0].status().await.leader == Some(number(1));
+        for node in &nodes {
+            let status = node.status().await;
+            are_ready &= status.last_index == status.applied_index && 0 < status.last_index.0;
+        }
+        if are_ready {
+            return nodes;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+}
+
+/// Lets every message that is on its way arrive, and what follows from it: all of it happens on
+/// this thread, one hop for each turn of its scheduler.
+async fn settle() {
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn drain(seen: &mut UnboundedReceiver<String>) -> Vec<String> {
+    std::iter::from_fn(|| seen.try_recv().ok()).collect()
+}
+
+/// What travels for one put on the leader. The embedding program's `Call` (or a client's frame)
+/// reaches Api; at the end of Api's turn the command goes to Consensus as one `Submit`. The turn
+/// of Consensus sends the entry to both followers and, at the same time, to the own log. Each
+/// follower answers only when its LogStore has synced. An answer makes a majority with the
+/// leader's own sync: the entry is applied, the store's answer goes to Api and the news to
+/// Watch. The followers hear of it with the next tick.
+#[actix_rt::test]
+async fn a_put_travels_through_the_actors_as_it_is_drawn() {
+    let (note, mut seen) = unbounded_channel();
+    let nodes = three_nodes(&note).await;
+    drain(&mut seen);
+    let mut body = BytesMut::new();
+    Command::Put { key: b"k", value: b"v" }.encode(&mut body);
+    let (command, session) = (body.freeze(), SessionStamp::default());
+    let outcome = nodes[0].call(Operation::Write { command, session }).await;
+    let CallOutcome::Answered(answer) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(Answer::decode(&answer), Ok(Answer::Put { revision: 2 }));
+    settle().await;
+    let travelled = drain(&mut seen);
+    assert_eq!(
+        travelled,
+        [
+            "n1 Api -> Consensus: Submit 1",
+            "n1 Consensus -> Network: Transmit AppendEntries to n2, AppendEntries to n3",
+            "n1 Consensus -> LogStore: Persist 1",
+            "n2 Network -> Consensus: Received AppendEntries from n1",
+            "n3 Network -> Consensus: Received AppendEntries from n1",
+            "n1 LogStore -> Consensus: Persisted",
+            "n2 Consensus -> LogStore: Persist 1",
+            "n3 Consensus -> LogStore: Persist 1",
+            "n2 LogStore -> Consensus: Persisted",
+            "n3 LogStore -> Consensus: Persisted",
+            "n2 Consensus -> Network: Transmit AppendEntriesResponse to n1",
+            "n3 Consensus -> Network: Transmit AppendEntriesResponse to n1",
+            "n1 Network -> Consensus: Received AppendEntriesResponse from n2",
+            "n1 Network -> Consensus: Received AppendEntriesResponse from n3",
+            "n1 Consensus -> Api: Answered 1",
+            "n1 Consensus -> Watch: Applied",
+        ],
+        "{travelled:#?}"
+    );
+
+    nodes[0].consensus.do_send(Tick);
+    settle().await;
+    let travelled = drain(&mut seen);
+    for line in [
+        "n1 Consensus -> Network: Transmit Heartbeat to n2, Heartbeat to n3",
+        "n2 Consensus -> Watch: Applied",
+        "n3 Consensus -> Watch: Applied",
+    ] {
+        assert!(travelled.iter().any(|it| it == line), "no {line:?} in {travelled:#?}");
+    }
+}
