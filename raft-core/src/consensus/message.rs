@@ -176,6 +176,11 @@ impl Message {
             Self::Forward { .. } => "Forward",
         }
     }
+
+    /// Whether only the leader of the message's term sends it (Raft §5.2).
+    pub(crate) const fn is_from_leader(&self) -> bool {
+        matches!(self, Self::AppendEntries { .. } | Self::Heartbeat { .. })
+    }
 }
 
 impl fmt::Display for Envelope {

@@ -208,14 +208,15 @@ impl Raft {
     fn term_gate(&mut self, now: Time, envelope: Envelope) -> Option<Envelope> {
         let (term, from) = (self.state.term(), envelope.from);
         if term < envelope.term {
-            let leader = match envelope.message {
-                Message::AppendEntries { .. } | Message::Heartbeat { .. } => Some(from),
-                Message::RequestVote { transfer: false, .. } if self.is_content(now) => {
-                    return None;
-                }
-                Message::PreVoteResponse { granted: true, .. } => return Some(envelope),
-                _ => None,
-            };
+            if let Message::RequestVote { transfer: false, .. } = envelope.message
+                && self.is_content(now)
+            {
+                return None;
+            }
+            if let Message::PreVoteResponse { granted: true, .. } = envelope.message {
+                return Some(envelope);
+            }
+            let leader = envelope.message.is_from_leader().then_some(from);
             let (reason, because_of) = (later_term_reason(&envelope.message), Some(from));
             let term = envelope.term;
             self.enter(now, Next::Follow { term, leader, reason, because_of });
@@ -242,7 +243,17 @@ impl Raft {
                 let answer = Message::RequestVoteResponse { granted: false };
                 self.state.send_after_sync(from, answer);
             }
-            _ => {}
+            // Old answers, and what means the same in every term and was taken before.
+            Message::PreVote { .. }
+            | Message::RequestVoteResponse { .. }
+            | Message::AppendEntriesResponse { .. }
+            | Message::HeartbeatResponse { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexResponse { .. }
+            | Message::TimeoutNow
+            | Message::AskEmpty
+            | Message::AnswerEmpty { .. }
+            | Message::Forward { .. } => {}
         }
         None
     }
@@ -619,11 +630,11 @@ fn ignore(message: &Message) -> Next {
 }
 
 fn later_term_reason(message: &Message) -> &'static str {
-    match message {
-        Message::RequestVote { .. } => "a candidate of a later term asked for its vote",
-        Message::AppendEntries { .. } | Message::Heartbeat { .. } => {
-            "it heard from the leader of a later term"
-        }
-        _ => "an answer came from a later term",
+    if message.is_from_leader() {
+        return "it heard from the leader of a later term";
     }
+    if matches!(message, Message::RequestVote { .. }) {
+        return "a candidate of a later term asked for its vote";
+    }
+    "an answer came from a later term"
 }
