@@ -12,7 +12,7 @@
 //! | `tick 20`, `run 300` | lets milliseconds pass, without or with delivery |
 //! | `settle`, `deliver [1->2] [Name]`, `drop [1->2] [Name]` | moves the messages on their way |
 //! | `keep x [1->2] [Name]`, `resend x` | takes messages away, and sends a copy of them later |
-//! | `put 1 k=v [as C/S]`, `add 1 k=2 [as C/S]`, `read 1 k` | a client's request, told by its label |
+//! | `put 1 k=v [as C/S]`, `add 1 k=2 [as C/S]`, `read 1 k` | a request, named by its label |
 //! | `crash 1`, `restart 1`, `wipe 1`, `damage 1 3` | ends and starts nodes, and spoils disks |
 //! | `hold-sync 1`, `sync 1 [n]`, `release-sync 1` | lets a disk be slow |
 //! | `cut 1-2`, `cut 1->2`, `isolate 1`, `heal` | loses what is sent from now on |
