@@ -1,0 +1,153 @@
+//! A cluster of real processes, told of each other by `--peers`.
+
+use raft_core::types::NodeId;
+use raft_net::client_protocol::NodeStatus;
+
+use super::client::{self, Client};
+use super::ports;
+use super::process::{KVORUM, Process};
+use super::scratch::Scratch;
+use super::wait;
+
+/// The processes, by their node ids from 1.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    scratch: Scratch,
+    pub(crate) addresses: Vec<String>,
+    nodes: Vec<Option<Process>>,
+}
+
+impl Cluster {
+    /// Starts the nodes and waits until one of them leads.
+    pub(crate) async fn start(count: u16) -> Self {
+        let addresses = ports::addresses(count);
+        let nodes = addresses.iter().map(|_| None).collect();
+        let mut cluster = Self { scratch: Scratch::new(), addresses, nodes };
+        for id in cluster.ids() {
+            cluster.revive(id);
+        }
+        cluster.leader().await;
+        cluster
+    }
+
+    /// Every node, dead or alive.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        (1..).take(self.nodes.len()).collect()
+    }
+
+    /// The nodes that run.
+    pub(crate) fn alive(&self) -> Vec<u64> {
+        self.ids().into_iter().filter(|&id| self.nodes[place(id)].is_some()).collect()
+    }
+
+    /// The nodes' addresses, as `--peers` wants them.
+    pub(crate) fn peers(&self) -> String {
+        let pairs =
+            (1..).zip(&self.addresses).map(|(id, address): (u64, _)| format!("{id}={address}"));
+        pairs.collect::<Vec<_>>().join(",")
+    }
+
+    /// Starts a dead node on its folder.
+    pub(crate) fn revive(&mut self, id: u64) {
+        self.revive_with(id, &self.peers());
+    }
+
+    /// The same, with another list of peers.
+    pub(crate) fn revive_with(&mut self, id: u64, peers: &str) {
+        let number = id.to_string();
+        let name = format!("node-{id}");
+        let arguments = [
+            ["--node-id", &number],
+            ["--listen", &self.addresses[place(id)]],
+            ["--peers", peers],
+            ["--data-dir", &name],
+            // Nodes start sooner if they do not fill 64 MiB first.
+            ["--wal-segment-bytes", "1048576"],
+        ];
+        let process = Process::start(&self.scratch, &name, KVORUM, arguments.as_flattened());
+        let before = self.nodes[place(id)].replace(process);
+        assert!(before.is_none(), "node {id} is alive");
+    }
+
+    /// Ends a node as `kill -9` does.
+    pub(crate) fn kill(&mut self, id: u64) {
+        self.take(id).kill();
+    }
+
+    /// A node's process, out of this cluster's hands.
+    pub(crate) fn take(&mut self, id: u64) -> Process {
+        self.nodes[place(id)].take().unwrap_or_else(|| panic!("node {id} is dead"))
+    }
+
+    /// The process of a node that runs.
+    pub(crate) fn node(&self, id: u64) -> &Process {
+        self.nodes[place(id)].as_ref().unwrap_or_else(|| panic!("node {id} is dead"))
+    }
+
+    /// Where a node listens.
+    pub(crate) fn address(&self, id: u64) -> &str {
+        &self.addresses[place(id)]
+    }
+
+    /// A client of all nodes.
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(&self.addresses).await
+    }
+
+    /// A client of one node, once that answers.
+    pub(crate) async fn client_of(&self, id: u64) -> Client {
+        self.status(id).await;
+        Client::connect(&[self.address(id).to_owned()]).await
+    }
+
+    /// What a node says of itself, once it answers.
+    pub(crate) async fn status(&self, id: u64) -> NodeStatus {
+        let what = format!("status of node {id}");
+        wait::until(&what, async || client::status(self.address(id)).await).await
+    }
+
+    /// The node that says it leads and that a majority follows.
+    pub(crate) async fn leader(&self) -> u64 {
+        wait::until("leader", async || {
+            let mut said = Vec::new();
+            for id in self.alive() {
+                said.extend(client::status(self.address(id)).await);
+            }
+            let newest = said.iter().max_by_key(|status| status.term)?;
+            let leader = newest.leader_id?;
+            let follow = |status: &&NodeStatus| {
+                status.term == newest.term && status.leader_id == Some(leader)
+            };
+            let is_sure = said.iter().any(|it| it.node_id == leader && it.role == "leader");
+            let quorum = self.nodes.len() / 2 + 1;
+            (is_sure && quorum <= said.iter().filter(follow).count()).then_some(leader)
+        })
+        .await
+    }
+
+    /// A node that runs and does not lead.
+    pub(crate) async fn follower(&self) -> u64 {
+        let leader = self.leader().await;
+        self.alive().into_iter().find(|&id| id != leader).expect("a cluster has followers")
+    }
+
+    /// Waits until all nodes that run have applied the same, and checks that it is the same.
+    pub(crate) async fn check_equal(&self) {
+        let hashes = wait::until("common applied index", async || {
+            let mut said = Vec::new();
+            for id in self.alive() {
+                said.push(client::status(self.address(id)).await?);
+            }
+            let first = said[0].applied_index;
+            let is_common = said.iter().all(|status| status.applied_index == first);
+            is_common.then(|| said.into_iter().map(|status| status.state_hash).collect::<Vec<_>>())
+        })
+        .await;
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "states differ: {hashes:x?}");
+    }
+}
+
+fn place(id: u64) -> usize {
+    let id = NodeId::new(id).expect("node ids begin at 1");
+    usize::try_from(id.number() - 1).unwrap()
+}

@@ -1,0 +1,8 @@
+//! What the tests share: folders and ports of their own, processes, a client, and patience.
+
+pub(crate) mod client;
+pub(crate) mod cluster;
+pub(crate) mod ports;
+pub(crate) mod process;
+pub(crate) mod scratch;
+pub(crate) mod wait;

@@ -1,0 +1,17 @@
+//! What Kvorum promises, tried out from the outside, the quick tests first.
+//!
+//! Nothing here reaches into a private field: the code is met through its text, its library,
+//! its port and its command line. Every wait is for a condition and has a deadline.
+
+#![allow(clippy::unwrap_used, reason = "everything here is a test")]
+
+mod harness;
+
+mod actix_contract;
+mod tidy;
+
+mod acceptance;
+mod bad_input;
+mod dev_prompt;
+mod local_cluster;
+mod processes;
