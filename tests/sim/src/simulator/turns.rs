@@ -71,7 +71,7 @@ impl World {
         let id = self.nodes[node].id;
         let process = self.nodes[node].process.as_mut().expect("only who runs takes turns");
         let effects = process.run(now, events);
-        self.judge.turned(node, id, &process.replica, &effects, &mut self.counts);
+        self.judge.turned(node, &process.replica, &effects, &mut self.counts);
         let status = process.replica.status();
         let limits = &self.plan.limits;
         let tail_bytes = process.replica.raft().log().tail_bytes();

@@ -16,6 +16,7 @@ use raft_core::replica::Replica;
 use raft_core::replica::event::Effects;
 use raft_core::types::{Incarnation, NodeId};
 
+use crate::simulator::node::id_of;
 use crate::simulator::report::Counts;
 use crate::simulator::storage::Opened;
 use crate::simulator::witness::Witness;
@@ -107,12 +108,11 @@ impl Judge {
     pub(crate) fn turned(
         &mut self,
         node: usize,
-        id: NodeId,
         replica: &Replica<Witness>,
         effects: &Effects,
         counts: &mut Counts,
     ) {
-        let raft = replica.raft();
+        let (id, raft) = (id_of(node), replica.raft());
         if let Some(persist) = &effects.persist {
             self.logs.appended(&self.views[node], persist);
             counts.truncations += u64::from(self.views[node].written(persist));
