@@ -1,5 +1,7 @@
 //! Runs every script below `tests/scripts`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its script has failed")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
