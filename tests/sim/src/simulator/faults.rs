@@ -15,14 +15,26 @@ use crate::simulator::world::World;
 /// How long pauses, partitions and slow disks last. Units: microseconds.
 const LAST_US: [(u64, u64); 3] = [(20_000, 100_000), (100_000, 600_000), (500_000, 2_500_000)];
 
+/// How long a rough start is rough. Units: microseconds.
+const ROUGH_START_US: u64 = 700_000;
+
+/// How soon the next process ends while a start is rough. Units: microseconds.
+const ROUGH_STRIKE_US: (u64, u64) = (5_000, 120_000);
+
 impl World {
     /// Something goes wrong.
     pub(crate) fn strike(&mut self) {
         if self.is_healed() {
             return;
         }
-        let delay_us = self.dice.between(self.plan.strike_us);
+        let is_rough = self.plan.starts_roughly && self.schedule.now() < ROUGH_START_US;
+        let range = if is_rough { ROUGH_STRIKE_US } else { self.plan.strike_us };
+        let delay_us = self.dice.between(range);
         self.schedule.after(delay_us, What::Strike);
+        if is_rough {
+            self.crash_one(&[Crash::Process, Crash::Torn, Crash::Clean]);
+            return;
+        }
         let total: u64 = self.plan.weights.iter().sum();
         if total == 0 {
             return;
@@ -40,6 +52,11 @@ impl World {
     fn go_wrong(&mut self, fault: Fault) {
         match fault {
             Fault::Kill => self.crash_one(&[Crash::Process]),
+            Fault::PowerLoss if self.dice.chance(500) => {
+                if let Some(node) = self.some_running() {
+                    self.nodes[node].is_doomed = true;
+                }
+            }
             Fault::PowerLoss => self.crash_one(&[Crash::Torn, Crash::Clean]),
             Fault::PowerLossOfAll => {
                 for node in self.running() {
@@ -50,6 +67,7 @@ impl World {
             Fault::Pause => self.pause(),
             Fault::Cut => self.cut(true),
             Fault::CutOneWay => self.cut(false),
+            Fault::Depose => self.depose(),
             Fault::BreakLink => self.break_some_link(),
             Fault::Wipe => self.wipe(),
             Fault::Damage => self.damage(),
@@ -107,13 +125,41 @@ impl World {
         self.schedule.after(delay_us, What::Resume { node });
     }
 
-    /// Cuts some nodes off. Links may break at once, or stay open and be silent.
+    /// The power fails at a node, if it still is the same process.
+    pub(crate) fn power_fails(&mut self, node: usize, life: u64) {
+        let is_same = self.nodes[node].in_life(life).is_some();
+        if is_same && !self.is_healed() {
+            let crash = self.dice.pick(&[Crash::Torn, Crash::Torn, Crash::Clean]);
+            self.crash(node, crash);
+        }
+    }
+
+    /// Cuts some nodes off.
     fn cut(&mut self, is_both_ways: bool) {
         let side: BTreeSet<usize> = if self.dice.chance(400) {
             self.some_running().into_iter().collect()
         } else {
             (0..self.nodes.len()).filter(|_| self.dice.chance(400)).collect()
         };
+        let delay_us = self.lasts_us();
+        self.part(&side, is_both_ways, delay_us);
+    }
+
+    /// Cuts the leader off, with what clients go on asking of it; it may never come back.
+    fn depose(&mut self) {
+        let Some(leader) = self.running().into_iter().find(|&node| self.leads(node)) else {
+            return;
+        };
+        let timeout_us = self.plan.limits.election_timeout_us;
+        let delay_us = self.dice.between((timeout_us, 8 * timeout_us));
+        self.part(&BTreeSet::from([leader]), true, delay_us);
+        if self.dice.chance(300) {
+            self.nodes[leader].is_doomed = true;
+        }
+    }
+
+    /// Begins a partition. Links may break at once, or stay open and be silent.
+    fn part(&mut self, side: &BTreeSet<usize>, is_both_ways: bool, delay_us: u64) {
         let is_cut = |&(from, to): &LinkId| {
             let leaves = side.contains(&from) && !side.contains(&to);
             let enters = !side.contains(&from) && side.contains(&to);
@@ -125,7 +171,6 @@ impl World {
         }
         self.counts.partitions += 1;
         self.counts.one_way_partitions += u64::from(!is_both_ways);
-        let delay_us = self.lasts_us();
         self.say(|| format!("cut for {delay_us} us: {links:?}"));
         if self.dice.chance(400) {
             for &id in &links {

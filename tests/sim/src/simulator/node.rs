@@ -26,6 +26,8 @@ pub(crate) struct Node {
     pub(crate) disk: Option<SimDisk>,
     pub(crate) is_paused: bool,
     pub(crate) is_disk_slow: bool,
+    /// The power fails in the middle of the next batch.
+    pub(crate) is_doomed: bool,
     /// Nobody knows what it has promised, so it never starts again.
     pub(crate) is_lost: bool,
     /// It has lost a directory.
@@ -68,6 +70,7 @@ impl Node {
             disk: Some(SimDisk::new()),
             is_paused: false,
             is_disk_slow: false,
+            is_doomed: false,
             is_lost: false,
             was_wiped: false,
             clock: (dice.below(1 << 40), 1_000_000 - skew + dice.between((0, 2 * skew))),
@@ -106,7 +109,8 @@ impl Node {
         dice: &mut Dice,
     ) {
         let last = opened.recovered.last.index.0;
-        let tail_from = Index(last - dice.below(last.clamp(1, 40)));
+        let tail_max = dice.pick(&[1, 40]);
+        let tail_from = Index(last - dice.below(last.clamp(1, tail_max)));
         let log = raft_log(&opened, tail_from);
         let mut config = RaftConfig::new(self.id, self.incarnation, configuration);
         config.seed = dice.word();

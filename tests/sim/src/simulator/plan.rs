@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     Cut,
     /// Some nodes are not heard by the others, or do not hear them.
     CutOneWay,
+    /// The leader is cut off for so long that another one is elected.
+    Depose,
     /// A link breaks; whatever is on it is lost.
     BreakLink,
     /// A node comes back with an empty directory.
@@ -42,13 +44,14 @@ pub(crate) enum Fault {
 }
 
 /// All classes, in the order of `Plan::weights`.
-pub(crate) const FAULTS: [Fault; 11] = [
+pub(crate) const FAULTS: [Fault; 12] = [
     Fault::Kill,
     Fault::PowerLoss,
     Fault::PowerLossOfAll,
     Fault::Pause,
     Fault::Cut,
     Fault::CutOneWay,
+    Fault::Depose,
     Fault::BreakLink,
     Fault::Wipe,
     Fault::Damage,
@@ -78,6 +81,8 @@ pub(crate) struct Plan {
     /// How often each class of faults is chosen.
     pub(crate) weights: [u64; FAULTS.len()],
     pub(crate) strike_us: (u64, u64),
+    /// Whether processes end again and again while the cluster is being founded.
+    pub(crate) starts_roughly: bool,
     /// How long the faults go on.
     pub(crate) safety_us: u64,
     /// Whether only a majority is healed at the end, and the rest stays dead.
@@ -140,6 +145,7 @@ impl Plan {
             clients: Traffic::of(dice),
             weights,
             strike_us: dice.pick(&[(20_000, 200_000), (100_000, 800_000), (500_000, 2_000_000)]),
+            starts_roughly: dice.chance(200),
             safety_us: dice.between((2_000_000, 6_000_000)),
             heals_majority_only: dice.chance(400),
         }
@@ -171,11 +177,11 @@ impl Limits {
 impl Traffic {
     fn of(dice: &mut Dice) -> Self {
         Self {
-            clients: dice.pick(&[1, 2, 3, 5]),
+            clients: dice.pick(&[0, 1, 1, 2, 2, 3, 3, 5, 5]),
             in_flight_max: dice.pick(&[1, 3, 8]),
             keys: dice.pick(&[1, 3, 20]),
             value_bytes: dice.pick(&[(1, 8), (1, 60), (100, 900)]),
-            think_us: dice.pick(&[(500, 10_000), (5_000, 60_000), (50_000, 400_000)]),
+            think_us: dice.pick(&[(500, 10_000), (2_000, 20_000), (20_000, 200_000)]),
             patience_us: dice.pick(&[(100_000, 400_000), (300_000, 1_500_000)]),
             timeout_us: dice.pick(&[(20_000, 400_000), (300_000, 3_000_000)]),
             loss_per_mille: dice.pick(&[0, 20, 200]),

@@ -34,6 +34,8 @@ pub(crate) enum What {
     Answer { attempt: u64 },
     /// A fault.
     Strike,
+    /// The power fails at a node.
+    PowerFails { node: usize, life: u64 },
     /// A node that was down starts.
     Restart { node: usize },
     /// A paused node goes on.

@@ -14,6 +14,10 @@ const CLIENT_LATENCY_US: (u64, u64) = (50, 800);
 /// How soon a client that was refused tries again. Units: microseconds.
 const REFUSED_AGAIN_US: (u64, u64) = (1_000, 60_000);
 
+/// How many requests have a copy that takes a long way, and how long. Units: microseconds.
+const DAWDLE_PER_MILLE: u64 = 20;
+const DAWDLE_US: (u64, u64) = (1_000, 900_000);
+
 impl World {
     /// A client may begin something.
     pub(crate) fn client_step(&mut self, client: usize) {
@@ -55,10 +59,22 @@ impl World {
         let attempt = self.clients.attempt(operation);
         let patience_us = self.dice.between(self.plan.clients.patience_us);
         self.schedule.after(patience_us, What::ClientTimeout { attempt });
+        self.maybe_dawdle(operation, node);
         if self.is_lost_on_the_way() {
             return;
         }
         let delay_us = self.dice.between(CLIENT_LATENCY_US);
+        self.schedule.after(delay_us, What::Request { node, attempt });
+    }
+
+    /// Now and then a copy of a request arrives long after the client has its answer.
+    fn maybe_dawdle(&mut self, operation: u64, node: usize) {
+        let is_once = matches!(self.clients.operations[&operation].asked, Asked::Once { .. });
+        if is_once || self.is_healed() || !self.dice.chance(DAWDLE_PER_MILLE) {
+            return;
+        }
+        let attempt = self.clients.attempt(operation);
+        let delay_us = self.dice.between(DAWDLE_US);
         self.schedule.after(delay_us, What::Request { node, attempt });
     }
 

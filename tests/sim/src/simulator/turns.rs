@@ -153,6 +153,9 @@ impl World {
         };
         let delay_us = self.dice.between(range);
         let life = self.nodes[node].life;
+        if std::mem::take(&mut self.nodes[node].is_doomed) && !self.is_healed() {
+            self.schedule.after(delay_us / 2, What::PowerFails { node, life });
+        }
         self.schedule.after(delay_us, What::DiskDone { node, life });
     }
 

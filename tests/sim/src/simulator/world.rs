@@ -87,7 +87,7 @@ impl World {
                 self.schedule.after(delay_us, What::Connect(id));
             }
         }
-        let delay_us = self.dice.between(self.plan.strike_us);
+        let delay_us = self.dice.below(self.plan.strike_us.0);
         self.schedule.after(delay_us, What::Strike);
         self.schedule.after(self.plan.safety_us, What::Heal);
         while !self.healed.as_ref().is_some_and(|healed| healed.is_over) {
@@ -120,6 +120,7 @@ impl World {
             What::Request { node, attempt } => self.request(node, attempt),
             What::Answer { attempt } => self.answer(attempt),
             What::Strike => self.strike(),
+            What::PowerFails { node, life } => self.power_fails(node, life),
             What::Restart { node } => self.restart(node),
             What::Resume { node } => self.resume(node),
             What::Unblock { partition } => self.unblock(Some(partition)),
