@@ -1,10 +1,10 @@
-//! What a node must not forget, and who is in the cluster.
-
-use std::collections::BTreeSet;
+//! What a node must not forget.
 
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Index, NodeId, Term};
+
+pub use crate::configuration::Configuration;
 
 /// How much a node's word counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,26 +39,5 @@ impl HardState {
     #[must_use]
     pub fn promises_more_than(&self, older: &Self) -> bool {
         (self.term, self.vote, self.standing) != (older.term, older.vote, older.standing)
-    }
-}
-
-/// Which nodes are members.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configuration {
-    /// The nodes that vote, at least one.
-    pub voters: BTreeSet<NodeId>,
-}
-
-impl Configuration {
-    /// A configuration of these voters.
-    #[must_use]
-    pub fn of(voters: impl IntoIterator<Item = NodeId>) -> Self {
-        Self { voters: voters.into_iter().collect() }
-    }
-
-    /// How many voters make a majority: ⌊n/2⌋ + 1 of all configured ones, dead or alive.
-    #[must_use]
-    pub fn quorum(&self) -> usize {
-        self.voters.len() / 2 + 1
     }
 }

@@ -14,6 +14,8 @@ use super::{
 pub struct Draft {
     bytes: BytesMut,
     ends: Vec<u32>,
+    /// Whether an entry is not a command for the state machine.
+    concerns_members: bool,
 }
 
 impl Draft {
@@ -38,6 +40,13 @@ impl Draft {
         self.bytes.put_u64_le(0);
         self.bytes.put_slice(payload);
         self.ends.push(u32_of(self.bytes.len()));
+        self.concerns_members |= matches!(kind, EntryKind::Change | EntryKind::Configure);
+    }
+
+    /// Whether a change of the membership, or the decision on one, is among the entries.
+    #[must_use]
+    pub fn concerns_members(&self) -> bool {
+        self.concerns_members
     }
 
     /// Whether a payload of this many bytes makes an entry of allowed length.
@@ -88,7 +97,8 @@ impl Draft {
             index = index.next();
             seed = seed.wrapping_add(1);
         }
-        Entries::of_round(stamp.term, stamp.first, self.bytes.freeze(), self.ends)
+        let bytes = self.bytes.freeze();
+        Entries::of_round((stamp.term, stamp.first), bytes, self.ends, self.concerns_members)
     }
 
     /// Gives every command without a session the stamp that `next` makes for it.
@@ -128,13 +138,17 @@ impl Draft {
     /// Errors: `EntryError` if the bytes are not a row of well-formed commands; the caller
     /// should drop the message.
     pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
-        let mut draft = Self { bytes: BytesMut::from(bytes), ends: Vec::new() };
+        let mut draft = Self { bytes: BytesMut::from(bytes), ..Self::default() };
         let mut at = 0;
         while at < bytes.len() {
             let entry = split_first(&bytes[at..])?;
             entry.check_fields()?;
-            if entry.kind() != EntryKind::Command {
-                return Err(EntryError::Kind(entry.bytes[KIND]));
+            match entry.kind() {
+                EntryKind::Command => {}
+                EntryKind::Change => draft.concerns_members = true,
+                EntryKind::Noop | EntryKind::Bind | EntryKind::Configure => {
+                    return Err(EntryError::Kind(entry.bytes[KIND]));
+                }
             }
             at += entry.bytes.len();
             draft.ends.push(u32_of(at));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{EntryError, EntryRef, ranges, split_first, u32_of};
+use super::{EntryError, EntryKind, EntryRef, KIND, ranges, split_first, u32_of};
 use crate::types::{EntryId, Index, Term};
 
 /// One or more entries of one term at consecutive indexes, encoded back to back.
@@ -19,12 +19,19 @@ pub struct Entries {
     first: Index,
     bytes: Bytes,
     ends: Vec<u32>,
+    /// Whether a `Configure` entry is among them, so that nobody has to search every run.
+    configures: bool,
 }
 
 impl Entries {
     /// The entries of a stamped round.
-    pub(super) fn of_round(term: Term, first: Index, bytes: Bytes, ends: Vec<u32>) -> Self {
-        Self { term, first, bytes, ends }
+    pub(super) fn of_round(
+        (term, first): (Term, Index),
+        bytes: Bytes,
+        ends: Vec<u32>,
+        configures: bool,
+    ) -> Self {
+        Self { term, first, bytes, ends, configures }
     }
 
     /// Reads entries from a socket or a disk, verifying every checksum, and splits them where
@@ -45,8 +52,13 @@ impl Entries {
                 return Err(EntryError::Order { at: id });
             }
             let end = at + entry.bytes.len();
+            if entry.kind() == EntryKind::Change {
+                return Err(EntryError::Kind(entry.bytes[KIND]));
+            }
+            let configures = entry.kind() == EntryKind::Configure;
             match runs.last_mut() {
                 Some(run) if run.term == id.term => {
+                    run.configures |= configures;
                     run.bytes = bytes.slice(run_start..end);
                     run.ends.push(u32_of(end - run_start));
                 }
@@ -57,6 +69,7 @@ impl Entries {
                         first: id.index,
                         bytes: bytes.slice(at..end),
                         ends: vec![u32_of(end - at)],
+                        configures,
                     });
                 }
             }
@@ -139,12 +152,21 @@ impl Entries {
         if from == 0 && to == self.ends.len() {
             return Some(self.clone());
         }
-        Some(Self {
+        let mut part = Self {
             term: self.term,
             first,
             bytes: self.bytes.slice(start..self.ends[to - 1] as usize),
             ends: self.ends[from..to].iter().map(|&e| e - u32_of(start)).collect(),
-        })
+            configures: self.configures,
+        };
+        part.configures = self.configures && part.configure_entries().next().is_some();
+        Some(part)
+    }
+
+    /// The entries that change the membership, or say why it was not changed.
+    pub fn configure_entries(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        let searched = if self.configures { self.ends.len() } else { 0 };
+        self.iter().take(searched).filter(|entry| entry.kind() == EntryKind::Configure)
     }
 
     fn place(&self, index: Index) -> usize {

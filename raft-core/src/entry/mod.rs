@@ -13,7 +13,7 @@
 //! | 8 | 8 | term |
 //! | 16 | 8 | index |
 //! | 24 | 1 | format version (1) |
-//! | 25 | 1 | kind (0 no-op, 1 command, 2 bind) |
+//! | 25 | 1 | kind (0 no-op, 1 command, 2 bind, 3 change, 4 configure) |
 //! | 26 | 2 | feature level |
 //! | 28 | 4 | group (0) |
 //! | 32 | 8 | log time, microseconds |
@@ -84,6 +84,10 @@ pub enum EntryKind {
     Command,
     /// Binds node ids to the incarnations that may answer for them.
     Bind,
+    /// Asks the leader for a change of the membership; it never stands in a log.
+    Change,
+    /// What the leader decided about a change: the configuration from here on, or a refusal.
+    Configure,
 }
 
 impl EntryKind {
@@ -92,6 +96,8 @@ impl EntryKind {
             Self::Noop => 0,
             Self::Command => 1,
             Self::Bind => 2,
+            Self::Change => 3,
+            Self::Configure => 4,
         }
     }
 
@@ -100,6 +106,8 @@ impl EntryKind {
             0 => Some(Self::Noop),
             1 => Some(Self::Command),
             2 => Some(Self::Bind),
+            3 => Some(Self::Change),
+            4 => Some(Self::Configure),
             _ => None,
         }
     }

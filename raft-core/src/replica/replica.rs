@@ -235,7 +235,7 @@ impl<S: StateMachine> Replica<S> {
     fn apply(&mut self, entries: &Entries) {
         for entry in entries.iter() {
             match entry.kind() {
-                EntryKind::Noop => {}
+                EntryKind::Noop | EntryKind::Change | EntryKind::Configure => {}
                 EntryKind::Bind => self.raft.bind(&binding::decode(entry.payload())),
                 EntryKind::Command => self.apply_command(entry),
             }

@@ -95,8 +95,7 @@ impl SegmentHeader {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        // Taken apart, so that a new field of the configuration cannot be forgotten here.
-        let Configuration { voters } = &self.configuration;
+        let voters = &self.configuration.voters;
         let length = FIXED_BYTES + 8 * voters.len();
         assert!(length <= SEGMENT_HEADER_BYTES_MAX, "{} voters fit a header", voters.len());
         let mut bytes = Vec::with_capacity(length);
@@ -152,11 +151,11 @@ impl SegmentHeader {
         if rest.len() != 8 * count {
             return Err(HeaderError::Damaged);
         }
-        let mut configuration = Configuration::default();
+        let mut voters = Vec::new();
         while rest.has_remaining() {
-            let voter = NodeId::new(rest.get_u64_le()).ok_or(HeaderError::Damaged)?;
-            configuration.voters.insert(voter);
+            voters.push(NodeId::new(rest.get_u64_le()).ok_or(HeaderError::Damaged)?);
         }
+        let configuration = Configuration::of(voters);
         Ok(Self { number, incarnation, length, first_batch, prev, hard_state, configuration })
     }
 }
