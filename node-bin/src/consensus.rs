@@ -187,6 +187,26 @@ fn tell(node: u64, notice: &Notice) {
                 "the data directory is empty: waiting for word of nodes {peers:?}"
             );
         }
+        Notice::Members { configuration } => {
+            let numbers = |ids: &std::collections::BTreeSet<raft_core::types::NodeId>| {
+                ids.iter().map(|id| id.number()).collect::<Vec<u64>>()
+            };
+            let voters = numbers(&configuration.voters);
+            let outgoing = numbers(&configuration.outgoing);
+            let learners = numbers(&configuration.learners);
+            tracing::info!(node, ?voters, ?outgoing, ?learners, "the members changed");
+        }
+        Notice::Removed => tracing::warn!(
+            node,
+            "the cluster has removed this node for ever; it can be stopped and its directory \
+             deleted"
+        ),
+        Notice::Installed { last } => {
+            tracing::info!(node, index = last.index.0, "a snapshot took the place of the state");
+        }
+        Notice::SlowDisk => {
+            tracing::warn!(node, "the disk is slow, so this node gives leadership away");
+        }
         Notice::ForeignIncarnation { peer } => tracing::warn!(
             node,
             peer = peer.number(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use raft_core::consensus::log::RaftLog;
 use raft_core::hard_state::{Configuration, HardState};
-use raft_core::types::{Incarnation, Index, NodeId};
+use raft_core::types::{EntryId, Incarnation, Index, NodeId};
 use raft_core::wal::disk::Disk;
 use raft_core::wal::identity::{IDENTITY_FILE, Identity};
 use raft_core::wal::memory_disk::MemoryDisk;
@@ -85,7 +85,7 @@ pub(crate) fn open(data: Data, claim: &Claim) -> Result<Opened, StartError> {
         log_error(OpenError::Disk { action: "read", file: "the last entry".to_owned(), cause })
     })?;
     let commit_index = recovered.hard_state.commit_index.min(recovered.last.index);
-    let log = RaftLog::restore(recovered.terms, tail, commit_index);
+    let log = RaftLog::restore(EntryId::ZERO, recovered.terms, tail, commit_index);
     Ok(Opened { identity, wal, hard_state: recovered.hard_state, log, spare_disk, lock })
 }
 

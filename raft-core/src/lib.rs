@@ -8,5 +8,6 @@ pub mod consensus;
 pub mod entry;
 pub mod hard_state;
 pub mod replica;
+pub mod snapshot;
 pub mod types;
 pub mod wal;

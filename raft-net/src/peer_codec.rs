@@ -64,12 +64,21 @@ fn says_something_possible(message: &Message) -> bool {
         },
         Message::Heartbeat { commit_index: index, .. }
         | Message::ReadIndexResponse { index, .. } => is_plausible_index(*index),
+        Message::InstallSnapshot { id, offset, data } => {
+            let end = offset.checked_add(data.len() as u64);
+            is_plausible_id(&id.last) && end.is_some_and(|end| end <= id.bytes)
+        }
+        Message::InstallSnapshotResponse { id, next_offset, .. } => {
+            is_plausible_id(&id.last) && *next_offset <= id.bytes
+        }
         Message::RequestVoteResponse { .. }
         | Message::HeartbeatResponse { .. }
         | Message::ReadIndex { .. }
         | Message::TimeoutNow
         | Message::AskEmpty
         | Message::AnswerEmpty { .. }
+        | Message::Transfer { .. }
+        | Message::NotAMember
         | Message::Forward { .. } => true,
     }
 }

@@ -42,6 +42,11 @@ impl Admission {
         if !empty || state.standing() != Standing::Unbound || !state.is_empty() {
             return;
         }
+        let configuration = &state.config.configuration;
+        // Only who is listed from the beginning has a part in a first start.
+        if !configuration.voters.contains(&state.id()) || !configuration.voters.contains(&from) {
+            return;
+        }
         let is_news = state.said_empty.insert(from);
         let configuration = &state.config.configuration;
         let needed = configuration.voters.len() - configuration.quorum() + 1;
@@ -57,7 +62,7 @@ impl Admission {
         if state.standing() != Standing::Unbound {
             return Vec::new();
         }
-        let mut peers = state.peers();
+        let mut peers = state.voting_peers();
         peers.retain(|peer| !state.said_empty.contains(peer));
         peers
     }

@@ -111,7 +111,7 @@ impl Campaign {
     }
 
     pub(crate) fn result(&self, state: &State) -> VoteResult {
-        vote_result(&state.config.configuration, |id| self.answers.get(&id).copied())
+        vote_result(state.configuration(), |id| self.answers.get(&id).copied())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a node is told about itself when it is created.
 
-use crate::hard_state::Configuration;
+use crate::configuration::{Configuration, VOTERS_MAX};
 use crate::types::{Incarnation, NodeId};
 
 /// The default of `RaftConfig::election_timeout_us`.
@@ -15,7 +15,7 @@ pub struct RaftConfig {
     pub id: NodeId,
     /// The data directory it runs on.
     pub incarnation: Incarnation,
-    /// The members.
+    /// The members that the cluster begins with; an older log knows its own.
     pub configuration: Configuration,
     /// A follower that hears nothing waits at random in [t, 2t). Units: microseconds.
     pub election_timeout_us: u64,
@@ -36,6 +36,15 @@ pub struct RaftConfig {
     /// Entries in memory beyond `tail_bytes_max`, because they are not yet durable, committed
     /// or applied; when full, proposals are refused.
     pub pending_bytes_max: usize,
+    /// Entries kept behind the last one that a snapshot covers, so that a follower which is a
+    /// little behind needs no snapshot.
+    pub trailing_entries: u64,
+    /// Whether the leader promotes learners that have caught up.
+    pub auto_promote: bool,
+    /// As many voters as promotions by the leader itself lead to.
+    pub voters_target: usize,
+    /// The most voters that may be asked for, up to `VOTERS_MAX`.
+    pub voters_max: usize,
 }
 
 impl RaftConfig {
@@ -54,12 +63,16 @@ impl RaftConfig {
             window_bytes_max: 8 * 1024 * 1024,
             tail_bytes_max: 16 * 1024 * 1024,
             pending_bytes_max: 64 * 1024 * 1024,
+            trailing_entries: 10_000,
+            auto_promote: true,
+            voters_target: 5,
+            voters_max: 9,
         }
     }
 
     /// Panics: if the settings contradict each other; programs check what users say first.
     pub(crate) fn check(&self) {
-        assert!(self.configuration.voters.contains(&self.id), "a node is one of its members");
+        assert!(self.voters_max <= VOTERS_MAX, "no cluster has so many voters");
         assert!(0 < self.heartbeat_interval_us, "heartbeats are sent");
         assert!(
             self.heartbeat_interval_us * 3 <= self.election_timeout_us,

@@ -3,6 +3,7 @@
 use crate::consensus::candidate::on_request_vote;
 use crate::consensus::message::{AppendResult, Message};
 use crate::consensus::raft::Next;
+use crate::consensus::ready::SnapshotPiece;
 use crate::consensus::state::State;
 use crate::entry::Entries;
 use crate::hard_state::Standing;
@@ -41,7 +42,7 @@ impl Follower {
     pub(crate) fn tick(&self, state: &State, now: Time) -> Next {
         // What follows is a question to others, which may make them leave their first term; if
         // a crash made an empty node of this one, nobody would ever admit it.
-        if !state.counts_durably() || now < self.election_deadline {
+        if !state.counts_durably() || now < self.election_deadline || !state.may_campaign() {
             return Next::Stay;
         }
         let reason = match (state.lost_leader, self.leader) {
@@ -87,7 +88,9 @@ impl Follower {
                 }
                 Next::Stay
             }
-            Message::TimeoutNow if state.counts_durably() && self.leader == Some(from) => {
+            Message::TimeoutNow
+                if state.counts_durably() && state.may_campaign() && self.leader == Some(from) =>
+            {
                 Next::Campaign {
                     reason: "the leader handed over",
                     because_of: Some(from),
@@ -99,9 +102,15 @@ impl Follower {
                 state.reads.push(read);
                 Next::Stay
             }
+            Message::InstallSnapshot { id, offset, data } => {
+                on_install_snapshot(state, from, SnapshotPiece { id, offset, data });
+                Next::Stay
+            }
             // Answers to questions of an earlier role, and questions to a leader that this
             // node is not.
             Message::TimeoutNow
+            | Message::Transfer { .. }
+            | Message::InstallSnapshotResponse { .. }
             | Message::ReadIndex { .. }
             | Message::PreVoteResponse { .. }
             | Message::RequestVoteResponse { .. }
@@ -110,6 +119,7 @@ impl Follower {
             Message::PreVote { .. }
             | Message::AskEmpty
             | Message::AnswerEmpty { .. }
+            | Message::NotAMember
             | Message::Forward { .. } => {
                 unreachable!("these are answered before any role sees them")
             }
@@ -126,6 +136,7 @@ impl Follower {
             state.term()
         );
         state.lost_leader = None;
+        state.is_removed = false;
         self.leader = Some(leader);
         self.heard_at = Some(now);
         self.election_deadline = state.election_deadline(now);
@@ -143,7 +154,7 @@ impl Follower {
         (prev, entries): (EntryId, Vec<Entries>),
         (leader_commit, round): (Index, u64),
     ) {
-        let result = if state.log.holds(prev) {
+        let result = if state.log.continues(prev) {
             let match_index = state.log.merge(prev, entries);
             // Only what this append has verified: an own stale tail behind it may be longer
             // (Raft Figure 2, AppendEntries rule 5).
@@ -178,5 +189,18 @@ impl Follower {
         if state.standing() == Standing::Quarantined && is_durable && is_confirmed {
             state.admit("it holds everything that the leader has committed again");
         }
+    }
+}
+
+/// Takes a piece of a snapshot, unless this log has what the snapshot covers (Raft Figure 13).
+fn on_install_snapshot(state: &mut State, leader: NodeId, piece: SnapshotPiece) {
+    let SnapshotPiece { id, .. } = piece;
+    if id.last.index <= state.log.commit_index() {
+        // What is committed here is what the leader has, and is on disk when this leaves.
+        let (next_offset, counts) = (id.bytes, state.counts());
+        let answer = Message::InstallSnapshotResponse { id, next_offset, installed: true, counts };
+        state.send_after_sync(leader, answer);
+    } else if !state.is_installing {
+        state.snapshot_pieces.push(piece);
     }
 }

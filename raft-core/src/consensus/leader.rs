@@ -4,28 +4,28 @@
 use std::collections::BTreeMap;
 
 use crate::consensus::binding;
-use crate::consensus::log::Slice;
+use crate::consensus::hand_over::HandOver;
 use crate::consensus::message::{AppendResult, Message};
 use crate::consensus::progress::Progress;
 use crate::consensus::quorum::reached_by_majority;
 use crate::consensus::raft::Next;
 use crate::consensus::reads::Reads;
-use crate::consensus::ready::ReadState;
+use crate::consensus::ready::{Notice, ReadState};
 use crate::consensus::state::State;
 use crate::entry::{Draft, Entries, EntryKind, SessionStamp, Stamp};
-use crate::types::{EntryId, Incarnation, Index, NodeId, Time};
+use crate::types::{Incarnation, Index, NodeId, Time};
 
-/// Appends above this many bytes go over the bulk link, with everything behind them until the
-/// follower has answered, so that they never delay a heartbeat.
-const CONTROL_APPEND_BYTES_MAX: usize = 256 * 1024;
+/// When the leader's own disk needs longer than this for a batch, it gives leadership away.
+/// Units: microseconds.
+const SLOW_SYNC_US: u64 = 1_000_000;
 
 /// The state of a leader.
 #[derive(Clone, Debug)]
 pub(crate) struct Leader {
-    progress: BTreeMap<NodeId, Progress>,
-    reads: Reads,
+    pub(super) progress: BTreeMap<NodeId, Progress>,
+    pub(super) reads: Reads,
     /// The first entry of this leadership: once it is committed, so is everything before it.
-    first_index: Index,
+    pub(super) first_index: Index,
     /// Bindings that are in the log but not committed.
     binding: BTreeMap<NodeId, Incarnation>,
     elected_at: Time,
@@ -33,15 +33,7 @@ pub(crate) struct Leader {
     log_time_base: u64,
     heartbeat_at: Time,
     check_quorum_at: Time,
-    hand_over: Option<HandOver>,
-}
-
-#[derive(Clone, Debug)]
-struct HandOver {
-    /// Whom `TimeoutNow` was sent to.
-    asked: Option<NodeId>,
-    /// When to give up and lead on.
-    deadline: Time,
+    pub(super) hand_over: Option<HandOver>,
 }
 
 impl Leader {
@@ -115,12 +107,21 @@ impl Leader {
         let log_time = self.log_time(now);
         let seed = state.rng.next_u64();
         let term = state.term();
+        let configures = draft.concerns_members();
         let entries = draft.stamp(&Stamp { term, first, log_time, wall_time, seed });
         state.log.append(entries.clone());
+        if configures {
+            self.follow_configuration(state);
+        }
         entries
     }
 
+    /// Registers a read, unless leadership is being handed over: the next leader may commit
+    /// before this one hears of it.
     pub(crate) fn read_index(&mut self, state: &State, context: u64, from: Option<NodeId>) {
+        if self.is_handing_over() {
+            return;
+        }
         let commit_index = state.log.commit_index();
         let known = (self.first_index <= commit_index).then_some(commit_index);
         self.reads.register(context, from, known);
@@ -130,10 +131,15 @@ impl Leader {
     }
 
     pub(crate) fn tick(&mut self, state: &mut State, now: Time) -> Next {
-        if self.hand_over.as_ref().is_some_and(|hand_over| hand_over.deadline <= now) {
-            self.hand_over = None;
+        self.end_late_hand_over(now);
+        if SLOW_SYNC_US < state.persistence.age_us(now)
+            && self.hand_over.is_none()
+            && self.hand_over(state, now, None)
+        {
+            state.notices.push(Notice::SlowDisk);
         }
         self.continue_hand_over(state);
+        self.tend_members(state, now);
         if self.check_quorum_at <= now {
             self.check_quorum_at = now.after(state.config.election_timeout_us);
             if !self.has_active_quorum(state) {
@@ -162,12 +168,12 @@ impl Leader {
 
     fn has_active_quorum(&self, state: &State) -> bool {
         let own = state.id();
-        reached_by_majority(&state.config.configuration, |id| {
+        reached_by_majority(state.configuration(), |id| {
             id == own || self.progress.get(&id).is_some_and(|progress| progress.active)
         })
     }
 
-    fn send_heartbeats(&mut self, state: &mut State) {
+    pub(super) fn send_heartbeats(&mut self, state: &mut State) {
         let commit_index = state.log.commit_index();
         let round = self.reads.round();
         for (&peer, progress) in &mut self.progress {
@@ -207,6 +213,10 @@ impl Leader {
         (from, incarnation): (NodeId, Incarnation),
         message: Message,
     ) -> Next {
+        if !self.progress.contains_key(&from) {
+            // Not a member, or not any more.
+            return Next::Stay;
+        }
         match message {
             Message::AppendEntriesResponse { round, counts, result } => {
                 self.notice_directory(state, from, incarnation);
@@ -225,6 +235,17 @@ impl Leader {
                 self.maybe_bind(state, now, from, incarnation);
                 Next::Stay
             }
+            Message::InstallSnapshotResponse { id, next_offset, installed, counts } => {
+                self.notice_directory(state, from, incarnation);
+                self.on_heard(state, now, (from, counts), 0);
+                self.on_snapshot_answer(state, now, (from, counts), (id, next_offset, installed));
+                self.maybe_bind(state, now, from, incarnation);
+                Next::Stay
+            }
+            Message::Transfer { to } => {
+                self.hand_over(state, now, to);
+                Next::Stay
+            }
             Message::ReadIndex { context } => {
                 self.read_index(state, context, Some(from));
                 Next::Stay
@@ -239,12 +260,15 @@ impl Leader {
             | Message::PreVoteResponse { .. }
             | Message::ReadIndexResponse { .. }
             | Message::TimeoutNow => Next::Stay,
-            Message::AppendEntries { .. } | Message::Heartbeat { .. } => {
+            Message::AppendEntries { .. }
+            | Message::Heartbeat { .. }
+            | Message::InstallSnapshot { .. } => {
                 unreachable!("a second leader in one term: {from:?} in {:?}", state.term())
             }
             Message::PreVote { .. }
             | Message::AskEmpty
             | Message::AnswerEmpty { .. }
+            | Message::NotAMember
             | Message::Forward { .. } => {
                 unreachable!("these are answered before any role sees them")
             }
@@ -253,7 +277,7 @@ impl Leader {
 
     /// What a follower held in another directory says nothing about this one.
     fn notice_directory(&mut self, state: &State, from: NodeId, incarnation: Incarnation) {
-        let progress = self.progress.get_mut(&from).expect("voter has progress (I6)");
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
         if progress.incarnation.is_some_and(|known| known != incarnation) {
             *progress = Progress::new(state.log.last().index);
         }
@@ -267,7 +291,7 @@ impl Leader {
         (from, counted): (NodeId, bool),
         round: u64,
     ) {
-        let progress = self.progress.get_mut(&from).expect("voter has progress (I6)");
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
         progress.heard_at = Some(now);
         if counted {
             progress.active = true;
@@ -276,10 +300,10 @@ impl Leader {
         }
     }
 
-    fn confirm_reads(&mut self, state: &mut State) {
+    pub(super) fn confirm_reads(&mut self, state: &mut State) {
         let own = state.id();
         let newest = self.reads.round();
-        let confirmed = reached_by_majority(&state.config.configuration, |id| {
+        let confirmed = reached_by_majority(state.configuration(), |id| {
             if id == own { newest } else { self.progress.get(&id).map_or(0, |p| p.acked_round) }
         });
         for read in self.reads.confirm(confirmed) {
@@ -300,7 +324,7 @@ impl Leader {
         (from, counted): (NodeId, bool),
         result: AppendResult,
     ) {
-        let progress = self.progress.get_mut(&from).expect("voter has progress (I6)");
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
         match result {
             AppendResult::Accepted { match_index } => {
                 if state.log.last().index < match_index {
@@ -320,8 +344,8 @@ impl Leader {
     }
 
     /// Counts what a follower holds; also what it had before its word began to count.
-    fn count(&mut self, state: &mut State, from: NodeId) {
-        let progress = self.progress.get_mut(&from).expect("voter has progress (I6)");
+    pub(super) fn count(&mut self, state: &mut State, from: NodeId) {
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
         if progress.counted_index < progress.match_index() {
             progress.counted_index = progress.match_index();
             self.maybe_commit(state);
@@ -333,7 +357,7 @@ impl Leader {
     pub(crate) fn maybe_commit(&mut self, state: &mut State) {
         let own = state.id();
         let durable = state.log.durable_index();
-        let index = reached_by_majority(&state.config.configuration, |id| {
+        let index = reached_by_majority(state.configuration(), |id| {
             if id == own {
                 durable
             } else {
@@ -364,133 +388,13 @@ impl Leader {
     /// the logs agree.
     fn retry_if_stalled(&mut self, state: &State, now: Time, from: NodeId) {
         let patience_us = 2 * state.config.heartbeat_interval_us;
-        let progress = self.progress.get_mut(&from).expect("voter has progress (I6)");
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
         if progress.is_stalled(now, patience_us) {
             let was_probing = progress.is_probing();
             progress.retry(now);
             if !was_probing {
                 progress.reprobe = true;
             }
-        }
-    }
-
-    /// Sends whatever the followers can take; called once at the end of a turn, so that the
-    /// commands of a turn travel together.
-    pub(crate) fn replicate(&mut self, state: &mut State, now: Time) {
-        if self.reads.take_open() {
-            self.send_heartbeats(state);
-            // A cluster of one is its own majority.
-            self.confirm_reads(state);
-        }
-        let peers: Vec<NodeId> = self.progress.keys().copied().collect();
-        for peer in peers {
-            while self.send_append(state, now, peer) {}
-        }
-    }
-
-    /// Sends one append if there is something to say and room to say it.
-    fn send_append(&mut self, state: &mut State, now: Time, peer: NodeId) -> bool {
-        let config = &state.config;
-        let progress = self.progress.get_mut(&peer).expect("voter has progress (I6)");
-        let next = progress.next_index();
-        let end = state.log.last().index.next();
-        let is_question = std::mem::take(&mut progress.reprobe);
-        let has_news = next < end || progress.is_probing();
-        let may_send = progress.has_room(config.window_appends_max, config.window_bytes_max);
-        if !is_question && (!has_news || !may_send) {
-            return false;
-        }
-        let entries = if next == end || is_question {
-            Vec::new()
-        } else {
-            match state.log.slice(&(next..end), config.append_bytes_max) {
-                Slice::InMemory(entries) => entries,
-                Slice::OnDisk => {
-                    progress.awaits_disk = true;
-                    return false;
-                }
-            }
-        };
-        self.send_entries(state, now, peer, entries);
-        !is_question
-    }
-
-    fn send_entries(&mut self, state: &mut State, now: Time, peer: NodeId, entries: Vec<Entries>) {
-        let round = self.reads.round();
-        let progress = self.progress.get_mut(&peer).expect("voter has progress (I6)");
-        let prev_index = progress.next_index().prev();
-        let term = state.log.term_at(prev_index).expect("what was sent before is in the log");
-        let prev = EntryId { term, index: prev_index };
-        let commit_index = state.log.commit_index();
-        let bytes = entries.iter().map(|run| run.bytes().len()).sum();
-        let last = entries.last().map_or(prev_index, Entries::last_index);
-        if CONTROL_APPEND_BYTES_MAX < bytes || progress.awaits_disk {
-            progress.bulk = true;
-        }
-        progress.awaits_disk = false;
-        if progress.is_probing() || prev_index < last {
-            progress.sent(now, last, bytes);
-        }
-        progress.commit_sent = progress.commit_sent.max(commit_index.min(last));
-        let is_bulk = progress.bulk;
-        let message = Message::AppendEntries { prev, commit_index, round, entries };
-        if is_bulk { state.send_bulk(peer, message) } else { state.send(peer, message) }
-    }
-
-    /// The first entry on disk that some follower waits for.
-    pub(crate) fn wanted_from_disk(&self) -> Option<Index> {
-        let waiting = self.progress.values().filter(|progress| progress.awaits_disk);
-        waiting.map(Progress::next_index).min()
-    }
-
-    /// Sends entries that were read from disk to the followers that waited for them.
-    pub(crate) fn send_fetched(&mut self, state: &mut State, now: Time, fetched: &[Entries]) {
-        let Some(last) = fetched.last().map(Entries::last_index) else { return };
-        let config = &state.config;
-        let (appends_max, bytes_max) = (config.window_appends_max, config.window_bytes_max);
-        let waiting: Vec<NodeId> = self
-            .progress
-            .iter()
-            .filter(|(_, p)| p.awaits_disk && p.has_room(appends_max, bytes_max))
-            .map(|(&peer, _)| peer)
-            .collect();
-        for peer in waiting {
-            let range = self.progress[&peer].next_index()..last.next();
-            let covers = fetched.first().is_some_and(|run| run.first_index() <= range.start);
-            let entries: Vec<Entries> =
-                fetched.iter().filter_map(|run| run.slice(range.clone(), usize::MAX)).collect();
-            if covers && !entries.is_empty() {
-                self.send_entries(state, now, peer, entries);
-            }
-        }
-    }
-
-    /// A new connection stands: what went over the old one may be lost.
-    pub(crate) fn reset_progress(&mut self, peer: NodeId) {
-        if let Some(progress) = self.progress.get_mut(&peer) {
-            progress.reset();
-        }
-    }
-
-    /// Begins to hand leadership to the follower that has most (Ongaro 2014 §3.10).
-    pub(crate) fn hand_over(&mut self, state: &mut State, now: Time) {
-        if self.hand_over.is_none() && !self.progress.is_empty() {
-            let deadline = now.after(state.config.election_timeout_us);
-            self.hand_over = Some(HandOver { asked: None, deadline });
-            self.continue_hand_over(state);
-        }
-    }
-
-    /// Tells a follower that has the whole log to campaign, once there is one.
-    fn continue_hand_over(&mut self, state: &mut State) {
-        let Some(hand_over) = self.hand_over.as_mut().filter(|h| h.asked.is_none()) else {
-            return;
-        };
-        let last = state.log.last().index;
-        let ready = self.progress.iter().find(|(_, p)| p.active && p.match_index() == last);
-        if let Some((&target, _)) = ready {
-            hand_over.asked = Some(target);
-            state.send(target, Message::TimeoutNow);
         }
     }
 }

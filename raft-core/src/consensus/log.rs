@@ -1,19 +1,24 @@
 //! The log as Raft sees it: what it holds, how far it is durable, committed and handed out.
 //!
 //! Only a tail of the entries is in memory; of the older ones the log knows the terms, which
-//! is all that elections and consistency checks need. Invariant (I1, I2): applied ≤ commit ≤
-//! last, durable ≤ last, indexes are contiguous and terms never fall along the log.
+//! is all that elections and consistency checks need. What lies before `base` is in a snapshot
+//! and nowhere else. Invariant (I1, I2): base ≤ applied ≤ commit ≤ last, base ≤ durable ≤
+//! last, indexes are contiguous and terms never fall along the log.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::configuration::Configuration;
+use crate::consensus::membership::Membership;
 use crate::entry::Entries;
 use crate::types::{EntryId, Index, Term};
 
 /// The log of one node.
 #[derive(Clone, Debug)]
 pub struct RaftLog {
-    /// The first entry of each term in the log, ascending.
+    /// The last entry that only a snapshot has (Raft §7: last included index and term).
+    base: EntryId,
+    /// The first entry of each term that begins behind `base`, ascending.
     terms: Vec<EntryId>,
     last: EntryId,
     /// Consecutive runs that end at `last`; empty if everything is on disk only.
@@ -27,6 +32,7 @@ pub struct RaftLog {
     commit_index: Index,
     applied_index: Index,
     log_time: u64,
+    membership: Membership,
 }
 
 /// Where entries are.
@@ -39,22 +45,29 @@ pub enum Slice {
 }
 
 impl RaftLog {
-    /// A log as recovery found it.
+    /// A log as recovery found it behind `base`, which is zero for a whole one.
     ///
     /// `terms` holds the first entry of each term; `tail` the newest entries, at least the
-    /// last one unless the log is empty.
+    /// last one unless the log is empty. Everything in it is durable, and what `base` covers
+    /// is applied.
     ///
-    /// Panics: if the two contradict each other.
+    /// Panics: if the parts contradict each other.
     #[must_use]
-    pub fn restore(terms: Vec<EntryId>, tail: Vec<Entries>, commit_index: Index) -> Self {
-        let last = tail.last().map_or(EntryId::ZERO, Entries::last_id);
-        assert_eq!(terms.is_empty(), tail.is_empty(), "a log with entries has a tail");
+    pub fn restore(
+        base: EntryId,
+        mut terms: Vec<EntryId>,
+        tail: Vec<Entries>,
+        commit_index: Index,
+    ) -> Self {
+        let last = tail.last().map_or(base, Entries::last_id);
+        terms.retain(|start| base.index < start.index);
         assert!(terms.is_sorted_by(|a, b| a.term < b.term && a.index < b.index), "terms rise");
-        assert_eq!(terms.last().map_or(Term::ZERO, |start| start.term), last.term, "same log");
+        assert_eq!(terms.last().map_or(base.term, |start| start.term), last.term, "same log");
         assert!(commit_index <= last.index, "what is committed is in the log (I1)");
         let log_time =
             tail.last().and_then(|run| run.get(run.last_index())).map_or(0, |e| e.log_time());
         Self {
+            base,
             terms,
             last,
             tail_bytes: tail.iter().map(|run| run.bytes().len()).sum(),
@@ -62,10 +75,53 @@ impl RaftLog {
             unwritten: last.index.next(),
             durable_index: last.index,
             epoch: 0,
-            commit_index,
-            applied_index: Index::ZERO,
+            commit_index: commit_index.max(base.index),
+            applied_index: base.index,
             log_time,
+            membership: Membership::default(),
         }
+    }
+
+    /// Adds the configurations that recovery found in the log, ascending, behind the one that
+    /// it begins with, which was made at `index`.
+    #[must_use]
+    pub fn with_configurations(
+        mut self,
+        (index, first): (Index, Configuration),
+        later: Vec<(Index, Configuration)>,
+    ) -> Self {
+        self.membership = Membership::default();
+        self.membership.begin(index, first);
+        later.into_iter().for_each(|(index, made)| self.membership.found(index, made));
+        self
+    }
+
+    /// Gives a log that knows no configuration the one that its cluster begins with.
+    pub(crate) fn begin_with(&mut self, configuration: &Configuration) {
+        if self.membership.is_unknown() {
+            self.membership.begin(Index::ZERO, configuration.clone());
+        }
+    }
+
+    /// Notes that a snapshot which this log continues has this log time.
+    pub(crate) fn raise_log_time(&mut self, log_time: u64) {
+        self.log_time = self.log_time.max(log_time);
+    }
+
+    /// The configurations in the log.
+    pub(crate) fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// The configuration in force: the newest one in the log, committed or not.
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        self.membership.current()
+    }
+
+    /// The last entry that only a snapshot has.
+    pub fn base(&self) -> EntryId {
+        self.base
     }
 
     /// The last entry, durable or not.
@@ -108,13 +164,13 @@ impl RaftLog {
         self.tail.front().map_or(self.last.index.next(), Entries::first_index)
     }
 
-    /// The term of the entry at `index`; `None` beyond the end of the log.
+    /// The term of the entry at `index`; `None` beyond the end of the log and before `base`.
     pub fn term_at(&self, index: Index) -> Option<Term> {
-        if self.last.index < index {
+        if self.last.index < index || index < self.base.index {
             return None;
         }
         let run = self.terms.partition_point(|start| start.index <= index);
-        Some(if run == 0 { Term::ZERO } else { self.terms[run - 1].term })
+        Some(if run == 0 { self.base.term } else { self.terms[run - 1].term })
     }
 
     /// Whether the log holds this very entry.
@@ -123,7 +179,8 @@ impl RaftLog {
     }
 
     /// The last entry at or before `at.index` whose term is not above `at.term`: the last
-    /// place where a log that ends in `at` can agree with this one (Raft §5.3).
+    /// place where a log that ends in `at` can agree with this one (Raft §5.3). Before `base`
+    /// this log cannot tell: the answer is then an index without a term.
     pub fn last_possible_match(&self, at: EntryId) -> EntryId {
         let index = at.index.min(self.last.index);
         let allowed = self.terms.partition_point(|start| start.term <= at.term);
@@ -131,7 +188,7 @@ impl RaftLog {
             Some(too_new) => index.min(too_new.index.prev()),
             None => index,
         };
-        EntryId { term: self.term_at(index).expect("the index is within the log"), index }
+        EntryId { term: self.term_at(index).unwrap_or(Term::ZERO), index }
     }
 
     /// Adds entries behind the last one.
@@ -147,17 +204,27 @@ impl RaftLog {
         self.tail_bytes += entries.bytes().len();
         let newest = entries.get(entries.last_index()).expect("entries are never empty");
         self.log_time = self.log_time.max(newest.log_time());
+        self.membership.appended(&entries);
         self.tail.push_back(entries);
     }
 
-    /// Takes entries of a leader behind `prev`, which the log must hold: those it has already
-    /// stay, a conflicting rest is removed, and only then the new ones follow. Returns the
-    /// last index that is now known to agree with the leader (Raft §5.3).
+    /// Whether entries behind `prev` may be merged: the log holds it, or has it in a snapshot,
+    /// where everything is committed and so the same for every leader.
+    pub fn continues(&self, prev: EntryId) -> bool {
+        prev.index < self.base.index || self.holds(prev)
+    }
+
+    /// Takes entries of a leader behind `prev`, which the log must continue: those it has
+    /// already stay, a conflicting rest is removed, and only then the new ones follow. Returns
+    /// the last index that is now known to agree with the leader (Raft §5.3).
     pub fn merge(&mut self, prev: EntryId, entries: Vec<Entries>) -> Index {
-        assert!(self.holds(prev), "the caller has checked prev");
-        let mut verified = prev.index;
+        assert!(self.continues(prev), "the caller has checked prev");
+        let mut verified = prev.index.max(self.base.index);
+        let mut expected = prev.index.next();
         for run in entries {
-            assert_eq!(run.first_index(), verified.next(), "an append has no gaps");
+            assert_eq!(run.first_index(), expected, "an append has no gaps");
+            expected = run.last_index().next();
+            let Some(run) = run.slice(verified.next()..expected, usize::MAX) else { continue };
             verified = run.last_index();
             let known_end = verified.min(self.last.index).next();
             let conflict = (run.first_index().0..known_end.0)
@@ -193,8 +260,9 @@ impl RaftLog {
             *run = kept;
         }
         self.terms.retain(|start| start.index < first);
+        self.membership.truncated_from(first);
         let index = first.prev();
-        let term = self.terms.last().map_or(Term::ZERO, |start| start.term);
+        let term = self.terms.last().map_or(self.base.term, |start| start.term);
         self.last = EntryId { term, index };
         self.durable_index = self.durable_index.min(index);
         self.unwritten = self.unwritten.min(first);
@@ -271,6 +339,62 @@ impl RaftLog {
         self.trim(tail_bytes_max);
     }
 
+    /// Forgets what `index` and everything before it were: a durable snapshot has them. What
+    /// is already forgotten stays so.
+    ///
+    /// Panics: if that is not applied and durable.
+    pub fn compact_to(&mut self, index: Index) {
+        if index <= self.base.index {
+            return;
+        }
+        assert!(index <= self.applied_index, "only what is applied is in a snapshot");
+        assert!(index <= self.durable_index, "the log on disk is cut where it ends at least");
+        let term = self.term_at(index).expect("what is applied is in the log");
+        self.base = EntryId { term, index };
+        self.terms.retain(|start| index < start.index);
+        self.membership.compacted_to(index);
+        while self.tail.front().is_some_and(|run| run.last_index() <= index) {
+            let run = self.tail.pop_front().expect("the front was just seen");
+            self.tail_bytes -= run.bytes().len();
+        }
+    }
+
+    /// Puts a snapshot that ends in `base` in the place of everything up to there. If the log
+    /// holds that entry, what follows it stays; otherwise all of it is replaced. Returns
+    /// whether it was replaced.
+    ///
+    /// Panics: if the log would forget what it has committed behind `base`.
+    pub(crate) fn install(
+        &mut self,
+        base: EntryId,
+        (made_at, configuration): (Index, Configuration),
+    ) -> bool {
+        let is_replaced = !self.holds(base);
+        if is_replaced {
+            assert!(self.commit_index < base.index, "a committed entry never changes");
+            self.epoch += 1;
+            self.tail.clear();
+            self.tail_bytes = 0;
+            self.terms.clear();
+            self.last = base;
+            self.unwritten = base.index.next();
+            self.durable_index = base.index;
+            self.membership.truncated_from(Index::ZERO);
+        }
+        self.base = base;
+        self.terms.retain(|start| base.index < start.index);
+        self.durable_index = self.durable_index.max(base.index);
+        self.unwritten = self.unwritten.max(base.index.next());
+        self.commit_index = self.commit_index.max(base.index);
+        self.applied_index = base.index;
+        self.membership.begin_at(base.index, made_at, configuration);
+        while self.tail.front().is_some_and(|run| run.last_index() <= base.index) {
+            let run = self.tail.pop_front().expect("the front was just seen");
+            self.tail_bytes -= run.bytes().len();
+        }
+        is_replaced
+    }
+
     /// Lets go of entries that are applied and on disk while the tail is longer than
     /// `tail_bytes_max`. Called after either happens, for the disk may be the slower one.
     pub fn trim(&mut self, tail_bytes_max: usize) {
@@ -299,7 +423,8 @@ mod tests {
     }
 
     fn log(runs: &[(u64, u64, u64)]) -> RaftLog {
-        let mut log = RaftLog::restore(vec![], vec![], Index::ZERO);
+        let mut log = RaftLog::restore(EntryId::ZERO, vec![], vec![], Index::ZERO);
+        log.begin_with(&Configuration::default());
         runs.iter().for_each(|&(term, first, count)| log.append(run(term, first, count)));
         log
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Entries;
+use crate::snapshot::SnapshotId;
 use crate::types::{EntryId, Incarnation, Index, NodeId, Term};
 
 /// A message with its addresses.
@@ -114,6 +115,39 @@ pub enum Message {
     /// Tells the receiver to campaign at once (Ongaro 2014 §3.10).
     #[serde(rename = "tn")]
     TimeoutNow,
+    /// Asks the leader to hand leadership over. Nobody answers: whoever asked sees the next
+    /// leader, or none in time.
+    #[serde(rename = "tr")]
+    Transfer {
+        /// To whom; to whoever has most if it is not said.
+        to: Option<NodeId>,
+    },
+    /// A piece of a snapshot for a follower whose next entries nobody has any more
+    /// (Raft §7, Figure 13).
+    #[serde(rename = "is")]
+    InstallSnapshot {
+        /// Which snapshot.
+        id: SnapshotId,
+        /// Where in its file the piece stands.
+        offset: u64,
+        /// The piece.
+        data: Bytes,
+    },
+    /// The answer to `InstallSnapshot`.
+    #[serde(rename = "isr")]
+    InstallSnapshotResponse {
+        /// The snapshot of the question.
+        id: SnapshotId,
+        /// The offset that the sender wants next.
+        next_offset: u64,
+        /// The sender holds, durably, everything that the snapshot covers.
+        installed: bool,
+        /// Whether the sender's word counts (see `Standing`).
+        counts: bool,
+    },
+    /// The answer to a member of old times that asks for votes: it was removed for ever.
+    #[serde(rename = "nam")]
+    NotAMember,
     /// "I have an empty directory; do you have one too?" Asked until the sender may take part.
     #[serde(rename = "ask")]
     AskEmpty,
@@ -171,6 +205,10 @@ impl Message {
             Self::ReadIndex { .. } => "ReadIndex",
             Self::ReadIndexResponse { .. } => "ReadIndexResponse",
             Self::TimeoutNow => "TimeoutNow",
+            Self::Transfer { .. } => "Transfer",
+            Self::InstallSnapshot { .. } => "InstallSnapshot",
+            Self::InstallSnapshotResponse { .. } => "InstallSnapshotResponse",
+            Self::NotAMember => "NotAMember",
             Self::AskEmpty => "AskEmpty",
             Self::AnswerEmpty { .. } => "AnswerEmpty",
             Self::Forward { .. } => "Forward",
@@ -179,7 +217,10 @@ impl Message {
 
     /// Whether only the leader of the message's term sends it (Raft §5.2).
     pub(crate) const fn is_from_leader(&self) -> bool {
-        matches!(self, Self::AppendEntries { .. } | Self::Heartbeat { .. })
+        matches!(
+            self,
+            Self::AppendEntries { .. } | Self::Heartbeat { .. } | Self::InstallSnapshot { .. }
+        )
     }
 }
 
@@ -219,7 +260,17 @@ impl fmt::Display for Envelope {
             }
             Message::AnswerEmpty { empty, .. } => write!(f, " empty={empty}"),
             Message::Forward { commands } => write!(f, " {} bytes", commands.len()),
-            Message::TimeoutNow | Message::AskEmpty => Ok(()),
+            Message::Transfer { to: Some(to) } => write!(f, " to=n{to}"),
+            Message::InstallSnapshot { id, offset, data } => {
+                write!(f, " last={} offset={offset} {} bytes", id.last, data.len())
+            }
+            Message::InstallSnapshotResponse { id, next_offset, installed, .. } => {
+                write!(f, " last={} next={next_offset} installed={installed}", id.last)
+            }
+            Message::TimeoutNow
+            | Message::AskEmpty
+            | Message::NotAMember
+            | Message::Transfer { to: None } => Ok(()),
         }
     }
 }

@@ -7,12 +7,15 @@
 pub(crate) mod admission;
 pub mod binding;
 pub(crate) mod candidate;
+pub(crate) mod change;
 pub mod config;
 pub mod error;
 pub(crate) mod follower;
+pub(crate) mod hand_over;
 pub(crate) mod invariants;
 pub(crate) mod leader;
 pub mod log;
+pub(crate) mod membership;
 pub mod message;
 pub(crate) mod persistence;
 pub(crate) mod progress;
@@ -20,7 +23,9 @@ pub mod quorum;
 pub mod raft;
 pub(crate) mod reads;
 pub mod ready;
+pub(crate) mod replication;
 pub mod rng;
+pub(crate) mod snapshot_transfer;
 pub(crate) mod state;
 
 pub use config::RaftConfig;

@@ -11,7 +11,7 @@ use crate::consensus::message::Envelope;
 use crate::consensus::ready::Persist;
 use crate::entry::Entries;
 use crate::hard_state::{HardState, Standing};
-use crate::types::Index;
+use crate::types::{EntryId, Index, Time};
 
 #[derive(Clone, Debug)]
 struct Outstanding {
@@ -19,6 +19,7 @@ struct Outstanding {
     epoch: u64,
     last_index: Index,
     standing: Standing,
+    begun_at: Time,
 }
 
 /// The state of what is being written.
@@ -50,6 +51,11 @@ impl Persistence {
         self.outstanding.is_empty()
     }
 
+    /// How long the oldest batch has been on its way. Units: microseconds.
+    pub(crate) fn age_us(&self, now: Time) -> u64 {
+        self.outstanding.front().map_or(0, |batch| now.since(batch.begun_at))
+    }
+
     /// The standing that a restart would find at least.
     pub(crate) fn durable_standing(&self) -> Standing {
         self.durable_standing
@@ -70,11 +76,13 @@ impl Persistence {
     /// Panics: if it would be void.
     pub(crate) fn batch(
         &mut self,
-        hard_state: HardState,
+        now: Time,
+        (hard_state, base): (HardState, Option<EntryId>),
         entries: Vec<Entries>,
         log: &RaftLog,
     ) -> Persist {
-        assert!(!entries.is_empty() || self.is_due(&hard_state), "a batch says something");
+        let says_something = !entries.is_empty() || base.is_some() || self.is_due(&hard_state);
+        assert!(says_something, "a batch says something");
         self.newest += 1;
         self.written = hard_state;
         self.outstanding.push_back(Outstanding {
@@ -82,8 +90,9 @@ impl Persistence {
             epoch: log.epoch(),
             last_index: log.last().index,
             standing: hard_state.standing,
+            begun_at: now,
         });
-        Persist { number: self.newest, hard_state, entries }
+        Persist { number: self.newest, base, hard_state, entries }
     }
 
     /// Holds messages until the newest batch is on disk, or returns them if it is.

@@ -2,7 +2,12 @@
 
 use std::collections::VecDeque;
 
+use crate::snapshot::SnapshotId;
 use crate::types::{Incarnation, Index, Time};
+
+/// A follower may take so much longer to answer a piece of a snapshot than an append: it
+/// verifies and syncs a whole file at the end.
+const SNAPSHOT_PATIENCE: u64 = 8;
 
 /// How entries go to a follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,57 @@ enum Flow {
         /// When an append was last sent into an empty window or answered.
         moved_at: Time,
     },
+    /// A snapshot, piece by piece; no appends until it is in place.
+    Snapshot(Transfer),
+}
+
+/// How far a snapshot has come on its way to a follower.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Transfer {
+    /// Which snapshot.
+    pub id: SnapshotId,
+    /// The first byte that was not asked from disk yet.
+    pub next_offset: u64,
+    /// The first byte that the follower has not confirmed.
+    pub acked_offset: u64,
+    /// A piece is being read from disk.
+    pub is_reading: bool,
+    /// Whether the follower has said where it stands, so that more than one piece may go.
+    is_known: bool,
+    /// When a piece was last sent or confirmed.
+    moved_at: Time,
+}
+
+/// Bytes of a snapshot that a follower has not confirmed; when full, pieces wait.
+const SNAPSHOT_WINDOW_BYTES: u64 = 4 * SNAPSHOT_PIECE_BYTES as u64;
+
+/// The length of a piece of a snapshot on the wire. Units: bytes.
+pub(crate) const SNAPSHOT_PIECE_BYTES: usize = 1024 * 1024;
+
+impl Transfer {
+    /// Whether another piece may be read now.
+    pub(crate) fn has_room(&self) -> bool {
+        let in_flight = self.next_offset - self.acked_offset;
+        let room = if self.is_known { SNAPSHOT_WINDOW_BYTES } else { 1 };
+        !self.is_reading && self.next_offset < self.id.bytes && in_flight < room
+    }
+
+    /// Notes that the piece at `next_offset` was sent.
+    pub(crate) fn sent(&mut self, now: Time, bytes: u64) {
+        if self.next_offset == self.acked_offset {
+            self.moved_at = now;
+        }
+        self.is_reading = false;
+        self.next_offset += bytes;
+    }
+
+    /// Goes back to what is known to have arrived, and asks with one piece.
+    fn restart(&mut self, now: Time) {
+        self.next_offset = self.acked_offset;
+        self.is_reading = false;
+        self.is_known = false;
+        self.moved_at = now;
+    }
 }
 
 /// The replication state of one follower, under one leader.
@@ -100,6 +156,62 @@ impl Progress {
             Flow::Replicate { in_flight, bytes, .. } => {
                 in_flight.len() < appends_max && *bytes < bytes_max
             }
+            Flow::Snapshot(_) => false,
+        }
+    }
+
+    /// The snapshot that is on its way.
+    pub(crate) fn transfer(&mut self) -> Option<&mut Transfer> {
+        match &mut self.flow {
+            Flow::Snapshot(transfer) => Some(transfer),
+            Flow::Probe { .. } | Flow::Replicate { .. } => None,
+        }
+    }
+
+    /// The snapshot that is on its way, to be looked at.
+    pub(crate) fn snapshot_under_way(&self) -> Option<&SnapshotId> {
+        match &self.flow {
+            Flow::Snapshot(transfer) => Some(&transfer.id),
+            Flow::Probe { .. } | Flow::Replicate { .. } => None,
+        }
+    }
+
+    /// Begins to send a snapshot in the place of entries that nobody has any more.
+    pub(crate) fn begin_snapshot(&mut self, now: Time, id: SnapshotId) {
+        self.reprobe = false;
+        self.awaits_disk = false;
+        self.flow = Flow::Snapshot(Transfer {
+            id,
+            next_offset: 0,
+            acked_offset: 0,
+            is_reading: false,
+            is_known: false,
+            moved_at: now,
+        });
+    }
+
+    /// Notes where a follower stands with the snapshot that is sent to it.
+    pub(crate) fn snapshot_answered(&mut self, now: Time, id: SnapshotId, next_offset: u64) {
+        let Some(transfer) = self.transfer().filter(|transfer| transfer.id == id) else { return };
+        if id.bytes < next_offset {
+            return;
+        }
+        if transfer.is_known && transfer.acked_offset <= next_offset {
+            transfer.next_offset = transfer.next_offset.max(next_offset);
+        } else {
+            // Where it stands is news: it has some of the file from before, or has thrown away
+            // what it had.
+            transfer.next_offset = next_offset;
+        }
+        transfer.acked_offset = next_offset;
+        transfer.is_known = true;
+        transfer.moved_at = now;
+    }
+
+    /// Ends a snapshot that the follower has in place, or that cannot be sent any more.
+    pub(crate) fn end_snapshot(&mut self) {
+        if self.transfer().is_some() {
+            self.probe_from(self.next_index);
         }
     }
 
@@ -115,6 +227,7 @@ impl Progress {
                 *bytes += sent_bytes;
                 self.next_index = last.next();
             }
+            Flow::Snapshot(_) => unreachable!("no append goes out while a snapshot does"),
         }
     }
 
@@ -137,6 +250,14 @@ impl Progress {
                     self.bulk = false;
                 }
             }
+            // Proof that the logs meet behind the snapshot after all, or that it is in place.
+            Flow::Snapshot(transfer) => {
+                if transfer.id.last.index <= index {
+                    self.flow =
+                        Flow::Replicate { in_flight: VecDeque::new(), bytes: 0, moved_at: now };
+                    self.next_index = self.match_index.next();
+                }
+            }
         }
     }
 
@@ -146,6 +267,7 @@ impl Progress {
         let is_stale = match self.flow {
             Flow::Probe { .. } => prev_index.next() != self.next_index,
             Flow::Replicate { .. } => prev_index <= self.match_index,
+            Flow::Snapshot(_) => true,
         };
         if is_stale {
             return false;
@@ -156,10 +278,11 @@ impl Progress {
 
     /// Forgets what was in flight, because the connection that carried it is gone. Nothing was
     /// learned about where the logs agree: a probe goes on where it was.
-    pub(crate) fn reset(&mut self) {
-        let next = match self.flow {
+    pub(crate) fn reset(&mut self, now: Time) {
+        let next = match &mut self.flow {
             Flow::Probe { .. } => self.next_index,
             Flow::Replicate { .. } => self.match_index.next(),
+            Flow::Snapshot(transfer) => return transfer.restart(now),
         };
         self.probe_from(next);
     }
@@ -180,6 +303,9 @@ impl Progress {
             Flow::Replicate { in_flight, moved_at, .. } => {
                 !in_flight.is_empty() && patience_us < now.since(*moved_at)
             }
+            Flow::Snapshot(transfer) => {
+                SNAPSHOT_PATIENCE * patience_us < now.since(transfer.moved_at)
+            }
         }
     }
 
@@ -188,6 +314,7 @@ impl Progress {
         match &mut self.flow {
             Flow::Probe { sent_at } => *sent_at = None,
             Flow::Replicate { moved_at, .. } => *moved_at = now,
+            Flow::Snapshot(transfer) => transfer.restart(now),
         }
     }
 }
@@ -195,6 +322,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{EntryId, Term};
 
     fn replicating(match_index: u64) -> Progress {
         let mut progress = Progress::new(Index(match_index));
@@ -255,5 +383,43 @@ mod tests {
         assert!(progress.is_stalled(Time(2_020), 10));
         progress.retry(Time(2_020));
         assert!(!progress.is_stalled(Time(2_025), 10));
+    }
+
+    fn snapshot() -> SnapshotId {
+        let last = EntryId { term: Term(1), index: Index(50) };
+        SnapshotId { last, bytes: 9 * SNAPSHOT_PIECE_BYTES as u64, checksum: 7 }
+    }
+
+    #[test]
+    fn a_snapshot_begins_with_one_piece_and_goes_on_where_the_follower_stands() {
+        let piece = SNAPSHOT_PIECE_BYTES as u64;
+        let mut progress = Progress::new(Index(60));
+        progress.begin_snapshot(Time(0), snapshot());
+        let send = |progress: &mut Progress| {
+            let transfer = progress.transfer().unwrap();
+            let may = transfer.has_room();
+            transfer.next_offset += if may { piece } else { 0 };
+            may
+        };
+        assert!(send(&mut progress) && !send(&mut progress), "one piece asks where it stands");
+        progress.snapshot_answered(Time(1), snapshot(), 3 * piece);
+        assert_eq!(progress.transfer().unwrap().next_offset, 3 * piece, "it had three before");
+        let sent = std::iter::from_fn(|| send(&mut progress).then_some(())).count();
+        assert_eq!(sent, 4, "then a window of pieces goes");
+        progress.snapshot_answered(Time(2), snapshot(), 4 * piece);
+        assert!(send(&mut progress) && !send(&mut progress));
+        progress.snapshot_answered(Time(3), snapshot(), 0);
+        assert_eq!(progress.transfer().unwrap().next_offset, 0, "it lost what it had");
+    }
+
+    #[test]
+    fn a_snapshot_in_place_leads_back_to_appends() {
+        let mut progress = Progress::new(Index(60));
+        progress.begin_snapshot(Time(0), snapshot());
+        progress.reset(Time(1));
+        assert!(progress.snapshot_under_way().is_some(), "a new connection goes on with it");
+        progress.accepted(Time(2), Index(50));
+        assert_eq!((progress.match_index(), progress.next_index()), (Index(50), Index(51)));
+        assert!(!progress.is_probing() && progress.snapshot_under_way().is_none());
     }
 }

@@ -1,53 +1,58 @@
 //! Majorities, as arithmetic on the configured voters.
 
-use crate::hard_state::Configuration;
+use std::collections::BTreeSet;
+
+use crate::configuration::Configuration;
 use crate::types::NodeId;
 
 /// The highest value that a majority of the voters has reached, where `reached` gives each
-/// voter's value and voters that have not spoken have the lowest one (Raft §5.3, §5.4).
+/// voter's value and voters that have not spoken have the lowest one (Raft §5.3, §5.4). In a
+/// joint configuration: that a majority of each half has reached (Ongaro 2014 §4.3).
 ///
 /// Panics: if the configuration has no voter.
 pub fn reached_by_majority<V: Copy + Ord>(
     configuration: &Configuration,
     reached: impl Fn(NodeId) -> V,
 ) -> V {
-    let mut values: Vec<V> = configuration.voters.iter().map(|&voter| reached(voter)).collect();
-    values.sort_unstable_by(|a, b| b.cmp(a));
-    values[configuration.quorum() - 1]
+    let of_half = |half: &BTreeSet<NodeId>| {
+        let mut values: Vec<V> = half.iter().map(|&voter| reached(voter)).collect();
+        values.sort_unstable_by(|a, b| b.cmp(a));
+        values[half.len() / 2]
+    };
+    configuration.halves().map(of_half).min().expect("a cluster that decides has voters")
 }
 
 /// How an election stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VoteResult {
-    /// A majority granted.
-    Won,
     /// So many refused that no majority is possible.
     Lost,
     /// Open.
     Pending,
+    /// A majority granted.
+    Won,
 }
 
-/// Counts votes; `vote` gives what each voter said, `None` if nothing yet (Raft §5.2).
+/// Counts votes; `vote` gives what each voter said, `None` if nothing yet (Raft §5.2). In a
+/// joint configuration each half must be won, and one that is lost decides.
+///
+/// Panics: if the configuration has no voter.
 pub fn vote_result(
     configuration: &Configuration,
     vote: impl Fn(NodeId) -> Option<bool>,
 ) -> VoteResult {
-    let (mut granted, mut refused) = (0, 0);
-    for &voter in &configuration.voters {
-        match vote(voter) {
-            Some(true) => granted += 1,
-            Some(false) => refused += 1,
-            None => {}
+    let of_half = |half: &BTreeSet<NodeId>| {
+        let count = |wanted| half.iter().filter(|&&voter| vote(voter) == Some(wanted)).count();
+        let quorum = half.len() / 2 + 1;
+        if quorum <= count(true) {
+            VoteResult::Won
+        } else if half.len() - quorum < count(false) {
+            VoteResult::Lost
+        } else {
+            VoteResult::Pending
         }
-    }
-    let quorum = configuration.quorum();
-    if quorum <= granted {
-        VoteResult::Won
-    } else if configuration.voters.len() - quorum < refused {
-        VoteResult::Lost
-    } else {
-        VoteResult::Pending
-    }
+    };
+    configuration.halves().map(of_half).min().expect("a cluster that votes has voters")
 }
 
 #[cfg(test)]
@@ -107,5 +112,22 @@ mod tests {
                 assert_eq!(vote_result(&configuration, vote), expected);
             }
         }
+    }
+
+    #[test]
+    fn a_joint_decision_needs_both_halves() {
+        let mut joint = voters(3);
+        joint.outgoing = (3..=5).filter_map(NodeId::new).collect();
+        let of = |granted: &'static [u64]| {
+            vote_result(&joint, |id| granted.contains(&id.number()).then_some(true))
+        };
+        assert_eq!(of(&[1, 2]), VoteResult::Pending);
+        assert_eq!(of(&[1, 2, 4]), VoteResult::Pending);
+        assert_eq!(of(&[1, 2, 4, 5]), VoteResult::Won);
+        assert_eq!(of(&[1, 3, 4]), VoteResult::Won);
+        let refused = vote_result(&joint, |id| Some(id.number() < 4));
+        assert_eq!(refused, VoteResult::Lost);
+        assert_eq!(reached_by_majority(&joint, NodeId::number), 2);
+        assert_eq!(reached_by_majority(&joint, |id| 6 - id.number()), 2);
     }
 }

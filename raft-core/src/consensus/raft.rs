@@ -4,9 +4,14 @@
 //! and every input ends in a check of the invariants.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use bytes::Bytes;
+
+use crate::configuration::Configuration;
 use crate::consensus::admission::{self, Admission};
 use crate::consensus::candidate::{Campaign, on_pre_vote};
+use crate::consensus::change::Ruling;
 use crate::consensus::config::RaftConfig;
 use crate::consensus::error::ProposeError;
 use crate::consensus::follower::Follower;
@@ -14,11 +19,13 @@ use crate::consensus::invariants;
 use crate::consensus::leader::Leader;
 use crate::consensus::log::{RaftLog, Slice};
 use crate::consensus::message::{AppendResult, Envelope, Message};
-use crate::consensus::ready::{Fetch, Notice, Ready, RoleName};
+use crate::consensus::quorum::VoteResult;
+use crate::consensus::ready::{Fetch, Notice, Persist, Ready, RoleName};
 use crate::consensus::state::State;
 use crate::entry::{Draft, Entries, TERM_MAX};
 use crate::hard_state::HardState;
-use crate::types::{Incarnation, Index, NodeId, Term, Time};
+use crate::snapshot::{SnapshotId, SnapshotState};
+use crate::types::{EntryId, Incarnation, Index, NodeId, Term, Time};
 
 /// Bytes of committed entries handed out in one turn, at least one entry: a long replay is
 /// done in slices, and heartbeats go on between them.
@@ -26,6 +33,9 @@ const APPLY_BYTES_MAX: usize = 512 * 1024;
 
 /// Bytes read from disk at once.
 const FETCH_BYTES_MAX: usize = 512 * 1024;
+
+/// A follower that is there but slow holds the log so many times longer than it is kept anyway.
+const TRAILING_FOR_SLOW: u64 = 10;
 
 /// One node's consensus.
 #[derive(Clone, Debug)]
@@ -39,6 +49,12 @@ pub struct Raft {
     fetched: Option<Vec<Entries>>,
     /// The epoch of the log when entries were asked from disk, while they are awaited.
     fetching: Option<u64>,
+    /// The log was replaced by a snapshot that ends here, and the disk does not know it yet.
+    replaced_at: Option<EntryId>,
+    /// The log was cut up to here, and the disk does not know it yet.
+    cut_before: Option<Index>,
+    /// Which configuration was last reported.
+    reported_version: u64,
 }
 
 /// The roles (Raft §5.1).
@@ -69,8 +85,9 @@ impl Raft {
     #[must_use]
     pub fn new(config: RaftConfig, hard_state: HardState, log: RaftLog, now: Time) -> Self {
         config.check();
-        let is_alone = config.configuration.voters.len() == 1;
+        let id = config.id;
         let mut state = State::new(config, hard_state, log);
+        let is_alone = state.configuration().voters.iter().eq([&id]);
         if is_alone && state.is_empty() {
             state.admit("it is the only member");
         }
@@ -87,6 +104,9 @@ impl Raft {
             admission: Admission::default(),
             fetched: None,
             fetching: None,
+            replaced_at: None,
+            cut_before: None,
+            reported_version: 0,
         };
         invariants::check(&raft);
         raft
@@ -116,8 +136,8 @@ impl Raft {
         invariants::check(self);
     }
 
-    /// Takes a message. One that is not for this node, not from a member, or from a life of
-    /// the sender that the cluster does not know any more, changes nothing.
+    /// Takes a message. One that is not for this node, that its sender has no right to, or from
+    /// a life of the sender that the cluster does not know any more, changes nothing.
     pub fn step(&mut self, now: Time, envelope: Envelope) {
         if !self.is_acceptable(&envelope) {
             return;
@@ -126,18 +146,31 @@ impl Raft {
         invariants::check(self);
     }
 
-    /// Whether a message is for this node, from a member, and not void.
+    /// Whether a message is for this node, from somebody who may send it, and not void.
     pub(crate) fn is_acceptable(&mut self, envelope: &Envelope) -> bool {
-        let is_member = self.state.config.configuration.voters.contains(&envelope.from);
-        if envelope.to != self.state.id() || !is_member || TERM_MAX < envelope.term {
+        let (from, state) = (envelope.from, &mut self.state);
+        if envelope.to != state.id() || from == state.id() || TERM_MAX < envelope.term {
             return false;
         }
-        let bound = self.state.bindings.get(&envelope.from);
+        let bound = state.bindings.get(&from);
         if bound.is_some_and(|bound| *bound != envelope.incarnation) {
-            self.state.notices.push(Notice::ForeignIncarnation { peer: envelope.from });
+            state.notices.push(Notice::ForeignIncarnation { peer: from });
             return false;
         }
-        true
+        let asks_for_votes =
+            matches!(envelope.message, Message::PreVote { .. } | Message::RequestVote { .. });
+        // What is committed is final: a removal that is not may still be taken back, by the
+        // very node that it concerns.
+        let commit_index = state.log.commit_index();
+        if state.log.membership().at(commit_index).1.was_removed(from) {
+            if asks_for_votes {
+                state.send(from, Message::NotAMember);
+            }
+            return false;
+        }
+        // Who was added behind the end of this log may lead or campaign nevertheless
+        // (Ongaro 2014 §4.1).
+        state.configuration().is_member(from) || asks_for_votes || envelope.message.is_from_leader()
     }
 
     fn step_accepted(&mut self, now: Time, envelope: Envelope) {
@@ -197,6 +230,13 @@ impl Raft {
                 }
                 None
             }
+            Message::NotAMember => {
+                if !self.state.is_removed {
+                    self.state.is_removed = true;
+                    self.state.notices.push(Notice::Removed);
+                }
+                None
+            }
             Message::Forward { .. } => None,
             message => Some(Envelope { message, ..envelope }),
         }
@@ -235,7 +275,7 @@ impl Raft {
                 let answer = Message::AppendEntriesResponse { round, counts: false, result };
                 self.state.send_after_sync(from, answer);
             }
-            Message::Heartbeat { .. } => {
+            Message::Heartbeat { .. } | Message::InstallSnapshot { .. } => {
                 let answer = Message::HeartbeatResponse { round: 0, counts: false };
                 self.state.send_after_sync(from, answer);
             }
@@ -253,6 +293,9 @@ impl Raft {
             | Message::TimeoutNow
             | Message::AskEmpty
             | Message::AnswerEmpty { .. }
+            | Message::InstallSnapshotResponse { .. }
+            | Message::Transfer { .. }
+            | Message::NotAMember
             | Message::Forward { .. } => {}
         }
         None
@@ -260,9 +303,7 @@ impl Raft {
 
     /// Raft §5.2: whoever sends entries or heartbeats in our term leads it.
     fn leader_gate(&mut self, now: Time, envelope: &Envelope) {
-        let is_leader =
-            matches!(envelope.message, Message::AppendEntries { .. } | Message::Heartbeat { .. });
-        if !is_leader {
+        if !envelope.message.is_from_leader() {
             return;
         }
         let is_known = match &self.role {
@@ -326,12 +367,11 @@ impl Raft {
         let (role, term, leader) = (self.role_name(), self.term(), self.leader());
         self.state.notices.push(Notice::Role { role, term, leader, reason, because_of });
         // A cluster of one has its majority as soon as it asks.
-        if let Role::PreCandidate(campaign) = &self.role {
-            let voters = &self.state.config.configuration.voters;
-            if voters.len() == 1 && campaign.counts_own(self.state.id()) {
-                let reason = "it is the only voter";
-                self.enter(now, Next::Campaign { reason, because_of: None, transfer: false });
-            }
+        if let Role::PreCandidate(campaign) = &self.role
+            && campaign.result(&self.state) == VoteResult::Won
+        {
+            let reason = "it is the only voter";
+            self.enter(now, Next::Campaign { reason, because_of: None, transfer: false });
         }
     }
 
@@ -362,6 +402,13 @@ impl Raft {
         if tail_max <= self.state.log.tail_bytes() {
             return Err((ProposeError::TooMuchInFlight, draft));
         }
+        let mut draft = draft;
+        if draft.concerns_members() {
+            draft = match role.rule(&mut self.state, now, draft) {
+                Ruling::Decided(decided) => decided,
+                Ruling::AfterHandOver(draft) => return Err((ProposeError::HandingOver, draft)),
+            };
+        }
         let entries = role.append(&mut self.state, now, draft, wall_time);
         invariants::check(self);
         Ok(entries)
@@ -372,6 +419,7 @@ impl Raft {
     /// question or its answer may be lost, and the caller asks again under another context.
     pub fn read_index(&mut self, context: u64) -> bool {
         match &mut self.role {
+            Role::Leader(role) if role.is_handing_over() => return false,
             Role::Leader(role) => role.read_index(&self.state, context, None),
             Role::Follower(Follower { leader: Some(leader), .. }) => {
                 let leader = *leader;
@@ -447,13 +495,13 @@ impl Raft {
     }
 
     /// Notes that the control link from `peer` stands, as connection number `connection`.
-    pub fn peer_connected(&mut self, peer: NodeId, connection: u64) {
+    pub fn peer_connected(&mut self, now: Time, peer: NodeId, connection: u64) {
         self.state.links.insert(peer, connection);
         if self.state.lost_leader == Some(peer) {
             self.state.lost_leader = None;
         }
         if let Role::Leader(role) = &mut self.role {
-            role.reset_progress(peer);
+            role.reset_progress(now, peer);
         }
     }
 
@@ -475,10 +523,133 @@ impl Raft {
         }
     }
 
-    /// Hands leadership, if this node has it, to the follower that has most.
-    pub fn hand_over(&mut self, now: Time) {
+    /// Hands leadership, if this node has it, to `to` or to the voter that has most; another
+    /// node asks the leader to. Returns whether there was anybody to ask; whether it worked is
+    /// seen by who leads next (etcd: `MoveLeader`).
+    pub fn hand_over(&mut self, now: Time, to: Option<NodeId>) -> bool {
+        match &mut self.role {
+            Role::Leader(role) => role.hand_over(&mut self.state, now, to),
+            Role::Follower(Follower { leader: Some(leader), .. }) => {
+                let leader = *leader;
+                self.state.send(leader, Message::Transfer { to });
+                true
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => false,
+        }
+    }
+
+    /// Notes that a snapshot of this node is durable: followers may get it, and the log before
+    /// it may be cut. One that is older than the newest changes nothing.
+    pub fn snapshot_made(&mut self, id: SnapshotId) {
+        if self.state.snapshot.is_some_and(|newest| id.last.index <= newest.last.index) {
+            return;
+        }
+        self.state.snapshot = Some(id);
+        let mut keep_from =
+            Index(id.last.index.0.saturating_sub(self.state.config.trailing_entries));
+        if let Role::Leader(role) = &self.role
+            && let Some(needed) = role.needed_from()
+        {
+            // Who is slow may hold the log, but not for ever.
+            let longest = TRAILING_FOR_SLOW * self.state.config.trailing_entries;
+            let oldest = Index(id.last.index.0.saturating_sub(longest));
+            keep_from = keep_from.min(needed.max(oldest));
+        }
+        let log = &mut self.state.log;
+        let index =
+            Index(keep_from.0.saturating_sub(1)).min(id.last.index).min(log.durable_index());
+        if log.base().index < index {
+            log.compact_to(index);
+            self.cut_before = Some(index.next());
+        }
+        invariants::check(self);
+    }
+
+    /// Takes a piece that `Ready::snapshot_reads` asked for; `None` if it cannot be read.
+    pub fn snapshot_read(&mut self, now: Time, read: (SnapshotId, u64), data: Option<&Bytes>) {
+        let (id, offset) = read;
+        if data.is_none() && self.state.snapshot == Some(id) {
+            self.state.snapshot = None;
+        }
         if let Role::Leader(role) = &mut self.role {
-            role.hand_over(&mut self.state, now);
+            role.send_snapshot(&mut self.state, now, (id, offset), data);
+        }
+    }
+
+    /// Notes how far the file of a snapshot from the leader has come. A whole one is put in
+    /// the place of the state machine by the caller, who then calls `install`.
+    pub fn snapshot_received(&mut self, id: SnapshotId, next_offset: u64, is_whole: bool) {
+        self.state.is_installing |= is_whole;
+        if let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role {
+            let (leader, counts) = (*leader, self.state.counts());
+            let (installed, state) = (false, &mut self.state);
+            let answer = Message::InstallSnapshotResponse { id, next_offset, installed, counts };
+            state.send(leader, answer);
+        }
+    }
+
+    /// Whether a snapshot that ends in `last` has anything that this node has not.
+    #[must_use]
+    pub fn lacks(&self, last: EntryId) -> bool {
+        self.state.log.commit_index() < last.index
+    }
+
+    /// Gives up a snapshot that was received: it is damaged, or not needed any more.
+    pub fn install_failed(&mut self) {
+        self.state.is_installing = false;
+    }
+
+    /// Notes that the state machine is what a durable snapshot says: it takes the place of the
+    /// log up to there (Raft §7, Figure 13).
+    ///
+    /// Panics: if this node has committed more than the snapshot covers.
+    pub fn install(&mut self, now: Time, id: SnapshotId, state: SnapshotState) {
+        assert!(self.lacks(id.last), "a snapshot never takes the state back");
+        let SnapshotState { configuration, configured_at, bindings, log_time } = state;
+        let is_replaced = self.state.log.install(id.last, (configured_at, configuration));
+        self.state.log.raise_log_time(log_time);
+        if is_replaced {
+            self.replaced_at = Some(id.last);
+        }
+        self.cut_before = Some(id.last.index.next());
+        self.state.snapshot = Some(id);
+        self.state.is_installing = false;
+        self.fetched = None;
+        admission::bind(&mut self.state, &bindings);
+        self.state.notices.push(Notice::Installed { last: id.last });
+        match &mut self.role {
+            Role::Follower(role) => {
+                if let Some(leader) = role.leader {
+                    let (next_offset, counts) = (id.bytes, self.state.counts());
+                    let answer = Message::InstallSnapshotResponse {
+                        id,
+                        next_offset,
+                        installed: true,
+                        counts,
+                    };
+                    self.state.send_after_sync(leader, answer);
+                }
+            }
+            // The log that it stood for is gone.
+            Role::PreCandidate(_) | Role::Candidate(_) => {
+                let (term, reason) = (self.state.term(), "a snapshot took the place of its log");
+                self.enter(now, Next::Follow { term, leader: None, reason, because_of: None });
+            }
+            Role::Leader(_) => unreachable!("a leader has everything that is committed"),
+        }
+        invariants::check(self);
+    }
+
+    /// What a snapshot at the applied index says about consensus.
+    #[must_use]
+    pub fn snapshot_state(&self) -> SnapshotState {
+        let log = &self.state.log;
+        let (configured_at, configuration) = log.membership().at(log.applied_index());
+        SnapshotState {
+            configuration: (**configuration).clone(),
+            configured_at,
+            bindings: self.state.bindings.clone(),
+            log_time: log.log_time(),
         }
     }
 
@@ -487,7 +658,7 @@ impl Raft {
         if let Role::Leader(role) = &mut self.role {
             role.replicate(&mut self.state, now);
         }
-        let persist = self.next_batch();
+        let persist = self.next_batch(now);
         let after_sync = std::mem::take(&mut self.state.after_sync);
         let released = self.state.persistence.hold(after_sync);
         self.release(now, released);
@@ -499,6 +670,10 @@ impl Raft {
             fetch: self.next_fetch(),
             committed,
             reads: std::mem::take(&mut self.state.reads),
+            snapshot_reads: std::mem::take(&mut self.state.snapshot_reads),
+            snapshot_pieces: std::mem::take(&mut self.state.snapshot_pieces),
+            cut_before: self.cut_before.take(),
+            configuration: self.next_configuration(),
             notices: std::mem::take(&mut self.state.notices),
         };
         invariants::check(self);
@@ -514,13 +689,30 @@ impl Raft {
                 && log.tail_first() <= log.applied_index().next())
     }
 
-    fn next_batch(&mut self) -> Option<crate::consensus::ready::Persist> {
+    fn next_batch(&mut self, now: Time) -> Option<Persist> {
         let entries = self.state.log.take_unwritten();
         let hard_state = self.state.hard_state();
-        if entries.is_empty() && !self.state.persistence.is_due(&hard_state) {
+        let base = self.replaced_at.take();
+        if entries.is_empty() && base.is_none() && !self.state.persistence.is_due(&hard_state) {
             return None;
         }
-        Some(self.state.persistence.batch(hard_state, entries, &self.state.log))
+        let State { persistence, log, .. } = &mut self.state;
+        Some(persistence.batch(now, (hard_state, base), entries, log))
+    }
+
+    fn next_configuration(&mut self) -> Option<Arc<Configuration>> {
+        let membership = self.state.log.membership();
+        if membership.version() == self.reported_version {
+            return None;
+        }
+        let is_first = self.reported_version == 0;
+        self.reported_version = membership.version();
+        let configuration = membership.current().clone();
+        if !is_first {
+            let notice = Notice::Members { configuration: configuration.clone() };
+            self.state.notices.push(notice);
+        }
+        Some(configuration)
     }
 
     fn next_committed(&mut self) -> Vec<Entries> {
@@ -548,7 +740,7 @@ impl Raft {
             Some(Slice::InMemory(_)) | None => None,
         };
         let to_send = match &self.role {
-            Role::Leader(role) => role.wanted_from_disk(),
+            Role::Leader(role) => role.wanted_from_disk(log.base().index),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         };
         let first = to_apply.or(to_send)?;
@@ -585,6 +777,18 @@ impl Raft {
             Role::PreCandidate(_) | Role::Candidate(_) => None,
             Role::Leader(_) => Some(self.state.id()),
         }
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        self.state.configuration()
+    }
+
+    /// The newest snapshot of this node.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<SnapshotId> {
+        self.state.snapshot
     }
 
     /// The log.

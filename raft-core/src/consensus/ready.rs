@@ -1,9 +1,15 @@
 //! What Raft wants done after a turn (etcd: Ready).
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::configuration::Configuration;
 use crate::consensus::message::Envelope;
 use crate::entry::Entries;
 use crate::hard_state::HardState;
-use crate::types::{Index, NodeId, Term};
+use crate::snapshot::SnapshotId;
+use crate::types::{EntryId, Index, NodeId, Term};
 
 /// The role of a node (Raft §5.1, Ongaro 2014 §9.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +56,14 @@ pub struct Ready {
     pub committed: Vec<Entries>,
     /// Reads that may be answered once the state machine has applied their index.
     pub reads: Vec<ReadState>,
+    /// Pieces of snapshots to be read, for followers.
+    pub snapshot_reads: Vec<SnapshotRead>,
+    /// Pieces of a snapshot to be written, from the leader.
+    pub snapshot_pieces: Vec<SnapshotPiece>,
+    /// The log before this entry is not needed any more and may be cut off.
+    pub cut_before: Option<Index>,
+    /// The configuration, if another one is in force than at the last turn.
+    pub configuration: Option<Arc<Configuration>>,
     /// What an operator wants to know, in order.
     pub notices: Vec<Notice>,
 }
@@ -59,6 +73,9 @@ pub struct Ready {
 pub struct Persist {
     /// Numbered upwards without gaps from 1.
     pub number: u64,
+    /// Set when a snapshot took the log's place: the log is replaced by an empty one behind
+    /// this entry before anything else of the batch is written.
+    pub base: Option<EntryId>,
     /// The hard state from this batch on.
     pub hard_state: HardState,
     /// Consecutive runs. The first one replaces everything in the log from its first index on.
@@ -74,6 +91,29 @@ pub struct Fetch {
     pub end: Index,
     /// How many bytes at most, but at least one entry.
     pub bytes_max: usize,
+}
+
+/// A request for a piece of a snapshot file; the answer goes to `Raft::snapshot_read`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotRead {
+    /// Which snapshot.
+    pub id: SnapshotId,
+    /// Where the piece begins.
+    pub offset: u64,
+    /// How long it is at most.
+    pub bytes_max: usize,
+}
+
+/// A piece of a snapshot file that the leader sent; how far the file has come goes to
+/// `Raft::snapshot_received`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotPiece {
+    /// Which snapshot.
+    pub id: SnapshotId,
+    /// Where the piece stands.
+    pub offset: u64,
+    /// Its bytes.
+    pub data: Bytes,
 }
 
 /// A confirmed read (etcd: `ReadState`).
@@ -108,6 +148,20 @@ pub enum Notice {
     },
     /// The node waits, with an empty directory, for word of these nodes.
     WaitingFor(Vec<NodeId>),
+    /// The members or their roles changed.
+    Members {
+        /// From now on.
+        configuration: Arc<Configuration>,
+    },
+    /// The cluster has removed this node for ever.
+    Removed,
+    /// A snapshot took the place of the log up to here.
+    Installed {
+        /// The last entry that it covers.
+        last: EntryId,
+    },
+    /// The leader's own disk is so slow that it gives leadership away.
+    SlowDisk,
     /// A message was void because the cluster knows the sender's id under another incarnation.
     ForeignIncarnation {
         /// The id.

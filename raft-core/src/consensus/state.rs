@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::configuration::Configuration;
 use crate::consensus::config::RaftConfig;
 use crate::consensus::log::RaftLog;
 use crate::consensus::message::{Envelope, Message};
 use crate::consensus::persistence::Persistence;
-use crate::consensus::ready::{Notice, ReadState};
+use crate::consensus::ready::{Notice, ReadState, SnapshotPiece, SnapshotRead};
 use crate::consensus::rng::Rng;
 use crate::hard_state::{HardState, Standing};
+use crate::snapshot::SnapshotId;
 use crate::types::{Incarnation, NodeId, Term, Time};
 
 /// The lowest and highest wait before a voter whose link to the leader ended pre-votes, and
@@ -50,12 +52,23 @@ pub(crate) struct State {
     pub persistence: Persistence,
     /// Reads that may be answered.
     pub reads: Vec<ReadState>,
+    /// The newest snapshot that is durable here, whole, and may be sent.
+    pub snapshot: Option<SnapshotId>,
+    /// What snapshots are read and written for.
+    pub snapshot_reads: Vec<SnapshotRead>,
+    /// What the leader sent of a snapshot.
+    pub snapshot_pieces: Vec<SnapshotPiece>,
+    /// Whether a snapshot is being put in the place of the state machine.
+    pub is_installing: bool,
+    /// Whether a member said that this node is none any more.
+    pub is_removed: bool,
     /// For operators.
     pub notices: Vec<Notice>,
 }
 
 impl State {
-    pub(crate) fn new(config: RaftConfig, hard_state: HardState, log: RaftLog) -> Self {
+    pub(crate) fn new(config: RaftConfig, hard_state: HardState, mut log: RaftLog) -> Self {
+        log.begin_with(&config.configuration);
         Self {
             rng: Rng::new(config.seed),
             config,
@@ -72,6 +85,11 @@ impl State {
             after_sync: Vec::new(),
             persistence: Persistence::new(hard_state),
             reads: Vec::new(),
+            snapshot: None,
+            snapshot_reads: Vec::new(),
+            snapshot_pieces: Vec::new(),
+            is_installing: false,
+            is_removed: false,
             notices: Vec::new(),
         }
     }
@@ -122,10 +140,26 @@ impl State {
         }
     }
 
-    /// The other voters.
+    /// The configuration in force.
+    pub(crate) fn configuration(&self) -> &Configuration {
+        self.log.configuration()
+    }
+
+    /// Whether this node may be elected: it votes, and nothing is being put in its place.
+    pub(crate) fn may_campaign(&self) -> bool {
+        self.configuration().is_voter(self.id()) && !self.is_installing && !self.is_removed
+    }
+
+    /// Every other member.
     pub(crate) fn peers(&self) -> Vec<NodeId> {
         let own = self.id();
-        self.config.configuration.voters.iter().copied().filter(|&id| id != own).collect()
+        self.configuration().members.keys().copied().filter(|&id| id != own).collect()
+    }
+
+    /// Every other node that votes.
+    pub(crate) fn voting_peers(&self) -> Vec<NodeId> {
+        let own = self.id();
+        self.configuration().all_voters().into_iter().filter(|&id| id != own).collect()
     }
 
     /// Enters a later term, in which no vote was given yet (Raft §5.1).
@@ -161,7 +195,7 @@ impl State {
 
     /// Queues a message to every other voter.
     pub(crate) fn broadcast(&mut self, message: &Message) {
-        for peer in self.peers() {
+        for peer in self.voting_peers() {
             self.send(peer, message.clone());
         }
     }

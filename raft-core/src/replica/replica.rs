@@ -109,10 +109,12 @@ impl<S: StateMachine> Replica<S> {
             Event::Persisted { number } => self.raft.persisted(now, number),
             Event::Fetched { entries } => self.raft.fetched(now, entries),
             Event::PeerConnected { peer, connection } => {
-                self.raft.peer_connected(peer, connection);
+                self.raft.peer_connected(now, peer, connection);
             }
             Event::PeerLost { peer, connection } => self.raft.peer_lost(now, peer, connection),
-            Event::HandOver => self.raft.hand_over(now),
+            Event::HandOver => {
+                self.raft.hand_over(now, None);
+            }
         }
     }
 
@@ -166,12 +168,34 @@ impl<S: StateMachine> Replica<S> {
             if leader == self.raft.config().id {
                 // Refused while leadership is given away or too much is in flight; then it is
                 // due once more after a while.
-                let _ = self.raft.propose(now, self.wall_time, draft);
+                let _ = self.propose(now, draft);
             } else {
                 let (commands, _) = draft.into_commands();
                 self.raft.send(leader, Message::Forward { commands });
             }
         }
+    }
+
+    /// Proposes a round. A change of the membership that was decided before is not decided
+    /// again: leaders decide when they take it in, before the session rules see it.
+    fn propose(&mut self, now: Time, draft: Draft) -> Result<Entries, (ProposeError, Draft)> {
+        let draft = if draft.concerns_members() { self.without_repeats(draft) } else { draft };
+        self.raft.propose(now, self.wall_time, draft)
+    }
+
+    /// The round with repeated changes replaced by ones that change nothing; their sessions
+    /// have the answer.
+    fn without_repeats(&self, draft: Draft) -> Draft {
+        let mut rest = Draft::default();
+        for entry in draft.iter() {
+            let session = entry.session();
+            if entry.kind() == EntryKind::Change && self.sessions.has_executed(&session) {
+                rest.push(EntryKind::Change, &session, b"");
+            } else {
+                rest.push(entry.kind(), &session, entry.payload());
+            }
+        }
+        rest
     }
 
     fn ask_reads(&mut self, now: Time) {
@@ -195,7 +219,7 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         let Ok(draft) = Draft::decode(commands) else { return };
-        if let Ok(entries) = self.raft.propose(now, self.wall_time, draft) {
+        if let Ok(entries) = self.propose(now, draft) {
             self.raft.want_commit(envelope.from, entries.last_index());
         }
     }
@@ -208,7 +232,7 @@ impl<S: StateMachine> Replica<S> {
         let issued_at = self.raft.log_time();
         let (sessions, rng) = (&mut self.node_sessions, &mut self.rng);
         draft.assign_sessions(|| sessions.next(|| ClientId { issued_at, random: rng.next_u64() }));
-        match self.raft.propose(now, wall_time, draft) {
+        match self.propose(now, draft) {
             Ok(entries) => {
                 for (command, ticket) in entries.commands().zip(tickets) {
                     self.writes.add(command, ticket, deadline, Some(now));
@@ -235,9 +259,10 @@ impl<S: StateMachine> Replica<S> {
     fn apply(&mut self, entries: &Entries) {
         for entry in entries.iter() {
             match entry.kind() {
-                EntryKind::Noop | EntryKind::Change | EntryKind::Configure => {}
+                EntryKind::Noop => {}
                 EntryKind::Bind => self.raft.bind(&binding::decode(entry.payload())),
-                EntryKind::Command => self.apply_command(entry),
+                EntryKind::Command | EntryKind::Configure => self.apply_command(entry),
+                EntryKind::Change => unreachable!("a change is decided before it is in a log"),
             }
         }
     }
@@ -252,14 +277,14 @@ impl<S: StateMachine> Replica<S> {
         if session.is_session() {
             match self.sessions.admit(&session, entry.id().index) {
                 Verdict::Execute => {
-                    self.machine.apply(entry, &mut answers.bytes);
+                    execute(&mut self.machine, entry, &mut answers.bytes);
                     self.sessions.store(&session, &answers.bytes[start..]);
                 }
                 Verdict::Repeat(answer) => answers.bytes.extend_from_slice(answer),
                 Verdict::Refuse(reason) => refusal = Some(reason),
             }
         } else {
-            self.machine.apply(entry, &mut answers.bytes);
+            execute(&mut self.machine, entry, &mut answers.bytes);
         }
         let range = start..answers.bytes.len();
         let outcome = refusal.map_or(Outcome::Answered(range), Outcome::Session);
@@ -342,5 +367,15 @@ impl<S: StateMachine> Replica<S> {
     #[must_use]
     pub fn raft(&self) -> &Raft {
         &self.raft
+    }
+}
+
+/// What an entry does to the state machine, and what is answered. A decision on a change of
+/// the membership has taken effect when it was appended, and is its own answer.
+fn execute<S: StateMachine>(machine: &mut S, entry: EntryRef<'_>, answer: &mut BytesMut) {
+    if entry.kind() == EntryKind::Configure {
+        answer.extend_from_slice(entry.payload());
+    } else {
+        machine.apply(entry, answer);
     }
 }

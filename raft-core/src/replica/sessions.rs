@@ -102,6 +102,14 @@ impl Sessions {
         }
     }
 
+    /// Whether the command of this stamp was executed, or never will be.
+    pub(crate) fn has_executed(&self, stamp: &SessionStamp) -> bool {
+        let Some(session) = self.table.get(&stamp.client) else { return false };
+        let Some(place) = stamp.serial.checked_sub(session.acknowledged + 1) else { return true };
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        session.answers.get(place).is_some_and(Option::is_some)
+    }
+
     /// Remembers the answer to a command that `admit` let through.
     ///
     /// Panics: if it was not let through just before.

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use raft_core::consensus::message::{AppendResult, Envelope, Message};
 use raft_core::entry::{ClientId, Draft, Entries, EntryKind, SessionStamp, Stamp};
 use raft_core::replica::event::{Refusal, SessionRefusal};
+use raft_core::snapshot::SnapshotId;
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
 use raft_net::client_protocol::{Hello, NodeStatus, Op, Reply, Request, Response};
 use raft_net::frame::{self, FrameError, Frames, PEER_FRAME_BYTES_MAX};
@@ -73,7 +74,24 @@ fn messages() -> Vec<Message> {
         Message::AskEmpty,
         Message::AnswerEmpty { asked_by: Incarnation(9), empty: true },
         Message::Forward { commands: draft.into_commands().0 },
+        Message::Transfer { to: Some(node(3)) },
+        Message::InstallSnapshot {
+            id: snapshot(),
+            offset: 1 << 20,
+            data: Bytes::from_static(b"\xfepiece"),
+        },
+        Message::InstallSnapshotResponse {
+            id: snapshot(),
+            next_offset: 1 << 21,
+            installed: false,
+            counts: true,
+        },
+        Message::NotAMember,
     ]
+}
+
+fn snapshot() -> SnapshotId {
+    SnapshotId { last: id(2, 9), bytes: 1 << 22, checksum: 0xfeed_f00d }
 }
 
 fn envelope(message: Message) -> Envelope {
@@ -238,7 +256,7 @@ fn what_version_1_wrote_is_read() {
         assert_eq!(Response::decode(&content(frame)).unwrap(), response);
     }
     let names: BTreeSet<_> = messages().iter().map(Message::name).collect();
-    assert_eq!(names.len(), 14, "every message has a sample");
+    assert_eq!(names.len(), 18, "every message has a sample");
     for name in names {
         let written = messages().into_iter().filter(|message| message.name() == name);
         for (frame, message) in golden(name).iter().zip(written) {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
+use raft_core::configuration::{Configuration, Decision};
 use raft_core::consensus::log::RaftLog;
 use raft_core::consensus::ready::{Fetch, Persist};
-use raft_core::entry::Entries;
+use raft_core::entry::{Entries, EntryRef};
 use raft_core::hard_state::{HardState, Standing};
 use raft_core::types::{EntryId, Index};
 
@@ -64,13 +65,16 @@ impl Disk {
 
     /// What recovery hands to Raft: of the entries only the last one is in memory.
     #[must_use]
-    pub(super) fn restore(&self) -> (HardState, RaftLog) {
+    pub(super) fn restore(&self, founding: &Configuration) -> (HardState, RaftLog) {
         let runs = self.runs(Index(1), usize::MAX);
         let terms =
             runs.iter().map(|run| EntryId { term: run.term(), index: run.first_index() }).collect();
         let last = runs.last().map_or(Index::ZERO, Entries::last_index);
         let tail = if last == Index::ZERO { Vec::new() } else { self.runs(last, usize::MAX) };
-        (self.hard_state, RaftLog::restore(terms, tail, self.hard_state.commit_index))
+        let made = runs.iter().flat_map(|run| run.configure_entries().filter_map(configuration));
+        let log = RaftLog::restore(EntryId::ZERO, terms, tail, self.hard_state.commit_index);
+        let founding = (Index::ZERO, founding.clone());
+        (self.hard_state, log.with_configurations(founding, made.collect()))
     }
 
     /// What a read of older entries finds.
@@ -89,5 +93,13 @@ impl Disk {
             bytes.extend_from_slice(entry);
         }
         Entries::decode(&bytes.freeze()).expect("the disk holds what was written")
+    }
+}
+
+/// What an entry makes of the membership.
+fn configuration(entry: EntryRef<'_>) -> Option<(Index, Configuration)> {
+    match Decision::decode(entry.payload()) {
+        Some(Decision::Made { configuration, .. }) => Some((entry.id().index, configuration)),
+        Some(Decision::Refused(_)) | None => None,
     }
 }

@@ -146,9 +146,9 @@ impl Cluster {
             election_timeout_us: ELECTION_TIMEOUT_US,
             heartbeat_interval_us: HEARTBEAT_INTERVAL_US,
             seed: id.number() * 7919 + member.lives,
-            ..RaftConfig::new(id, member.incarnation, configuration)
+            ..RaftConfig::new(id, member.incarnation, configuration.clone())
         };
-        let (hard_state, log) = member.disk.restore();
+        let (hard_state, log) = member.disk.restore(&configuration);
         let replica = Replica::new(config, hard_state, log, Registers::default(), now);
         member.seen.term = replica.status().term.0;
         member.replica = Some(replica);
@@ -275,6 +275,10 @@ impl Cluster {
             Notice::Admitted { reason } => format!("n{id} counts: {reason}"),
             Notice::WaitingFor(peers) => format!("n{id} waits for word of {peers:?}"),
             Notice::ForeignIncarnation { peer } => format!("n{id} ignores another n{peer}"),
+            Notice::Members { configuration } => format!("n{id} {}", members(configuration)),
+            Notice::Removed => format!("n{id} hears that it was removed"),
+            Notice::Installed { last } => format!("n{id} has a snapshot up to {last}"),
+            Notice::SlowDisk => format!("n{id} has a slow disk"),
         });
     }
 
@@ -518,6 +522,22 @@ impl Cluster {
             values.join(" ")
         )
     }
+}
+
+/// The members in a few words.
+fn members(configuration: &Configuration) -> String {
+    let list = |ids: &BTreeSet<NodeId>| {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        ids.join(",")
+    };
+    let mut words = format!("voters={}", list(&configuration.voters));
+    if configuration.is_joint() {
+        words += &format!(" outgoing={}", list(&configuration.outgoing));
+    }
+    if !configuration.learners.is_empty() {
+        words += &format!(" learners={}", list(&configuration.learners));
+    }
+    words
 }
 
 /// Whether an envelope is of this kind, by the name that the paper gives it.

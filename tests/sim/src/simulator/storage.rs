@@ -9,7 +9,7 @@ use raft_core::consensus::log::RaftLog;
 use raft_core::consensus::ready::Persist;
 use raft_core::entry::Entries;
 use raft_core::hard_state::Configuration;
-use raft_core::types::{Incarnation, Index};
+use raft_core::types::{EntryId, Incarnation, Index};
 use raft_core::wal::disk::{Disk, DiskError};
 use raft_core::wal::memory_disk::MemoryDisk;
 use raft_core::wal::{OpenError, Recovered, Wal, WalOptions};
@@ -223,5 +223,5 @@ pub(crate) fn raft_log(opened: &Opened, tail_from: Index) -> RaftLog {
     let Recovered { terms, last, hard_state, .. } = &opened.recovered;
     let range = tail_from..last.index.next();
     let tail = opened.entries.iter().filter_map(|run| run.slice(range.clone(), usize::MAX));
-    RaftLog::restore(terms.clone(), tail.collect(), hard_state.commit_index)
+    RaftLog::restore(EntryId::ZERO, terms.clone(), tail.collect(), hard_state.commit_index)
 }

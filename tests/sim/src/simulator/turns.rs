@@ -106,7 +106,12 @@ impl World {
                     self.judge.admitted(node);
                 }
                 Notice::ForeignIncarnation { .. } => self.counts.foreign_messages += 1,
-                Notice::Role { .. } | Notice::WaitingFor(_) => {}
+                Notice::Role { .. }
+                | Notice::WaitingFor(_)
+                | Notice::Members { .. }
+                | Notice::Removed
+                | Notice::Installed { .. }
+                | Notice::SlowDisk => {}
             }
         }
         for envelope in effects.envelopes {
@@ -179,7 +184,7 @@ impl World {
     fn note_persisted(&mut self, node: usize, persist: &Persist) {
         self.counts.persisted += 1;
         self.judge.persisted(node, persist);
-        let Persist { number, hard_state, entries } = persist;
+        let Persist { number, hard_state, entries, .. } = persist;
         self.say(|| format!("n{} has synced batch {number} {hard_state:?} {entries:?}", node + 1));
     }
 
@@ -215,7 +220,7 @@ impl World {
             self.say(|| format!("n{id} sends {envelope}"));
         }
         if let Some(persist) = &effects.persist {
-            let Persist { number, hard_state, entries } = persist;
+            let Persist { number, hard_state, entries, .. } = persist;
             self.say(|| format!("n{id} writes batch {number} {hard_state:?} {entries:?}"));
         }
         if let Some(fetch) = &effects.fetch {

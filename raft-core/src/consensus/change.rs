@@ -1,0 +1,174 @@
+//! A leader changes the membership: one change at a time, in force from the moment it is
+//! appended, and only after the leader has committed an entry of its own term (Ongaro 2014
+//! §4.1 to §4.3; Ongaro, raft-dev 2015-07-10).
+
+use std::collections::BTreeSet;
+
+use crate::configuration::{Change, ChangeRefusal, Configuration, Decision};
+use crate::consensus::leader::Leader;
+use crate::consensus::progress::Progress;
+use crate::consensus::quorum::reached_by_majority;
+use crate::consensus::state::State;
+use crate::entry::{Draft, EntryKind, SessionStamp};
+use crate::types::{Index, NodeId, Time};
+
+/// How far a learner may be behind and still be promoted. Units: entries.
+const PROMOTION_LAG: u64 = 1_024;
+
+/// What becomes of a round that asks for changes of the membership.
+pub(crate) enum Ruling {
+    /// The round with every change replaced by the decision on it.
+    Decided(Draft),
+    /// Leadership has to be handed over first: whoever leads next decides.
+    AfterHandOver(Draft),
+}
+
+impl Leader {
+    /// Decides on the changes in a round; the decisions go into the log in their places.
+    pub(crate) fn rule(&mut self, state: &mut State, now: Time, draft: Draft) -> Ruling {
+        let mut decided = Draft::default();
+        let (mut has_changed, mut leaves) = (false, None);
+        for entry in draft.iter() {
+            if entry.kind() != EntryKind::Change {
+                decided.push(entry.kind(), &entry.session(), entry.payload());
+                continue;
+            }
+            let decision = match Change::decode(entry.payload()) {
+                None => Decision::Refused(ChangeRefusal::Malformed),
+                Some(_) if has_changed => Decision::Refused(ChangeRefusal::InProgress),
+                Some(change) => self.decide(state, now, &change),
+            };
+            if let Decision::Made { configuration, .. } = &decision {
+                has_changed = true;
+                if !configuration.voters.contains(&state.id()) {
+                    leaves = self.heir(state, now, configuration);
+                }
+            }
+            decided.push(EntryKind::Configure, &entry.session(), &decision.encode());
+        }
+        if leaves.is_some() && self.hand_over(state, now, leaves) {
+            return Ruling::AfterHandOver(draft);
+        }
+        Ruling::Decided(decided)
+    }
+
+    fn decide(&self, state: &State, now: Time, change: &Change) -> Decision {
+        match self.allowed(state, now, change) {
+            Ok((configuration, added)) => Decision::Made { added, configuration },
+            Err(refusal) => Decision::Refused(refusal),
+        }
+    }
+
+    fn allowed(
+        &self,
+        state: &State,
+        now: Time,
+        change: &Change,
+    ) -> Result<(Configuration, Vec<NodeId>), ChangeRefusal> {
+        if !self.may_change(state) {
+            return Err(ChangeRefusal::InProgress);
+        }
+        let joins = |id| !state.bindings.contains_key(&id);
+        let current = state.configuration();
+        let changed = current.changed(change, state.config.voters_max, joins)?;
+        if let Some(id) = change.promote.iter().find(|id| !self.has_caught_up(state, now, **id)) {
+            return Err(ChangeRefusal::NotCaughtUp(*id));
+        }
+        let own = state.id();
+        let is_reachable =
+            reached_by_majority(&changed.0, |id| id == own || self.is_heard_of(state, now, id));
+        if is_reachable { Ok(changed) } else { Err(ChangeRefusal::QuorumUnreachable) }
+    }
+
+    /// Whether everything that concerns the membership is committed and applied here, so that
+    /// no change can be built on one that may still go away, or be made twice.
+    fn may_change(&self, state: &State) -> bool {
+        let settled = state.log.applied_index();
+        self.first_index <= settled && state.log.membership().current_index() <= settled
+    }
+
+    /// Whether a member is bound, is heard of, and lacks little.
+    fn has_caught_up(&self, state: &State, now: Time, id: NodeId) -> bool {
+        let last = state.log.last().index;
+        let counted_index = self.progress.get(&id).map_or(Index::ZERO, |p| p.counted_index);
+        self.is_heard_of(state, now, id)
+            && counted_index != Index::ZERO
+            && last.since(counted_index) <= PROMOTION_LAG
+    }
+
+    /// Whether a member spoke to this leader within an election timeout.
+    fn is_heard_of(&self, state: &State, now: Time, id: NodeId) -> bool {
+        let heard_at = self.progress.get(&id).and_then(|progress| progress.heard_at);
+        heard_at.is_some_and(|at| now.since(at) <= state.config.election_timeout_us)
+    }
+
+    /// Who is best prepared to lead in `configuration` instead of this node.
+    fn heir(&self, state: &State, now: Time, configuration: &Configuration) -> Option<NodeId> {
+        let current = &state.configuration().voters;
+        let stays = |id: &NodeId| configuration.voters.contains(id) && current.contains(id);
+        let others = self.progress.iter();
+        let others = others.filter(|(id, _)| stays(id) && self.is_heard_of(state, now, **id));
+        others.max_by_key(|(_, progress)| progress.counted_index).map(|(&id, _)| id)
+    }
+
+    /// Does what the leader does of itself: completes a joint configuration, and promotes
+    /// learners so that the number of voters stays odd.
+    pub(crate) fn tend_members(&mut self, state: &mut State, now: Time) {
+        if self.hand_over.is_some() || !self.may_change(state) {
+            return;
+        }
+        let configuration = state.configuration();
+        let next = if configuration.is_joint() {
+            let next = configuration.left_joint();
+            if !next.voters.contains(&state.id()) {
+                // It leads by the old half alone; somebody who stays completes the change.
+                let heir = self.heir(state, now, &next);
+                if heir.is_some() {
+                    self.hand_over(state, now, heir);
+                }
+                return;
+            }
+            Some(next)
+        } else {
+            self.promotion(state, now)
+        };
+        if let Some(configuration) = next {
+            let decision = Decision::Made { added: Vec::new(), configuration };
+            let mut draft = Draft::default();
+            draft.push(EntryKind::Configure, &SessionStamp::default(), &decision.encode());
+            self.append(state, now, draft, 0);
+        }
+    }
+
+    /// The promotion that is due: one learner beside an even number of voters, two beside an
+    /// odd one, up to `voters_target`.
+    fn promotion(&self, state: &State, now: Time) -> Option<Configuration> {
+        let configuration = state.configuration();
+        if !state.config.auto_promote || configuration.learners.is_empty() {
+            return None;
+        }
+        let wanted = if configuration.voters.len().is_multiple_of(2) { 1 } else { 2 };
+        if state.config.voters_target < configuration.voters.len() + wanted {
+            return None;
+        }
+        let ready = configuration.learners.iter().copied();
+        let promote: BTreeSet<NodeId> =
+            ready.filter(|id| self.has_caught_up(state, now, *id)).take(wanted).collect();
+        if promote.len() < wanted {
+            return None;
+        }
+        let change = Change { promote, ..Change::default() };
+        self.allowed(state, now, &change).ok().map(|(configuration, _)| configuration)
+    }
+
+    /// Follows the configuration in force: whoever is new is probed at once, and whoever left
+    /// is forgotten.
+    pub(crate) fn follow_configuration(&mut self, state: &State) {
+        let last = state.log.last().index;
+        let peers = state.peers();
+        self.progress.retain(|peer, _| peers.contains(peer));
+        for peer in peers {
+            self.progress.entry(peer).or_insert_with(|| Progress::new(last));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A leader sends a snapshot to a follower whose next entries it does not have any more
+//! (Raft §7), piece by piece over the bulk link; entries of other followers go on meanwhile.
+
+use bytes::Bytes;
+
+use crate::consensus::leader::Leader;
+use crate::consensus::message::Message;
+use crate::consensus::progress::SNAPSHOT_PIECE_BYTES;
+use crate::consensus::ready::SnapshotRead;
+use crate::consensus::state::State;
+use crate::snapshot::SnapshotId;
+use crate::types::{Index, NodeId, Time};
+
+impl Leader {
+    /// Begins a snapshot if the follower needs one, is there, and one is at hand.
+    pub(super) fn replace_entries_by_snapshot(&mut self, state: &State, now: Time, peer: NodeId) {
+        let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
+        let base = state.log.base().index;
+        let is_behind = progress.next_index() <= base;
+        let is_there = progress.heard_at.is_some() && progress.active;
+        if !is_behind || !is_there || progress.snapshot_under_way().is_some() {
+            return;
+        }
+        if let Some(id) = state.snapshot.filter(|id| base <= id.last.index) {
+            progress.begin_snapshot(now, id);
+        }
+    }
+
+    /// Asks for the next piece of the follower's snapshot if there is room for it.
+    pub(super) fn read_snapshot(&mut self, state: &mut State, peer: NodeId) {
+        let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
+        let Some(transfer) = progress.transfer().filter(|transfer| transfer.has_room()) else {
+            return;
+        };
+        transfer.is_reading = true;
+        let (id, offset) = (transfer.id, transfer.next_offset);
+        // Another follower may have asked for the same piece in this turn.
+        let read = SnapshotRead { id, offset, bytes_max: SNAPSHOT_PIECE_BYTES };
+        if !state.snapshot_reads.contains(&read) {
+            state.snapshot_reads.push(read);
+        }
+    }
+
+    /// Sends a piece that was read to everybody who waits for it; `None` if it cannot be read
+    /// any more, and then another snapshot has to do.
+    pub(crate) fn send_snapshot(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        (id, offset): (SnapshotId, u64),
+        data: Option<&Bytes>,
+    ) {
+        let peers: Vec<NodeId> = self.progress.keys().copied().collect();
+        for peer in peers {
+            let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
+            let waits = |t: &&mut crate::consensus::progress::Transfer| {
+                t.id == id && t.next_offset == offset && t.is_reading
+            };
+            let Some(transfer) = progress.transfer().filter(waits) else { continue };
+            let Some(data) = data else {
+                progress.end_snapshot();
+                continue;
+            };
+            transfer.sent(now, data.len() as u64);
+            let data = data.clone();
+            state.send_bulk(peer, Message::InstallSnapshot { id, offset, data });
+        }
+    }
+
+    pub(super) fn on_snapshot_answer(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        (from, counted): (NodeId, bool),
+        (id, next_offset, installed): (SnapshotId, u64, bool),
+    ) {
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
+        if !installed {
+            progress.snapshot_answered(now, id, next_offset);
+            return;
+        }
+        if state.log.last().index < id.last.index {
+            // Not an answer to anything this leader sent; a peer may say anything.
+            return;
+        }
+        progress.accepted(now, id.last.index);
+        if counted {
+            self.count(state, from);
+        }
+    }
+
+    /// The entries that followers still need and would get from the log: those of followers
+    /// that are heard of, and what follows a snapshot that is on its way.
+    pub(crate) fn needed_from(&self) -> Option<Index> {
+        let needed = self.progress.values().filter(|progress| progress.active);
+        needed
+            .map(|progress| match progress.snapshot_under_way() {
+                Some(id) => id.last.index.next(),
+                None => progress.match_index().next(),
+            })
+            .min()
+    }
+}
