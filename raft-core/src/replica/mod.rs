@@ -2,6 +2,7 @@
 
 pub mod event;
 pub(crate) mod node_session;
+pub mod pinned;
 pub(crate) mod reads;
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 pub mod replica;
