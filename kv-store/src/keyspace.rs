@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
 use std::ops::Bound;
 
+use raft_core::replica::LoadError;
+use raft_core::replica::pinned::{BeforeImages, Slice};
+
 use crate::command::{KeyRange, KeyValue, RangeEnd};
 use crate::key::Key;
 
@@ -11,6 +14,7 @@ use crate::key::Key;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keyspace {
     records: BTreeMap<Key, Record>,
+    before: BeforeImages<Key, Record>,
 }
 
 /// The current generation of a key: from the put that made it to the next delete.
@@ -29,6 +33,9 @@ impl Keyspace {
             Some(key) => self.records.get_mut(&key),
             None => self.records.get_mut(key),
         };
+        if self.before.is_pinned() {
+            self.before.will_change(&Key::new(key), existing.as_deref());
+        }
         if let Some(record) = existing {
             record.overwrite(value, revision);
             return;
@@ -48,6 +55,9 @@ impl Keyspace {
                 key.clone()
             }
         };
+        if self.before.is_pinned() {
+            self.before.will_change(&first, self.records.get(&first));
+        }
         self.records.remove(&first).map(|_| first)
     }
 
@@ -68,6 +78,43 @@ impl Keyspace {
                 .take_while(|(key, _)| range.contains(key.as_bytes()))
                 .for_each(|(key, record)| visit(record.key_value(key))),
         }
+    }
+
+    /// How many keys exist.
+    pub(crate) fn len(&self) -> u64 {
+        self.records.len() as u64
+    }
+
+    /// Keeps the present keys for `next_slice`.
+    pub(crate) fn pin(&mut self) {
+        self.before.pin();
+    }
+
+    /// Shows the next pinned keys, in order, as [`BeforeImages::next_slice`].
+    pub(crate) fn next_slice(&mut self, mut visit: impl FnMut(KeyValue<'_>) -> Slice) -> bool {
+        self.before.next_slice(&self.records, |key, record| visit(record.key_value(key)))
+    }
+
+    /// Ends what `pin` began.
+    pub(crate) fn unpin(&mut self) {
+        self.before.unpin();
+    }
+
+    /// Adds a key of a snapshot, which must come after all others.
+    ///
+    /// Errors: `LoadError` if it does not.
+    pub(crate) fn load(&mut self, kv: &KeyValue<'_>) -> Result<(), LoadError> {
+        if self.records.last_key_value().is_some_and(|(last, _)| kv.key <= last.as_bytes()) {
+            return Err(LoadError::because("its keys are not in order"));
+        }
+        let record = Record {
+            value: kv.value.into(),
+            create_revision: kv.create_revision,
+            mod_revision: kv.mod_revision,
+            version: kv.version,
+        };
+        self.records.insert(Key::new(kv.key), record);
+        Ok(())
     }
 
     /// Everything from `first` on: ranges are contiguous, so that all kinds of them are the

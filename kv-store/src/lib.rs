@@ -39,3 +39,4 @@ pub mod store;
 mod key;
 mod keyspace;
 mod rolling_hash;
+mod snapshot;

@@ -26,6 +26,11 @@ const BLOCK_BYTES: usize = 32;
 pub(crate) struct RollingHash(u64);
 
 impl RollingHash {
+    /// The hash with this value, to go on from.
+    pub(crate) fn resume(value: u64) -> Self {
+        Self(value)
+    }
+
     /// The hash as a number.
     pub(crate) fn value(self) -> u64 {
         self.0

@@ -5,7 +5,8 @@
 
 use bytes::BytesMut;
 use raft_core::entry::EntryRef;
-use raft_core::replica::state_machine::StateMachine;
+use raft_core::replica::pinned::Slice;
+use raft_core::replica::state_machine::{LoadError, StateMachine};
 use raft_core::types::Index;
 
 use crate::command::{
@@ -14,6 +15,7 @@ use crate::command::{
 };
 use crate::keyspace::Keyspace;
 use crate::rolling_hash::RollingHash;
+use crate::snapshot::{self, Loading, Record, Totals};
 
 /// The revision of a store to which nothing has happened, as etcd counts: the first change
 /// makes revision 2.
@@ -26,6 +28,15 @@ pub struct Store {
     revision: u64,
     /// Over every effect since the store was empty.
     hash: RollingHash,
+    reading: Option<Reading>,
+    loading: Loading,
+}
+
+/// A pinned state of which a part may have been read.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    totals: Totals,
+    has_begun: bool,
 }
 
 impl Store {
@@ -36,6 +47,8 @@ impl Store {
             keyspace: Keyspace::default(),
             revision: REVISION_EMPTY,
             hash: RollingHash::default(),
+            reading: None,
+            loading: Loading::default(),
         }
     }
 
@@ -106,6 +119,66 @@ impl StateMachine for Store {
 
     fn state_hash(&self) -> u64 {
         self.hash.value()
+    }
+
+    fn pin(&mut self) {
+        let totals = Totals {
+            revision: self.revision,
+            hash: self.hash.value(),
+            key_count: self.keyspace.len(),
+        };
+        self.keyspace.pin();
+        self.reading = Some(Reading { totals, has_begun: false });
+    }
+
+    fn read_pinned(&mut self, bytes_max: usize, part: &mut BytesMut) -> bool {
+        let reading = self.reading.as_mut().expect("the store is pinned before it is read");
+        part.reserve(bytes_max);
+        let end = part.len() + bytes_max;
+        if !reading.has_begun {
+            reading.has_begun = true;
+            snapshot::put_begin(part, &reading.totals);
+        }
+        let more = self.keyspace.next_slice(|kv| {
+            snapshot::put_key(part, &kv);
+            if part.len() < end { Slice::GoesOn } else { Slice::Ends }
+        });
+        if !more {
+            snapshot::put_end(part, &reading.totals);
+        }
+        more
+    }
+
+    fn unpin(&mut self) {
+        self.keyspace.unpin();
+        self.reading = None;
+    }
+
+    fn empty(&self) -> Self {
+        Self::new()
+    }
+
+    fn load(&mut self, mut part: &[u8]) -> Result<(), LoadError> {
+        while let Some(record) = snapshot::next_record(&mut part)? {
+            self.loading.advance(&record)?;
+            if let Record::Key(kv) = record {
+                self.keyspace.load(&kv)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_load(&mut self) -> Result<(), LoadError> {
+        let Loading::Complete(totals) = self.loading else {
+            return Err(LoadError::because("its end is missing"));
+        };
+        if self.keyspace.len() != totals.key_count {
+            return Err(LoadError::because("the store that it was loaded into had keys"));
+        }
+        self.loading = Loading::Nothing;
+        self.revision = totals.revision;
+        self.hash = RollingHash::resume(totals.hash);
+        Ok(())
     }
 }
 

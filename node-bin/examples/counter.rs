@@ -3,14 +3,19 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut as _, BytesMut};
-use kvorum_node::{ClientId, ClusterOptions, EntryRef, LocalCluster, SessionStamp, StateMachine};
+use bytes::{Buf as _, BufMut as _, BytesMut};
+use kvorum_node::{
+    ClientId, ClusterOptions, EntryRef, LoadError, LocalCluster, SessionStamp, StateMachine,
+};
 
 /// Adds up what it is told.
 #[derive(Default)]
 struct Counter {
     sum: u64,
     applied: u64,
+    /// Sum and count as they were when a snapshot was begun.
+    pinned: Option<(u64, u64)>,
+    is_loaded: bool,
 }
 
 impl StateMachine for Counter {
@@ -31,6 +36,38 @@ impl StateMachine for Counter {
 
     fn state_hash(&self) -> u64 {
         self.sum
+    }
+
+    fn pin(&mut self) {
+        self.pinned = Some((self.sum, self.applied));
+    }
+
+    /// A state of two numbers is one part.
+    fn read_pinned(&mut self, _: usize, part: &mut BytesMut) -> bool {
+        let (sum, applied) = self.pinned.expect("a counter is pinned before it is read");
+        part.put_u64(sum);
+        part.put_u64(applied);
+        false
+    }
+
+    fn unpin(&mut self) {
+        self.pinned = None;
+    }
+
+    fn empty(&self) -> Self {
+        Self::default()
+    }
+
+    fn load(&mut self, mut part: &[u8]) -> Result<(), LoadError> {
+        if self.is_loaded || part.len() != 16 {
+            return Err(LoadError::because("a counter is one part of 16 bytes"));
+        }
+        (self.sum, self.applied, self.is_loaded) = (part.get_u64(), part.get_u64(), true);
+        Ok(())
+    }
+
+    fn finish_load(&mut self) -> Result<(), LoadError> {
+        if self.is_loaded { Ok(()) } else { Err(LoadError::because("it has no part")) }
     }
 }
 

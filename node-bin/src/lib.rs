@@ -25,8 +25,8 @@ mod ticker;
 mod watch;
 
 pub use raft_core::entry::{ClientId, EntryRef, SessionStamp};
-pub use raft_core::replica::StateMachine;
 pub use raft_core::replica::event::Status;
+pub use raft_core::replica::{LoadError, StateMachine};
 pub use raft_core::types::NodeId;
 pub use raft_core::wal::memory_disk::MemoryDisk;
 

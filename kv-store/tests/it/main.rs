@@ -5,4 +5,5 @@ mod limits;
 mod model;
 mod node;
 mod ranges;
+mod snapshot;
 mod store;

@@ -8,13 +8,18 @@ use raft_core::replica::state_machine::StateMachine;
 use raft_core::types::{Index, Term};
 
 /// A store with the log that leads to it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Node {
     pub(crate) store: Store,
     last_index: Index,
 }
 
 impl Node {
+    /// A node at the same place of the log with another store.
+    pub(crate) fn with_store(&self, store: Store) -> Self {
+        Self { store, last_index: self.last_index }
+    }
+
     /// Applies a payload as the next entry and returns the answer's bytes.
     pub(crate) fn apply_bytes(&mut self, payload: &[u8]) -> BytesMut {
         self.last_index = self.last_index.next();

@@ -11,4 +11,4 @@ pub mod state_machine;
 pub(crate) mod writes;
 
 pub use replica::Replica;
-pub use state_machine::StateMachine;
+pub use state_machine::{LoadError, StateMachine};

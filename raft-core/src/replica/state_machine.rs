@@ -1,5 +1,7 @@
 //! What a user of the library brings: a deterministic state machine.
 
+use std::fmt;
+
 use bytes::BytesMut;
 
 use crate::entry::EntryRef;
@@ -9,6 +11,12 @@ use crate::entry::EntryRef;
 /// Every node applies the same commands in the same order, so an implementation must be a
 /// function of what it is given: no clock, randomness, hash order, locale or configuration.
 /// Time and a seed for anything random are in the entry.
+///
+/// A snapshot is the whole state as a sequence of parts, so that the log behind it can go
+/// (Raft §7). It is made in slices between commands: `pin`, then `read_pinned` until it says
+/// that it is done, then `unpin`. It becomes a state again on a machine that `empty` made:
+/// `load` with the same parts in the same order, then `finish_load`. A small machine may copy
+/// itself in `pin`; a large one keeps before-images (`replica::pinned`).
 pub trait StateMachine {
     /// Applies one committed command and appends its answer to `answer`.
     ///
@@ -24,4 +32,67 @@ pub trait StateMachine {
 
     /// A hash of the state: equal on two nodes that have applied the same commands.
     fn state_hash(&self) -> u64;
+
+    /// Makes the present state the one that `read_pinned` shows, from its beginning, whatever
+    /// is applied meanwhile. An earlier pin is dropped. It should take no time that grows with
+    /// the state.
+    fn pin(&mut self);
+
+    /// Appends the next part of the pinned state to `part`: at least one record and then about
+    /// `bytes_max` bytes, the last record included that goes beyond. A part is never empty and
+    /// never splits a record.
+    ///
+    /// Returns whether more parts follow; with false this was the last one, and the call is
+    /// not made again under this pin. The parts are a function of the pinned state and
+    /// `bytes_max` alone, so that nodes with the same state write the same bytes.
+    ///
+    /// Panics: may panic if nothing is pinned.
+    fn read_pinned(&mut self, bytes_max: usize, part: &mut BytesMut) -> bool;
+
+    /// Ends reading, at its end or before. Without a pin it does nothing.
+    fn unpin(&mut self);
+
+    /// A machine of the same settings without any state, to load a snapshot into. It takes
+    /// the place of this one when it is complete, so that loading replaces the state entirely
+    /// and a failure changes nothing.
+    #[must_use]
+    fn empty(&self) -> Self
+    where
+        Self: Sized;
+
+    /// Takes in the next part, exactly as one `read_pinned` made it. Only for a machine that
+    /// `empty` made and that has applied nothing.
+    ///
+    /// Errors: `LoadError` for anything that `read_pinned` cannot have made, which is never a
+    /// panic; the machine is of no use then and must be dropped.
+    fn load(&mut self, part: &[u8]) -> Result<(), LoadError>;
+
+    /// Checks that every part has arrived. From here on the machine equals the pinned one in
+    /// every respect: hash, revision, answers, and what later commands do to it.
+    ///
+    /// Errors: as `load`, and if parts are missing.
+    fn finish_load(&mut self) -> Result<(), LoadError>;
 }
+
+/// What was loaded is not a snapshot of this state machine. The caller must drop the machine
+/// that it was loaded into, and get the snapshot from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadError {
+    why: String,
+}
+
+impl LoadError {
+    /// The error for this reason: a clause in lower case, on one line, without a full stop.
+    #[must_use]
+    pub fn because(why: impl Into<String>) -> Self {
+        Self { why: why.into() }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this is not a snapshot of this state machine: {}", self.why)
+    }
+}
+
+impl std::error::Error for LoadError {}

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::{Buf as _, BufMut as _, BytesMut};
 use kvorum_node::{
-    ClientId, ClusterOptions, Data, EntryRef, LocalCluster, Node, NodeEnd, NodeId, NodeOptions,
-    PlaceError, SessionStamp, StartError, StateMachine, Storage, Transport,
+    ClientId, ClusterOptions, Data, EntryRef, LoadError, LocalCluster, Node, NodeEnd, NodeId,
+    NodeOptions, PlaceError, SessionStamp, StartError, StateMachine, Storage, Transport,
 };
 
 use crate::harness::ports;
@@ -21,6 +21,9 @@ struct Counter {
     sum: u64,
     applied: u64,
     is_cursed: bool,
+    /// Sum and count as they were when a snapshot was begun.
+    pinned: Option<(u64, u64)>,
+    is_loaded: bool,
 }
 
 /// The command at which a cursed counter fails; it adds as much to the others.
@@ -28,7 +31,7 @@ const POISON: u8 = 100;
 
 impl Counter {
     fn new() -> Self {
-        Self { sum: 0, applied: 0, is_cursed: false }
+        Self { sum: 0, applied: 0, is_cursed: false, pinned: None, is_loaded: false }
     }
 }
 
@@ -51,6 +54,38 @@ impl StateMachine for Counter {
 
     fn state_hash(&self) -> u64 {
         self.sum
+    }
+
+    fn pin(&mut self) {
+        self.pinned = Some((self.sum, self.applied));
+    }
+
+    /// A state of two numbers is one part.
+    fn read_pinned(&mut self, _: usize, part: &mut BytesMut) -> bool {
+        let (sum, applied) = self.pinned.expect("a counter is pinned before it is read");
+        part.put_u64(sum);
+        part.put_u64(applied);
+        false
+    }
+
+    fn unpin(&mut self) {
+        self.pinned = None;
+    }
+
+    fn empty(&self) -> Self {
+        Self { is_cursed: self.is_cursed, ..Self::new() }
+    }
+
+    fn load(&mut self, mut part: &[u8]) -> Result<(), LoadError> {
+        if self.is_loaded || part.len() != 16 {
+            return Err(LoadError::because("a counter is one part of 16 bytes"));
+        }
+        (self.sum, self.applied, self.is_loaded) = (part.get_u64(), part.get_u64(), true);
+        Ok(())
+    }
+
+    fn finish_load(&mut self) -> Result<(), LoadError> {
+        if self.is_loaded { Ok(()) } else { Err(LoadError::because("it has no part")) }
     }
 }
 

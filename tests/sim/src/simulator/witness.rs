@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use bytes::{Bytes, BytesMut};
 use kv_store::store::Store;
 use raft_core::entry::{EntryRef, SessionStamp};
-use raft_core::replica::StateMachine;
+use raft_core::replica::{LoadError, StateMachine};
 use raft_core::types::Index;
 
 /// A command that a store has executed, and what came of it.
@@ -60,6 +60,30 @@ impl StateMachine for Witness {
 
     fn state_hash(&self) -> u64 {
         self.store.state_hash()
+    }
+
+    fn pin(&mut self) {
+        self.store.pin();
+    }
+
+    fn read_pinned(&mut self, bytes_max: usize, part: &mut BytesMut) -> bool {
+        self.store.read_pinned(bytes_max, part)
+    }
+
+    fn unpin(&mut self) {
+        self.store.unpin();
+    }
+
+    fn empty(&self) -> Self {
+        Self { store: self.store.empty(), seen: RefCell::default() }
+    }
+
+    fn load(&mut self, part: &[u8]) -> Result<(), LoadError> {
+        self.store.load(part)
+    }
+
+    fn finish_load(&mut self) -> Result<(), LoadError> {
+        self.store.finish_load()
     }
 }
 
