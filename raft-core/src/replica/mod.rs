@@ -6,6 +6,7 @@ pub mod pinned;
 pub(crate) mod reads;
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 pub mod replica;
+pub(crate) mod session_records;
 pub mod sessions;
 pub mod state_machine;
 pub(crate) mod writes;

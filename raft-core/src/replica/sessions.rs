@@ -6,8 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::BytesMut;
+
 use crate::entry::{ClientId, SessionStamp};
 use crate::replica::event::SessionRefusal;
+use crate::replica::pinned::{BeforeImages, Slice};
+use crate::replica::session_records::{self as records, Begin, Record, SessionHead};
+use crate::replica::state_machine::LoadError;
 use crate::types::Index;
 
 /// How far above the acknowledged serial a client may be; beyond, `WindowExceeded`.
@@ -26,9 +31,30 @@ pub(crate) struct Sessions {
     table: BTreeMap<ClientId, Session>,
     /// An unknown client that is not younger than this may be one that was evicted.
     youngest_evicted: Option<u64>,
+    before: BeforeImages<ClientId, Session>,
+    reading: Option<Reading>,
+    loading: Option<Loading>,
 }
 
-#[derive(Clone, Debug, Default)]
+/// A pinned table of which a part may have been read.
+#[derive(Clone, Debug)]
+struct Reading {
+    begin: Begin,
+    has_begun: bool,
+    /// The answers of the session at which the last part was full.
+    rest: VecDeque<Option<StoredAnswer>>,
+}
+
+/// A table that is being loaded.
+#[derive(Clone, Copy, Debug)]
+struct Loading {
+    session_count: u64,
+    /// Of the last session.
+    answers_left: u32,
+    is_complete: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Session {
     acknowledged: u64,
     /// The answers to `acknowledged + 1` and on; `None` where the command has not arrived.
@@ -36,7 +62,7 @@ struct Session {
     last_used: Index,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum StoredAnswer {
     Inline(u8, [u8; INLINE_BYTES]),
     Boxed(Box<[u8]>),
@@ -81,6 +107,10 @@ impl Sessions {
                 return Verdict::Refuse(SessionRefusal::SessionExpired);
             }
             self.make_room();
+        }
+        // `store` changes the same session, in the same step.
+        if self.before.is_pinned() {
+            self.before.will_change(&stamp.client, self.table.get(&stamp.client));
         }
         let session = self.table.entry(stamp.client).or_default();
         session.last_used = index;
@@ -130,9 +160,11 @@ impl Sessions {
         let (_, threshold, _) = uses.select_nth_unstable(oldest);
         let threshold = *threshold;
         let mut youngest = self.youngest_evicted.unwrap_or(0);
+        let before = &mut self.before;
         self.table.retain(|client, session| {
             let stays = threshold < session.last_used;
             if !stays {
+                before.will_change(client, Some(session));
                 youngest = youngest.max(client.issued_at);
             }
             stays
@@ -141,7 +173,143 @@ impl Sessions {
     }
 }
 
+/// Part of a snapshot, by the rules of [`StateMachine`](crate::replica::StateMachine).
+#[cfg_attr(not(test), expect(dead_code, reason = "the replica does not make snapshots yet"))]
+impl Sessions {
+    /// Makes the present table the one that `read_pinned` shows.
+    pub(crate) fn pin(&mut self) {
+        let session_count = self.table.len() as u64;
+        let begin = Begin { youngest_evicted: self.youngest_evicted, session_count };
+        self.before.pin();
+        self.reading = Some(Reading { begin, has_begun: false, rest: VecDeque::new() });
+    }
+
+    /// Appends the next part of the pinned table, at least one record and then about
+    /// `bytes_max` bytes; answers whether more parts follow. A part may end between two
+    /// answers of one session.
+    ///
+    /// Panics: if nothing is pinned.
+    pub(crate) fn read_pinned(&mut self, bytes_max: usize, part: &mut BytesMut) -> bool {
+        let reading = self.reading.as_mut().expect("sessions are pinned before they are read");
+        let end = part.len() + bytes_max.max(1);
+        if !reading.has_begun {
+            reading.has_begun = true;
+            records::put(part, &Record::Begin(reading.begin));
+        }
+        while part.len() < end
+            && let Some(answer) = reading.rest.pop_front()
+        {
+            put_answer(part, answer.as_ref());
+        }
+        if !reading.rest.is_empty() {
+            return true;
+        }
+        let more = self.before.next_slice(&self.table, |client, session| {
+            records::put(part, &Record::Session(session.head(*client)));
+            let mut answers = session.answers.iter();
+            while part.len() < end
+                && let Some(answer) = answers.next()
+            {
+                put_answer(part, answer.as_ref());
+            }
+            reading.rest.extend(answers.cloned());
+            if part.len() < end { Slice::GoesOn } else { Slice::Ends }
+        });
+        if !more {
+            let session_count = reading.begin.session_count;
+            records::put(part, &Record::End { session_count });
+        }
+        more
+    }
+
+    /// Ends reading, at its end or before.
+    pub(crate) fn unpin(&mut self) {
+        self.before.unpin();
+        self.reading = None;
+    }
+
+    /// Takes in the next part; only for a table that was empty before the first one.
+    ///
+    /// Errors: `LoadError` for anything that `read_pinned` cannot have made; the table is of
+    /// no use then.
+    pub(crate) fn load(&mut self, mut part: &[u8]) -> Result<(), LoadError> {
+        while let Some(record) = records::next(&mut part)? {
+            let Some(loading) = &mut self.loading else {
+                let Record::Begin(begin) = record else {
+                    return Err(LoadError::because("its sessions do not start with their begin"));
+                };
+                let Begin { youngest_evicted, session_count } = begin;
+                self.youngest_evicted = youngest_evicted;
+                self.loading = Some(Loading { session_count, answers_left: 0, is_complete: false });
+                continue;
+            };
+            loading.advance(&record, self.table.len() as u64)?;
+            match record {
+                Record::Session(head) => {
+                    if self.table.last_key_value().is_some_and(|(last, _)| head.client <= *last) {
+                        return Err(LoadError::because("its sessions are not in order"));
+                    }
+                    let SessionHead { client, acknowledged, last_used, answer_count: _ } = head;
+                    let answers = VecDeque::new();
+                    self.table.insert(client, Session { acknowledged, answers, last_used });
+                }
+                Record::Answer(answer) => {
+                    let mut last = self.table.last_entry().expect("an answer has a session");
+                    last.get_mut().answers.push_back(answer.map(StoredAnswer::new));
+                }
+                Record::Begin(_) | Record::End { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that every part has arrived; from here on the table equals the pinned one.
+    ///
+    /// Errors: `LoadError` if parts are missing.
+    pub(crate) fn finish_load(&mut self) -> Result<(), LoadError> {
+        match self.loading.take() {
+            Some(Loading { is_complete: true, .. }) => Ok(()),
+            Some(_) | None => Err(LoadError::because("the end of its sessions is missing")),
+        }
+    }
+}
+
+impl Loading {
+    /// Notes the next record, which must be one that can stand behind `loaded_count` sessions.
+    fn advance(&mut self, record: &Record<'_>, loaded_count: u64) -> Result<(), LoadError> {
+        let wrong = || LoadError::because("the records of its sessions do not go together");
+        if self.is_complete {
+            return Err(wrong());
+        }
+        match record {
+            Record::Session(head) if self.answers_left == 0 => {
+                self.answers_left = head.answer_count;
+            }
+            Record::Answer(_) => {
+                self.answers_left = self.answers_left.checked_sub(1).ok_or_else(wrong)?;
+            }
+            Record::End { session_count } => {
+                let counts = [*session_count, self.session_count];
+                self.is_complete = self.answers_left == 0 && counts == [loaded_count; 2];
+                return if self.is_complete { Ok(()) } else { Err(wrong()) };
+            }
+            Record::Begin(_) | Record::Session(_) => return Err(wrong()),
+        }
+        Ok(())
+    }
+}
+
+fn put_answer(part: &mut BytesMut, answer: Option<&StoredAnswer>) {
+    records::put(part, &Record::Answer(answer.map(StoredAnswer::as_slice)));
+}
+
 impl Session {
+    fn head(&self, client: ClientId) -> SessionHead {
+        let answer_count = u32::try_from(self.answers.len()).expect("the window is small");
+        let Self { acknowledged, last_used, .. } = *self;
+        SessionHead { client, acknowledged, last_used, answer_count }
+    }
+
     fn acknowledge(&mut self, up_to: u64) {
         if up_to <= self.acknowledged {
             return;
@@ -155,6 +323,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consensus::rng::Rng;
 
     fn stamp(random: u64, serial: u64, acknowledged: u64) -> SessionStamp {
         let client = ClientId { issued_at: 1, random };
@@ -214,5 +383,131 @@ mod tests {
         );
         let newest = stamp(SESSIONS_MAX as u64 - 1, 1, 0);
         assert_eq!(sessions.admit(&newest, Index(1 << 20)), Verdict::Repeat(b"x"));
+    }
+
+    /// Executes a random command, or has it refused, the same in all tables.
+    fn use_sessions(rng: &mut Rng, tables: &mut [&mut Sessions]) {
+        let client = ClientId { issued_at: rng.next_u64() % 3, random: rng.next_u64() % 8 };
+        let acknowledged = rng.next_u64() % 20;
+        let serial = acknowledged + rng.next_u64() % (WINDOW + 10).min(1 << rng.in_range(0, 11));
+        let stamp = SessionStamp { client, serial: serial.max(1), acknowledged };
+        let answer = vec![7; usize::try_from(rng.next_u64() % 60).unwrap()];
+        let index = Index(rng.next_u64() % 1000);
+        let mut verdicts = Vec::new();
+        for table in tables {
+            let verdict = format!("{:?}", table.admit(&stamp, index));
+            if verdict == "Execute" {
+                table.store(&stamp, &answer);
+            }
+            verdicts.push(verdict);
+        }
+        assert!(verdicts.windows(2).all(|pair| pair[0] == pair[1]), "{verdicts:?}");
+    }
+
+    /// Reads a snapshot in parts; `meanwhile` runs before each.
+    fn read(
+        sessions: &mut Sessions,
+        bytes_max: usize,
+        mut meanwhile: impl FnMut(&mut Sessions),
+    ) -> Vec<BytesMut> {
+        let mut parts = Vec::new();
+        let mut more = true;
+        sessions.pin();
+        while more {
+            meanwhile(sessions);
+            let mut part = BytesMut::new();
+            more = sessions.read_pinned(bytes_max, &mut part);
+            assert!(!part.is_empty());
+            parts.push(part);
+        }
+        sessions.unpin();
+        parts
+    }
+
+    fn load(parts: &[impl AsRef<[u8]>]) -> Result<Sessions, LoadError> {
+        let mut sessions = Sessions::default();
+        parts.iter().try_for_each(|part| sessions.load(part.as_ref()))?;
+        sessions.finish_load().map(|()| sessions)
+    }
+
+    fn check_equal(one: &Sessions, other: &Sessions) {
+        assert_eq!(one.table, other.table);
+        assert_eq!(one.youngest_evicted, other.youngest_evicted);
+    }
+
+    #[test]
+    fn a_loaded_table_is_the_pinned_one_and_lives_on_as_it_does() {
+        for seed in 0..150 {
+            let mut rng = Rng::new(seed);
+            let mut sessions = Sessions::default();
+            if seed % 2 == 0 {
+                sessions.youngest_evicted = Some(rng.next_u64() % 2);
+            }
+            for _ in 0..rng.next_u64() % 200 {
+                use_sessions(&mut rng, &mut [&mut sessions]);
+            }
+            let mut at_pin = sessions.clone();
+            let bytes_max = [0, 100, 2_000, 100_000][usize::try_from(seed % 4).unwrap()];
+            let parts = read(&mut sessions, bytes_max, |sessions| {
+                if rng.next_u64().is_multiple_of(4) {
+                    use_sessions(&mut rng, &mut [sessions]);
+                }
+            });
+            assert!(parts.iter().all(|part| part.len() < bytes_max + 120), "seed {seed}");
+            let mut loaded = load(&parts).unwrap();
+            check_equal(&at_pin, &loaded);
+            assert_eq!(parts, read(&mut loaded, bytes_max, |_| {}), "seed {seed}");
+            for _ in 0..100 {
+                use_sessions(&mut rng, &mut [&mut at_pin, &mut loaded]);
+            }
+            check_equal(&at_pin, &loaded);
+        }
+    }
+
+    #[test]
+    fn evicting_sessions_leaves_no_trace_in_a_snapshot_that_was_begun_before() {
+        let mut sessions = Sessions::default();
+        for random in 0..SESSIONS_MAX as u64 {
+            assert_eq!(sessions.admit(&stamp(random, 1, 0), Index(random + 1)), Verdict::Execute);
+            sessions.store(&stamp(random, 1, 0), b"x");
+        }
+        let at_pin = sessions.clone();
+        let mut newcomer = stamp(1 << 40, 1, 0);
+        newcomer.client.issued_at = 2;
+        let parts = read(&mut sessions, 100_000, |sessions| {
+            sessions.admit(&newcomer, Index(1 << 20));
+        });
+        assert!(sessions.table.len() < SESSIONS_MAX, "some were evicted");
+        check_equal(&at_pin, &load(&parts).unwrap());
+        let parts = read(&mut sessions, 1 << 20, |_| {});
+        check_equal(&sessions, &load(&parts).unwrap());
+    }
+
+    #[test]
+    fn parts_that_are_missing_repeated_or_cut_are_refused() {
+        let mut sessions = Sessions::default();
+        for serial in [1, 3, 4] {
+            execute(&mut sessions, &stamp(1, serial, 0), &[5; 40]);
+            execute(&mut sessions, &stamp(2, serial, 0), &[6; 40]);
+        }
+        let parts = read(&mut sessions, 0, |_| {});
+        assert_eq!(parts.len(), 9, "a session, or an answer, in each: {parts:?}");
+        load(&parts).unwrap();
+        for at in 0..parts.len() {
+            let with = |change: &dyn Fn(&mut Vec<BytesMut>)| {
+                let mut changed = parts.clone();
+                change(&mut changed);
+                load(&changed).map(drop).expect_err("this is not what was read");
+            };
+            with(&|parts| drop(parts.remove(at)));
+            with(&|parts| parts.insert(at, parts[at].clone()));
+            (0..parts[at].len()).for_each(|cut| with(&|parts| parts[at].truncate(cut)));
+            for byte in 0..parts[at].len() {
+                let mut changed = parts.clone();
+                changed[at][byte] ^= 0x81;
+                // Any bytes are loaded or refused without a panic.
+                drop(load(&changed));
+            }
+        }
     }
 }
