@@ -75,6 +75,9 @@ fn no_quorum(endpoint: &str, last: Option<Refusal>) -> String {
         Some(Refusal::Stopping) => {
             format!("{endpoint} is stopping, nothing was done; try another node with --endpoints")
         }
+        Some(Refusal::NotHandedOver) => {
+            format!("nobody took over in time, {endpoint} says; who leads stays as it is")
+        }
         Some(Refusal::NoLeader | Refusal::Unknown | Refusal::TooLarge) => format!(
             "{endpoint} finds no leader with a quorum, nothing was done; see who is up: kvctl \
              status"

@@ -10,7 +10,7 @@ use raft_core::consensus::ready::Notice;
 use raft_core::entry::ClientId;
 use raft_core::replica::event::{Answers, Effects, Event, Query, Status, Submission, Ticket};
 use raft_core::replica::{Replica, StateMachine};
-use raft_net::network::{PeerConnected, PeerLost, Received, Transmit};
+use raft_net::network::{PeerConnected, PeerLost, Received, SetPeers, Transmit};
 
 use crate::clock::Clock;
 use crate::fault::FaultGuard;
@@ -89,6 +89,8 @@ pub(crate) struct Outlets {
     pub fetch: Recipient<Fetch>,
     /// To Network.
     pub transmit: Recipient<Transmit>,
+    /// To Network.
+    pub set_peers: Recipient<SetPeers>,
     /// To Watch.
     pub applied: Recipient<Applied>,
     /// To Api.
@@ -137,7 +139,22 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
 
     /// The effects of a turn, handed on as they are.
     fn hand_on(&mut self, effects: Effects, context: &mut Context<Self>) {
-        let Effects { envelopes, bulk, persist, fetch, answers, applied, notices, more } = effects;
+        let Effects {
+            envelopes,
+            bulk,
+            persist,
+            fetch,
+            answers,
+            applied,
+            configuration,
+            notices,
+            more,
+        } = effects;
+        if let Some(configuration) = configuration {
+            let mut peers = configuration.members.clone();
+            peers.retain(|_, address| !address.is_empty());
+            self.outlets.set_peers.do_send(SetPeers { peers });
+        }
         if !envelopes.is_empty() || !bulk.is_empty() {
             self.outlets.transmit.do_send(Transmit { envelopes, bulk });
         }

@@ -190,6 +190,9 @@ pub enum RequestError {
     /// Nothing was done: the command is too long.
     #[error("the command is longer than an entry may be, nothing was done")]
     TooLarge,
+    /// Nobody took over leadership in time; who leads stays as it is.
+    #[error("nobody took over leadership in time, it stays as it is")]
+    NotHandedOver,
     /// The session rules decided that the command is not to be executed.
     #[error("the session does not allow it: {0:?}")]
     Session(SessionRefusal),
@@ -326,6 +329,7 @@ impl Node {
             CallOutcome::Refused(Refusal::Overloaded) => Err(RequestError::Overloaded),
             CallOutcome::Refused(Refusal::TooLarge) => Err(RequestError::TooLarge),
             CallOutcome::Refused(Refusal::Stopping) => Err(RequestError::Ended),
+            CallOutcome::Refused(Refusal::NotHandedOver) => Err(RequestError::NotHandedOver),
             CallOutcome::Refused(Refusal::Unknown) => Err(RequestError::Unknown),
             CallOutcome::Described(_) => Err(RequestError::Ended),
         }

@@ -204,6 +204,7 @@ mod refusal_code {
             Refusal::TooLarge => 3,
             Refusal::Stopping => 4,
             Refusal::Unknown => 5,
+            Refusal::NotHandedOver => 6,
         })
     }
 
@@ -214,6 +215,7 @@ mod refusal_code {
             3 => Ok(Refusal::TooLarge),
             4 => Ok(Refusal::Stopping),
             5 => Ok(Refusal::Unknown),
+            6 => Ok(Refusal::NotHandedOver),
             code => Err(D::Error::custom(format_args!(
                 "refusal {code} is unknown here, the other end is of a later version"
             ))),

@@ -100,6 +100,8 @@ pub struct Network {
     inbound: BTreeMap<(NodeId, LinkClass), Inbound>,
     /// The last number given to a link or a connection.
     number: u64,
+    /// Whether `SetPeers` has said who the peers are, which is worth more than what was found.
+    is_told: bool,
 }
 
 /// A link that a peer opened.
@@ -125,7 +127,7 @@ impl Network {
     #[must_use]
     pub fn new(identity: Arc<Identity>, transport: Transport, facts: Facts) -> Self {
         let (links, inbound) = (BTreeMap::new(), BTreeMap::new());
-        Self { identity, transport, facts, links, inbound, number: 0 }
+        Self { identity, transport, facts, links, inbound, number: 0, is_told: false }
     }
 
     fn next_number(&mut self) -> u64 {
@@ -201,6 +203,7 @@ impl Handler<SetPeers> for Network {
     type Result = ();
 
     fn handle(&mut self, command: SetPeers, ctx: &mut Self::Context) {
+        self.is_told = true;
         self.set_peers(command.peers, ctx);
     }
 }
@@ -217,7 +220,9 @@ impl Handler<PeersFound> for Network {
     type Result = ();
 
     fn handle(&mut self, fact: PeersFound, ctx: &mut Self::Context) {
-        self.set_peers(fact.peers, ctx);
+        if !self.is_told {
+            self.set_peers(fact.peers, ctx);
+        }
     }
 }
 

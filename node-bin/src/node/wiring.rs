@@ -133,7 +133,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         directory::open(data, &claim)?;
     let (cluster_id, members) = (identity.cluster_id, identity.members);
     let clock = Clock::start();
-    let configuration = Configuration::of(members.keys().copied());
+    let configuration = Configuration::founding(members.clone());
     let config = RaftConfig {
         election_timeout_us: options.election_timeout_ms * 1_000,
         heartbeat_interval_us: options.heartbeat_interval_ms * 1_000,
@@ -184,6 +184,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
         persist: log_store.clone().recipient(),
         fetch: log_store.clone().recipient(),
         transmit: network.clone().recipient(),
+        set_peers: network.clone().recipient(),
         applied: watch.recipient(),
         answered: to_api.clone().recipient(),
         greeted: to_api.clone().recipient(),

@@ -18,7 +18,7 @@ use raft_core::replica::Replica;
 use raft_core::replica::event::Status;
 use raft_core::types::NodeId;
 use raft_core::wal::memory_disk::MemoryDisk;
-use raft_net::network::{Received, Transmit};
+use raft_net::network::{Received, SetPeers, Transmit};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -69,6 +69,13 @@ impl Handler<Transmit> for Wire {
             self.0[&envelope.to].do_send(Received { envelopes: vec![envelope] });
         }
     }
+}
+
+impl Handler<SetPeers> for Wire {
+    type Result = ();
+
+    /// The three are connected from the start.
+    fn handle(&mut self, _: SetPeers, _: &mut Self::Context) {}
 }
 
 /// The taps of one node.
@@ -156,6 +163,7 @@ impl Node {
             transmit: taps.tap(wire.clone().recipient(), |it: &Transmit| {
                 format!("Consensus -> Network: Transmit {}", names(&it.envelopes, "to", |e| e.to))
             }),
+            set_peers: wire.clone().recipient(),
             applied: taps
                 .tap(watch.recipient(), |_: &Applied| "Consensus -> Watch: Applied".to_owned()),
             answered: taps.tap(to_api.clone().recipient(), |Answered(answers): &Answered| {

@@ -1,9 +1,11 @@
 //! What happens to a replica, and what it wants done about it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::configuration::Configuration;
 use crate::consensus::message::Envelope;
 use crate::consensus::ready::{Fetch, Notice, Persist, RoleName};
 use crate::entry::{Draft, Entries};
@@ -56,6 +58,13 @@ pub enum Event {
     },
     /// The node is about to stop: hand leadership to a follower that has everything.
     HandOver,
+    /// Somebody wants leadership handed over; answered, with nothing, when it is.
+    Transfer {
+        /// Who waits.
+        ticket: Ticket,
+        /// To whom; to whoever has most if it is not said.
+        to: Option<NodeId>,
+    },
 }
 
 /// Commands of one turn with who asked for each.
@@ -100,6 +109,8 @@ pub struct Effects {
     pub answers: Answers,
     /// How far the state machine has come, if it moved.
     pub applied: Option<Applied>,
+    /// Who is in the cluster, if that is not what the last turn said; once at the start.
+    pub configuration: Option<Arc<Configuration>>,
     /// What an operator wants to read in the log, in order.
     pub notices: Vec<Notice>,
     /// There is more to apply: take another turn when others had theirs.
@@ -159,6 +170,9 @@ pub enum Refusal {
     TooLarge,
     /// The node is stopping: nothing was done. Try another node.
     Stopping,
+    /// Nobody took over leadership in time, or the one who was named cannot. Who leads stays
+    /// as it is.
+    NotHandedOver,
     /// The write may or may not have taken effect. Only the same session and serial may be
     /// tried again.
     Unknown,
@@ -198,4 +212,6 @@ pub struct Status {
     pub state_hash: u64,
     /// For whom it waits, if it has an empty directory.
     pub waiting_for: Vec<NodeId>,
+    /// Who is in the cluster, as far as this node knows.
+    pub configuration: Configuration,
 }

@@ -9,6 +9,7 @@ pub mod replica;
 pub(crate) mod session_records;
 pub mod sessions;
 pub mod state_machine;
+pub(crate) mod transfers;
 pub(crate) mod writes;
 
 pub use replica::Replica;

@@ -16,6 +16,7 @@ use crate::replica::node_session::NodeSessions;
 use crate::replica::reads::QueuedReads;
 use crate::replica::sessions::{Sessions, Verdict};
 use crate::replica::state_machine::StateMachine;
+use crate::replica::transfers::Transfers;
 use crate::replica::writes::Writes;
 use crate::types::{NodeId, Term, Time};
 
@@ -34,6 +35,7 @@ pub struct Replica<S> {
     node_sessions: NodeSessions,
     writes: Writes,
     reads: QueuedReads,
+    transfers: Transfers,
     /// Makes contexts and client ids that no earlier life of this node has used.
     rng: Rng,
     /// The term and leader that the waiting commands were last sent under.
@@ -82,6 +84,7 @@ impl<S: StateMachine> Replica<S> {
             node_sessions: NodeSessions::default(),
             writes: Writes::default(),
             reads: QueuedReads::default(),
+            transfers: Transfers::default(),
             rng,
             led_by: (Term::ZERO, None),
             expired_at: now,
@@ -115,6 +118,7 @@ impl<S: StateMachine> Replica<S> {
             Event::HandOver => {
                 self.raft.hand_over(now, None);
             }
+            Event::Transfer { ticket, to } => self.on_transfer(now, ticket, to),
         }
     }
 
@@ -132,6 +136,7 @@ impl<S: StateMachine> Replica<S> {
             self.reads.confirm(context, index);
         }
         self.answer_reads();
+        self.end_transfers(now);
         // Whoever stopped leading by what was just applied or released is noticed next turn.
         let applied = has_applied.then(|| Applied {
             index: self.raft.log().applied_index(),
@@ -144,6 +149,7 @@ impl<S: StateMachine> Replica<S> {
             fetch: ready.fetch,
             answers: self.answers.take(),
             applied,
+            configuration: ready.configuration,
             notices: ready.notices,
             more: self.raft.has_more(),
         }
@@ -222,6 +228,30 @@ impl<S: StateMachine> Replica<S> {
         if let Ok(entries) = self.propose(now, draft) {
             self.raft.want_commit(envelope.from, entries.last_index());
         }
+    }
+
+    fn on_transfer(&mut self, now: Time, ticket: Ticket, to: Option<NodeId>) {
+        let leader = self.raft.leader();
+        let is_votable = to.is_none_or(|to| self.raft.configuration().voters.contains(&to));
+        let leads_already = to.is_some() && to == leader;
+        if leads_already || (is_votable && self.raft.hand_over(now, to)) {
+            let patience = (now, self.raft.config().election_timeout_us);
+            self.transfers.add(patience, ticket, (to, leader));
+        } else {
+            self.answers.refuse(ticket, Refusal::NotHandedOver);
+        }
+    }
+
+    fn end_transfers(&mut self, now: Time) {
+        let (leader, answers) = (self.raft.leader(), &mut self.answers);
+        self.transfers.end(now, leader, |ticket, outcome| {
+            let end = answers.bytes.len();
+            let outcome = match outcome {
+                Ok(()) => Outcome::Answered(end..end),
+                Err(refusal) => Outcome::Refused(refusal),
+            };
+            answers.list.push(Answer { ticket, outcome });
+        });
     }
 
     fn on_submit(&mut self, now: Time, submission: Submission) {
@@ -349,6 +379,7 @@ impl<S: StateMachine> Replica<S> {
             log_time: self.raft.log_time(),
             state_hash: self.machine.state_hash(),
             waiting_for: self.raft.waiting_for(),
+            configuration: self.raft.configuration().clone(),
         }
     }
 

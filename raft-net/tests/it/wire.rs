@@ -189,6 +189,7 @@ fn responses() -> Vec<Response<'static>> {
         ]
         .map(Reply::Session),
     );
+    replies.push(Reply::Refused(Refusal::NotHandedOver));
     (1..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }
 

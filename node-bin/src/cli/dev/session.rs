@@ -154,7 +154,11 @@ impl Session {
                 Err(RequestError::Unknown) => is_open = true,
                 Err(RequestError::NotLeader { .. } | RequestError::Overloaded) => {}
                 Err(RequestError::Ended) => is_open |= write.is_some(),
-                Err(error @ (RequestError::TooLarge | RequestError::Session(_))) => {
+                Err(
+                    error @ (RequestError::TooLarge
+                    | RequestError::Session(_)
+                    | RequestError::NotHandedOver),
+                ) => {
                     return Err(error.to_string());
                 }
             }

@@ -117,7 +117,8 @@ fn check_refusal(asked: &Asked, refusal: Refusal, counts: &mut Counts) {
         (_, Refusal::NoLeader) => counts.refused_no_leader += 1,
         (_, Refusal::Overloaded) => counts.refused_overloaded += 1,
         (Asked::Write { .. } | Asked::Once { .. }, Refusal::Unknown) => counts.unknown += 1,
-        (Asked::Read { .. }, Refusal::Unknown) | (_, Refusal::TooLarge | Refusal::Stopping) => {
+        (Asked::Read { .. }, Refusal::Unknown)
+        | (_, Refusal::TooLarge | Refusal::Stopping | Refusal::NotHandedOver) => {
             panic!("{asked:?} is refused for a reason that it does not have: {refusal:?}")
         }
     }
