@@ -140,6 +140,8 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
     /// The effects of a turn, handed on as they are.
     fn hand_on(&mut self, effects: Effects, context: &mut Context<Self>) {
         let Effects {
+            snapshots: _,
+            cut_before: _,
             envelopes,
             bulk,
             persist,

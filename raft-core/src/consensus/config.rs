@@ -36,6 +36,9 @@ pub struct RaftConfig {
     /// Entries in memory beyond `tail_bytes_max`, because they are not yet durable, committed
     /// or applied; when full, proposals are refused.
     pub pending_bytes_max: usize,
+    /// A snapshot is made when more entries than this, and than half the last snapshot, were
+    /// applied since. Units: bytes.
+    pub snapshot_log_bytes: u64,
     /// Entries kept behind the last one that a snapshot covers, so that a follower which is a
     /// little behind needs no snapshot.
     pub trailing_entries: u64,
@@ -63,6 +66,7 @@ impl RaftConfig {
             window_bytes_max: 8 * 1024 * 1024,
             tail_bytes_max: 16 * 1024 * 1024,
             pending_bytes_max: 64 * 1024 * 1024,
+            snapshot_log_bytes: 64 * 1024 * 1024,
             trailing_entries: 10_000,
             auto_promote: true,
             voters_target: 5,

@@ -82,6 +82,17 @@ impl RaftLog {
         }
     }
 
+    /// Notes that the state machine begins with a snapshot which ends in `last`.
+    ///
+    /// Panics: if the log does not hold that entry, or begins behind it.
+    #[must_use]
+    pub fn continue_from(mut self, last: EntryId) -> Self {
+        assert!(self.holds(last), "the log goes on where the snapshot ends");
+        self.applied_index = last.index;
+        self.commit_index = self.commit_index.max(last.index);
+        self
+    }
+
     /// Adds the configurations that recovery found in the log, ascending, behind the one that
     /// it begins with, which was made at `index`.
     #[must_use]

@@ -8,6 +8,7 @@ pub(crate) mod admission;
 pub mod binding;
 pub(crate) mod candidate;
 pub(crate) mod change;
+pub(crate) mod compaction;
 pub mod config;
 pub mod error;
 pub(crate) mod follower;

@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::configuration::Configuration;
 use crate::consensus::admission::{self, Admission};
 use crate::consensus::candidate::{Campaign, on_pre_vote};
@@ -24,7 +22,7 @@ use crate::consensus::ready::{Fetch, Notice, Persist, Ready, RoleName};
 use crate::consensus::state::State;
 use crate::entry::{Draft, Entries, TERM_MAX};
 use crate::hard_state::HardState;
-use crate::snapshot::{SnapshotId, SnapshotState};
+use crate::snapshot::SnapshotId;
 use crate::types::{EntryId, Incarnation, Index, NodeId, Term, Time};
 
 /// Bytes of committed entries handed out in one turn, at least one entry: a long replay is
@@ -34,25 +32,22 @@ const APPLY_BYTES_MAX: usize = 512 * 1024;
 /// Bytes read from disk at once.
 const FETCH_BYTES_MAX: usize = 512 * 1024;
 
-/// A follower that is there but slow holds the log so many times longer than it is kept anyway.
-const TRAILING_FOR_SLOW: u64 = 10;
-
 /// One node's consensus.
 #[derive(Clone, Debug)]
 pub struct Raft {
-    state: State,
-    role: Role,
+    pub(super) state: State,
+    pub(super) role: Role,
     /// When `tick` last ran.
     ticked_at: Time,
     admission: Admission,
     /// Entries from disk that are to be applied.
-    fetched: Option<Vec<Entries>>,
+    pub(super) fetched: Option<Vec<Entries>>,
     /// The epoch of the log when entries were asked from disk, while they are awaited.
     fetching: Option<u64>,
     /// The log was replaced by a snapshot that ends here, and the disk does not know it yet.
-    replaced_at: Option<EntryId>,
+    pub(super) replaced_at: Option<EntryId>,
     /// The log was cut up to here, and the disk does not know it yet.
-    cut_before: Option<Index>,
+    pub(super) cut_before: Option<Index>,
     /// Which configuration was last reported.
     reported_version: u64,
 }
@@ -331,7 +326,7 @@ impl Raft {
     }
 
     /// The only writer of `role`: checks the predecessor and sets every deadline anew.
-    fn enter(&mut self, now: Time, next: Next) {
+    pub(super) fn enter(&mut self, now: Time, next: Next) {
         let (role, reason, because_of) = match next {
             Next::Stay => return,
             Next::Follow { term, leader, reason, because_of } => {
@@ -535,121 +530,6 @@ impl Raft {
                 true
             }
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => false,
-        }
-    }
-
-    /// Notes that a snapshot of this node is durable: followers may get it, and the log before
-    /// it may be cut. One that is older than the newest changes nothing.
-    pub fn snapshot_made(&mut self, id: SnapshotId) {
-        if self.state.snapshot.is_some_and(|newest| id.last.index <= newest.last.index) {
-            return;
-        }
-        self.state.snapshot = Some(id);
-        let mut keep_from =
-            Index(id.last.index.0.saturating_sub(self.state.config.trailing_entries));
-        if let Role::Leader(role) = &self.role
-            && let Some(needed) = role.needed_from()
-        {
-            // Who is slow may hold the log, but not for ever.
-            let longest = TRAILING_FOR_SLOW * self.state.config.trailing_entries;
-            let oldest = Index(id.last.index.0.saturating_sub(longest));
-            keep_from = keep_from.min(needed.max(oldest));
-        }
-        let log = &mut self.state.log;
-        let index =
-            Index(keep_from.0.saturating_sub(1)).min(id.last.index).min(log.durable_index());
-        if log.base().index < index {
-            log.compact_to(index);
-            self.cut_before = Some(index.next());
-        }
-        invariants::check(self);
-    }
-
-    /// Takes a piece that `Ready::snapshot_reads` asked for; `None` if it cannot be read.
-    pub fn snapshot_read(&mut self, now: Time, read: (SnapshotId, u64), data: Option<&Bytes>) {
-        let (id, offset) = read;
-        if data.is_none() && self.state.snapshot == Some(id) {
-            self.state.snapshot = None;
-        }
-        if let Role::Leader(role) = &mut self.role {
-            role.send_snapshot(&mut self.state, now, (id, offset), data);
-        }
-    }
-
-    /// Notes how far the file of a snapshot from the leader has come. A whole one is put in
-    /// the place of the state machine by the caller, who then calls `install`.
-    pub fn snapshot_received(&mut self, id: SnapshotId, next_offset: u64, is_whole: bool) {
-        self.state.is_installing |= is_whole;
-        if let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role {
-            let (leader, counts) = (*leader, self.state.counts());
-            let (installed, state) = (false, &mut self.state);
-            let answer = Message::InstallSnapshotResponse { id, next_offset, installed, counts };
-            state.send(leader, answer);
-        }
-    }
-
-    /// Whether a snapshot that ends in `last` has anything that this node has not.
-    #[must_use]
-    pub fn lacks(&self, last: EntryId) -> bool {
-        self.state.log.commit_index() < last.index
-    }
-
-    /// Gives up a snapshot that was received: it is damaged, or not needed any more.
-    pub fn install_failed(&mut self) {
-        self.state.is_installing = false;
-    }
-
-    /// Notes that the state machine is what a durable snapshot says: it takes the place of the
-    /// log up to there (Raft §7, Figure 13).
-    ///
-    /// Panics: if this node has committed more than the snapshot covers.
-    pub fn install(&mut self, now: Time, id: SnapshotId, state: SnapshotState) {
-        assert!(self.lacks(id.last), "a snapshot never takes the state back");
-        let SnapshotState { configuration, configured_at, bindings, log_time } = state;
-        let is_replaced = self.state.log.install(id.last, (configured_at, configuration));
-        self.state.log.raise_log_time(log_time);
-        if is_replaced {
-            self.replaced_at = Some(id.last);
-        }
-        self.cut_before = Some(id.last.index.next());
-        self.state.snapshot = Some(id);
-        self.state.is_installing = false;
-        self.fetched = None;
-        admission::bind(&mut self.state, &bindings);
-        self.state.notices.push(Notice::Installed { last: id.last });
-        match &mut self.role {
-            Role::Follower(role) => {
-                if let Some(leader) = role.leader {
-                    let (next_offset, counts) = (id.bytes, self.state.counts());
-                    let answer = Message::InstallSnapshotResponse {
-                        id,
-                        next_offset,
-                        installed: true,
-                        counts,
-                    };
-                    self.state.send_after_sync(leader, answer);
-                }
-            }
-            // The log that it stood for is gone.
-            Role::PreCandidate(_) | Role::Candidate(_) => {
-                let (term, reason) = (self.state.term(), "a snapshot took the place of its log");
-                self.enter(now, Next::Follow { term, leader: None, reason, because_of: None });
-            }
-            Role::Leader(_) => unreachable!("a leader has everything that is committed"),
-        }
-        invariants::check(self);
-    }
-
-    /// What a snapshot at the applied index says about consensus.
-    #[must_use]
-    pub fn snapshot_state(&self) -> SnapshotState {
-        let log = &self.state.log;
-        let (configured_at, configuration) = log.membership().at(log.applied_index());
-        SnapshotState {
-            configuration: (**configuration).clone(),
-            configured_at,
-            bindings: self.state.bindings.clone(),
-            log_time: log.log_time(),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::configuration::Configuration;
 use crate::consensus::message::Envelope;
 use crate::consensus::ready::{Fetch, Notice, Persist, RoleName};
 use crate::entry::{Draft, Entries};
+use crate::replica::snapshots::{SnapshotFact, SnapshotOrder};
 use crate::types::{Index, NodeId, Term};
 
 /// Names a request to whoever made it; the replica only echoes it.
@@ -65,6 +66,8 @@ pub enum Event {
         /// To whom; to whoever has most if it is not said.
         to: Option<NodeId>,
     },
+    /// What became of an order about snapshots.
+    Snapshot(SnapshotFact),
 }
 
 /// Commands of one turn with who asked for each.
@@ -109,6 +112,10 @@ pub struct Effects {
     pub answers: Answers,
     /// How far the state machine has come, if it moved.
     pub applied: Option<Applied>,
+    /// Orders about snapshot files, in this order; they may take long.
+    pub snapshots: Vec<SnapshotOrder>,
+    /// The log before this entry is not needed any more.
+    pub cut_before: Option<Index>,
     /// Who is in the cluster, if that is not what the last turn said; once at the start.
     pub configuration: Option<Arc<Configuration>>,
     /// What an operator wants to read in the log, in order.
@@ -212,6 +219,8 @@ pub struct Status {
     pub state_hash: u64,
     /// For whom it waits, if it has an empty directory.
     pub waiting_for: Vec<NodeId>,
+    /// The last entry that the newest snapshot of this node covers, zero without one.
+    pub snapshot_index: Index,
     /// Who is in the cluster, as far as this node knows.
     pub configuration: Configuration,
 }

@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 
 use crate::consensus::message::{Envelope, Message};
-use crate::consensus::ready::ReadState;
+use crate::consensus::ready::{ReadState, SnapshotPiece, SnapshotRead};
 use crate::consensus::{ProposeError, Raft, RaftConfig, binding};
 use crate::consensus::{log::RaftLog, rng::Rng};
 use crate::entry::{ClientId, Draft, Entries, EntryKind, EntryRef, SessionStamp};
@@ -15,10 +15,12 @@ use crate::replica::event::{
 use crate::replica::node_session::NodeSessions;
 use crate::replica::reads::QueuedReads;
 use crate::replica::sessions::{Sessions, Verdict};
+use crate::replica::snapshots::{Builder, Loaded, Loader, SnapshotFact, SnapshotOrder};
 use crate::replica::state_machine::StateMachine;
 use crate::replica::transfers::Transfers;
 use crate::replica::writes::Writes;
-use crate::types::{NodeId, Term, Time};
+use crate::snapshot::SnapshotId;
+use crate::types::{EntryId, Index, NodeId, Term, Time};
 
 /// How often deadlines are looked at. Units: microseconds.
 const EXPIRY_INTERVAL_US: u64 = 50_000;
@@ -36,6 +38,13 @@ pub struct Replica<S> {
     writes: Writes,
     reads: QueuedReads,
     transfers: Transfers,
+    builder: Builder,
+    /// The snapshot that is to take this state's place.
+    loading: Option<(SnapshotId, Loader<S>)>,
+    orders: Vec<SnapshotOrder>,
+    /// The log time of the last entry that was applied. Units: microseconds.
+    applied_log_time: u64,
+    has_installed: bool,
     /// Makes contexts and client ids that no earlier life of this node has used.
     rng: Rng,
     /// The term and leader that the waiting commands were last sent under.
@@ -85,12 +94,37 @@ impl<S: StateMachine> Replica<S> {
             writes: Writes::default(),
             reads: QueuedReads::default(),
             transfers: Transfers::default(),
+            builder: Builder::default(),
+            loading: None,
+            orders: Vec::new(),
+            applied_log_time: 0,
+            has_installed: false,
             rng,
             led_by: (Term::ZERO, None),
             expired_at: now,
             wall_time: 0,
             answers: AnswerBuffer::default(),
         }
+    }
+
+    /// A replica whose state was loaded from snapshot `id`, which the log goes on behind.
+    ///
+    /// Panics: as `new`, and if the log does not begin there.
+    #[must_use]
+    pub fn resume(
+        config: RaftConfig,
+        hard_state: HardState,
+        log: RaftLog,
+        (id, loaded): (SnapshotId, Loaded<S>),
+        now: Time,
+    ) -> Self {
+        assert_eq!(log.applied_index(), id.last.index, "the log goes on where the snapshot ends");
+        let Loaded { machine, sessions, state } = loaded;
+        let mut replica = Self::new(config, hard_state, log, machine, now);
+        replica.raft.resume(id, &state);
+        replica.sessions = sessions;
+        replica.applied_log_time = state.log_time;
+        replica
     }
 
     /// Takes an event. What follows from it comes out of the next `turn`.
@@ -119,6 +153,7 @@ impl<S: StateMachine> Replica<S> {
                 self.raft.hand_over(now, None);
             }
             Event::Transfer { ticket, to } => self.on_transfer(now, ticket, to),
+            Event::Snapshot(fact) => self.on_snapshot_fact(now, fact),
         }
     }
 
@@ -132,13 +167,15 @@ impl<S: StateMachine> Replica<S> {
         for entries in &ready.committed {
             self.apply(entries);
         }
+        self.order_snapshots(now, ready.snapshot_reads, ready.snapshot_pieces);
         for ReadState { context, index } in ready.reads {
             self.reads.confirm(context, index);
         }
         self.answer_reads();
         self.end_transfers(now);
         // Whoever stopped leading by what was just applied or released is noticed next turn.
-        let applied = has_applied.then(|| Applied {
+        let has_moved = has_applied || std::mem::take(&mut self.has_installed);
+        let applied = has_moved.then(|| Applied {
             index: self.raft.log().applied_index(),
             revision: self.machine.revision(),
         });
@@ -149,6 +186,8 @@ impl<S: StateMachine> Replica<S> {
             fetch: ready.fetch,
             answers: self.answers.take(),
             applied,
+            snapshots: std::mem::take(&mut self.orders),
+            cut_before: ready.cut_before,
             configuration: ready.configuration,
             notices: ready.notices,
             more: self.raft.has_more(),
@@ -287,7 +326,9 @@ impl<S: StateMachine> Replica<S> {
     }
 
     fn apply(&mut self, entries: &Entries) {
+        self.builder.applied(entries.bytes().len());
         for entry in entries.iter() {
+            self.applied_log_time = self.applied_log_time.max(entry.log_time());
             match entry.kind() {
                 EntryKind::Noop => {}
                 EntryKind::Bind => self.raft.bind(&binding::decode(entry.payload())),
@@ -337,6 +378,122 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
+    /// Begins a snapshot when one is due, goes on with the one that is being built, and hands
+    /// on what consensus wants of snapshot files.
+    fn order_snapshots(&mut self, now: Time, reads: Vec<SnapshotRead>, pieces: Vec<SnapshotPiece>) {
+        for SnapshotRead { id, offset, bytes_max } in reads {
+            self.orders.push(SnapshotOrder::Read { id, offset, bytes_max });
+        }
+        for SnapshotPiece { id, offset, data } in pieces {
+            self.orders.push(SnapshotOrder::Receive { id, offset, data });
+        }
+        let least_bytes = self.raft.config().snapshot_log_bytes;
+        if self.loading.is_none() && self.builder.is_due(now, least_bytes, self.raft.snapshot()) {
+            self.begin_snapshot();
+        }
+        let next = self.builder.next_order(&mut self.sessions, &mut self.machine);
+        self.orders.extend(next);
+    }
+
+    /// Begins a snapshot of the present state, unless one is being built or nothing is new.
+    pub fn begin_snapshot(&mut self) {
+        let log = self.raft.log();
+        let index = log.applied_index();
+        let newest = self.raft.snapshot().map_or(Index::ZERO, |id| id.last.index);
+        if self.builder.building.is_some() || self.loading.is_some() || index <= newest {
+            return;
+        }
+        let term = log.term_at(index).expect("what is applied is in the log");
+        self.sessions.pin();
+        self.machine.pin();
+        let state = self.raft.snapshot_state(self.applied_log_time);
+        self.orders.push(self.builder.begin(EntryId { term, index }, &state));
+    }
+
+    fn on_snapshot_fact(&mut self, now: Time, fact: SnapshotFact) {
+        match fact {
+            SnapshotFact::Written => self.builder.written(),
+            SnapshotFact::Finished { id } => {
+                let is_current = self.builder.building.as_ref().is_some_and(|b| b.last == id.last);
+                if is_current {
+                    self.builder.end(&mut self.sessions, &mut self.machine);
+                }
+                if id.last.index <= self.raft.log().applied_index() {
+                    self.raft.snapshot_made(id);
+                }
+            }
+            SnapshotFact::Failed { .. } => {
+                self.builder.end(&mut self.sessions, &mut self.machine);
+                self.builder.failed(now);
+            }
+            SnapshotFact::Piece { id, offset, data } => {
+                self.raft.snapshot_read(now, (id, offset), data.as_ref());
+            }
+            SnapshotFact::Received { id, next_offset, is_whole } => {
+                self.raft.snapshot_received(id, next_offset, is_whole);
+                if is_whole {
+                    self.begin_loading(id);
+                }
+            }
+            SnapshotFact::Part { part: Some(part) } => self.load_part(&part),
+            SnapshotFact::Part { part: None } => self.finish_loading(now),
+            SnapshotFact::Unreadable { .. } => self.fail_loading(),
+        }
+    }
+
+    fn begin_loading(&mut self, id: SnapshotId) {
+        if !self.raft.lacks(id.last) {
+            self.raft.install_failed();
+            return;
+        }
+        // What is being built would be older than what comes.
+        if self.builder.building.is_some() {
+            self.builder.end(&mut self.sessions, &mut self.machine);
+            self.orders.push(SnapshotOrder::Abandon);
+        }
+        self.loading = Some((id, Loader::new(self.machine.empty())));
+        self.orders.push(SnapshotOrder::Load { id });
+    }
+
+    fn load_part(&mut self, part: &[u8]) {
+        let Some((_, loader)) = &mut self.loading else { return };
+        if loader.load(part).is_ok() {
+            self.orders.push(SnapshotOrder::LoadNext);
+        } else {
+            self.fail_loading();
+        }
+    }
+
+    fn finish_loading(&mut self, now: Time) {
+        let Some((id, loader)) = self.loading.take() else { return };
+        let is_needed = self.raft.lacks(id.last);
+        match loader.finish() {
+            Ok(loaded) if is_needed => {
+                let Loaded { machine, sessions, state } = loaded;
+                self.machine = machine;
+                self.sessions = sessions;
+                self.applied_log_time = state.log_time;
+                self.raft.install(now, id, state);
+                self.builder.installed();
+                self.has_installed = true;
+                // Whoever waits for a command that the snapshot covers has its answer there.
+                self.send_again(now, now);
+            }
+            Ok(_) => self.raft.install_failed(),
+            Err(_) => {
+                self.orders.push(SnapshotOrder::Discard { id });
+                self.raft.install_failed();
+            }
+        }
+    }
+
+    fn fail_loading(&mut self) {
+        if let Some((id, _)) = self.loading.take() {
+            self.orders.push(SnapshotOrder::Discard { id });
+        }
+        self.raft.install_failed();
+    }
+
     fn answer_reads(&mut self) {
         let applied_index = self.raft.log().applied_index();
         let (machine, answers) = (&self.machine, &mut self.answers);
@@ -379,6 +536,7 @@ impl<S: StateMachine> Replica<S> {
             log_time: self.raft.log_time(),
             state_hash: self.machine.state_hash(),
             waiting_for: self.raft.waiting_for(),
+            snapshot_index: self.raft.snapshot().map_or(Index::ZERO, |id| id.last.index),
             configuration: self.raft.configuration().clone(),
         }
     }

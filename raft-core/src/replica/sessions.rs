@@ -174,7 +174,6 @@ impl Sessions {
 }
 
 /// Part of a snapshot, by the rules of [`StateMachine`](crate::replica::StateMachine).
-#[cfg_attr(not(test), expect(dead_code, reason = "the replica does not make snapshots yet"))]
 impl Sessions {
     /// Makes the present table the one that `read_pinned` shows.
     pub(crate) fn pin(&mut self) {

@@ -1,0 +1,141 @@
+//! What consensus does about snapshots (Raft §7): lets the log go that one covers, passes one
+//! on, and takes one in the place of its log.
+
+use bytes::Bytes;
+
+use crate::consensus::follower::Follower;
+use crate::consensus::message::Message;
+use crate::consensus::raft::{Next, Raft, Role};
+use crate::consensus::ready::Notice;
+use crate::consensus::{admission, invariants};
+use crate::snapshot::{SnapshotId, SnapshotState};
+use crate::types::{EntryId, Index, Time};
+
+/// A follower that is there but slow holds the log so many times longer than it is kept anyway.
+const TRAILING_FOR_SLOW: u64 = 10;
+
+impl Raft {
+    /// Notes that a snapshot of this node is durable: followers may get it, and the log before
+    /// it may be cut. One that is older than the newest changes nothing.
+    pub fn snapshot_made(&mut self, id: SnapshotId) {
+        if self.state.snapshot.is_some_and(|newest| id.last.index <= newest.last.index) {
+            return;
+        }
+        self.state.snapshot = Some(id);
+        let mut keep_from =
+            Index(id.last.index.0.saturating_sub(self.state.config.trailing_entries));
+        if let Role::Leader(role) = &self.role
+            && let Some(needed) = role.needed_from()
+        {
+            // Who is slow may hold the log, but not for ever.
+            let longest = TRAILING_FOR_SLOW * self.state.config.trailing_entries;
+            let oldest = Index(id.last.index.0.saturating_sub(longest));
+            keep_from = keep_from.min(needed.max(oldest));
+        }
+        let log = &mut self.state.log;
+        let index =
+            Index(keep_from.0.saturating_sub(1)).min(id.last.index).min(log.durable_index());
+        if log.base().index < index {
+            log.compact_to(index);
+            self.cut_before = Some(index.next());
+        }
+        invariants::check(self);
+    }
+
+    /// Takes a piece that `Ready::snapshot_reads` asked for; `None` if it cannot be read.
+    pub fn snapshot_read(&mut self, now: Time, read: (SnapshotId, u64), data: Option<&Bytes>) {
+        let (id, offset) = read;
+        if data.is_none() && self.state.snapshot == Some(id) {
+            self.state.snapshot = None;
+        }
+        if let Role::Leader(role) = &mut self.role {
+            role.send_snapshot(&mut self.state, now, (id, offset), data);
+        }
+    }
+
+    /// Notes how far the file of a snapshot from the leader has come. A whole one is put in
+    /// the place of the state machine by the caller, who then calls `install`.
+    pub fn snapshot_received(&mut self, id: SnapshotId, next_offset: u64, is_whole: bool) {
+        self.state.is_installing |= is_whole;
+        if let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role {
+            let (leader, counts) = (*leader, self.state.counts());
+            let (installed, state) = (false, &mut self.state);
+            let answer = Message::InstallSnapshotResponse { id, next_offset, installed, counts };
+            state.send(leader, answer);
+        }
+    }
+
+    /// Begins with what the snapshot says that the state machine was loaded from.
+    pub fn resume(&mut self, id: SnapshotId, state: &SnapshotState) {
+        self.state.snapshot = Some(id);
+        self.state.log.raise_log_time(state.log_time);
+        admission::bind(&mut self.state, &state.bindings);
+        invariants::check(self);
+    }
+
+    /// Whether a snapshot that ends in `last` has anything that this node has not.
+    #[must_use]
+    pub fn lacks(&self, last: EntryId) -> bool {
+        self.state.log.commit_index() < last.index
+    }
+
+    /// Gives up a snapshot that was received: it is damaged, or not needed any more.
+    pub fn install_failed(&mut self) {
+        self.state.is_installing = false;
+    }
+
+    /// Notes that the state machine is what a durable snapshot says: it takes the place of the
+    /// log up to there (Raft §7, Figure 13).
+    ///
+    /// Panics: if this node has committed more than the snapshot covers.
+    pub fn install(&mut self, now: Time, id: SnapshotId, state: SnapshotState) {
+        assert!(self.lacks(id.last), "a snapshot never takes the state back");
+        let SnapshotState { configuration, configured_at, bindings, log_time } = state;
+        let is_replaced = self.state.log.install(id.last, (configured_at, configuration));
+        self.state.log.raise_log_time(log_time);
+        if is_replaced {
+            self.replaced_at = Some(id.last);
+        }
+        self.cut_before = Some(id.last.index.next());
+        self.state.snapshot = Some(id);
+        self.state.is_installing = false;
+        self.fetched = None;
+        admission::bind(&mut self.state, &bindings);
+        self.state.notices.push(Notice::Installed { last: id.last });
+        match &mut self.role {
+            Role::Follower(role) => {
+                if let Some(leader) = role.leader {
+                    let (next_offset, counts) = (id.bytes, self.state.counts());
+                    let answer = Message::InstallSnapshotResponse {
+                        id,
+                        next_offset,
+                        installed: true,
+                        counts,
+                    };
+                    self.state.send_after_sync(leader, answer);
+                }
+            }
+            // The log that it stood for is gone.
+            Role::PreCandidate(_) | Role::Candidate(_) => {
+                let (term, reason) = (self.state.term(), "a snapshot took the place of its log");
+                self.enter(now, Next::Follow { term, leader: None, reason, because_of: None });
+            }
+            Role::Leader(_) => unreachable!("a leader has everything that is committed"),
+        }
+        invariants::check(self);
+    }
+
+    /// What a snapshot at the applied index says about consensus; `log_time` is that of the
+    /// last entry that was applied.
+    #[must_use]
+    pub fn snapshot_state(&self, log_time: u64) -> SnapshotState {
+        let log = &self.state.log;
+        let (configured_at, configuration) = log.membership().at(log.applied_index());
+        SnapshotState {
+            configuration: (**configuration).clone(),
+            configured_at,
+            bindings: self.state.bindings.clone(),
+            log_time,
+        }
+    }
+}
