@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use raft_core::consensus::Raft;
-use raft_core::types::{Index, NodeId, Term};
+use raft_core::consensus::message::{Envelope, Message};
+use raft_core::types::{Incarnation, Index, NodeId, Term};
 
 /// Remembers what was ever decided and by whom.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
     leaders: BTreeMap<Term, NodeId>,
+    votes: BTreeMap<(NodeId, Incarnation, Term), NodeId>,
     committed: BTreeMap<Index, Term>,
     states: BTreeMap<Index, (u64, u64)>,
 }
@@ -25,6 +27,22 @@ impl Checks {
         for (&index, &term) in self.committed.iter().filter(|&(_, &of)| of <= term) {
             let found = raft.log().term_at(index);
             assert_eq!(found, Some(term), "{id:?} leads without the committed {term}/{index}");
+        }
+    }
+
+    /// In how many terms somebody has led.
+    pub(super) fn leaderships(&self) -> usize {
+        self.leaders.len()
+    }
+
+    /// Notes what leaves a node.
+    ///
+    /// Panics: if it is a second vote of one term.
+    pub(super) fn leaves(&mut self, envelope: &Envelope) {
+        if let Message::RequestVoteResponse { granted: true } = envelope.message {
+            let voter = (envelope.from, envelope.incarnation, envelope.term);
+            let first = *self.votes.entry(voter).or_insert(envelope.to);
+            assert_eq!(first, envelope.to, "one vote per term: {voter:?} gave two");
         }
     }
 

@@ -5,7 +5,9 @@
 //! is checked after every step.
 
 mod checks;
+mod clocks;
 mod disk;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -23,6 +25,7 @@ use raft_core::types::{EntryId, Incarnation, Index, NodeId, Time};
 
 use self::checks::Checks;
 use self::disk::Disk;
+pub use self::views::named;
 use crate::machine::Registers;
 
 /// The election timeout of every node; waits are random between it and twice it. Units:
@@ -62,6 +65,8 @@ struct Seen {
 pub struct Cluster {
     members: BTreeMap<NodeId, Member>,
     configuration: Configuration,
+    /// What the settings of every node differ in from the usual ones.
+    settings: fn(&mut RaftConfig),
     bag: VecDeque<Envelope>,
     kept: BTreeMap<String, Vec<Envelope>>,
     cut: BTreeSet<(NodeId, NodeId)>,
@@ -85,10 +90,17 @@ impl Cluster {
     /// Nodes with empty directories that know of each other and nothing else.
     #[must_use]
     pub fn empty(count: u64) -> Self {
+        Self::with_settings(count, |_| {})
+    }
+
+    /// As `empty`, with other settings on every node.
+    #[must_use]
+    pub fn with_settings(count: u64, settings: fn(&mut RaftConfig)) -> Self {
         let ids: Vec<NodeId> = (1..=count).map(node).collect();
         let mut cluster = Self {
             members: BTreeMap::new(),
             configuration: Configuration::of(ids.iter().copied()),
+            settings,
             bag: VecDeque::new(),
             kept: BTreeMap::new(),
             cut: BTreeSet::new(),
@@ -121,15 +133,22 @@ impl Cluster {
     #[must_use]
     pub fn led_by(count: u64, leader: NodeId) -> Self {
         let mut cluster = Self::empty(count);
-        cluster.tick(1);
-        cluster.settle();
-        cluster.campaign(leader);
-        cluster.settle();
-        cluster.tick(15);
-        cluster.settle();
-        assert_eq!(cluster.status(leader).role, RoleName::Leader, "the founder leads");
-        cluster.told.clear();
+        cluster.found(leader);
         cluster
+    }
+
+    /// Founds a cluster of empty directories, led by `leader`, with nothing on its way.
+    ///
+    /// Panics: if the founding does not come about.
+    pub fn found(&mut self, leader: NodeId) {
+        self.tick(1);
+        self.settle();
+        self.campaign(leader);
+        self.settle();
+        self.tick(15);
+        self.settle();
+        assert_eq!(self.status(leader).role, RoleName::Leader, "the founder leads");
+        self.told.clear();
     }
 
     /// What happened since this was last asked.
@@ -142,12 +161,13 @@ impl Cluster {
         let configuration = self.configuration.clone();
         let member = self.members.get_mut(&id).expect("a member");
         member.lives += 1;
-        let config = RaftConfig {
+        let mut config = RaftConfig {
             election_timeout_us: ELECTION_TIMEOUT_US,
             heartbeat_interval_us: HEARTBEAT_INTERVAL_US,
             seed: id.number() * 7919 + member.lives,
             ..RaftConfig::new(id, member.incarnation, configuration.clone())
         };
+        (self.settings)(&mut config);
         let (hard_state, log) = member.disk.restore(&configuration);
         let replica = Replica::new(config, hard_state, log, Registers::default(), now);
         member.seen.term = replica.status().term.0;
@@ -259,6 +279,7 @@ impl Cluster {
     }
 
     fn send(&mut self, envelope: Envelope) {
+        self.checks.leaves(&envelope);
         if self.cut.contains(&(envelope.from, envelope.to)) {
             self.told.push(format!("lost {envelope}"));
         } else {

@@ -1,0 +1,36 @@
+//! Clocks of single nodes: processes that stand still, and timers that run out one at a time.
+
+use raft_core::replica::event::Event;
+use raft_core::types::NodeId;
+
+use super::{Cluster, ELECTION_TIMEOUT_US, HEARTBEAT_INTERVAL_US};
+
+impl Cluster {
+    /// Lets time pass that no node notices: their processes do not run meanwhile.
+    pub fn pass(&mut self, ms: u64) {
+        self.now = self.now.after(ms * 1_000);
+    }
+
+    /// Tells one node what time it is.
+    pub fn tick_node(&mut self, id: NodeId) {
+        self.handle(id, Event::Tick);
+    }
+
+    /// Lets the clock of one node alone go on, as a process that runs all the time would see
+    /// it, until its timer runs out and it asks for votes; also if it has asked before.
+    ///
+    /// Panics: if its timer does not run out.
+    pub fn time_out(&mut self, id: NodeId) {
+        let told_before = self.told.len();
+        for _ in 0..=2 * ELECTION_TIMEOUT_US / HEARTBEAT_INTERVAL_US {
+            self.members.get_mut(&id).expect("a member").ahead_us += HEARTBEAT_INTERVAL_US;
+            self.handle(id, Event::Tick);
+            let asks = [format!("n{id} pre-candidate"), format!("n{id} candidate")];
+            let is_asking = |line: &String| asks.iter().any(|ask| line.starts_with(ask));
+            if self.told[told_before..].iter().any(is_asking) {
+                return;
+            }
+        }
+        panic!("the timer of {id:?} does not run out");
+    }
+}
