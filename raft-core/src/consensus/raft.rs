@@ -210,7 +210,7 @@ impl Raft {
         let from = envelope.from;
         match envelope.message {
             Message::PreVote { next_term, last } => {
-                let is_content = self.is_content(now);
+                let is_content = self.is_content(now, from);
                 on_pre_vote(&mut self.state, from, (next_term, last), is_content);
                 None
             }
@@ -244,7 +244,7 @@ impl Raft {
         let (term, from) = (self.state.term(), envelope.from);
         if term < envelope.term {
             if let Message::RequestVote { transfer: false, .. } = envelope.message
-                && self.is_content(now)
+                && self.is_content(now, from)
             {
                 return None;
             }
@@ -316,10 +316,13 @@ impl Raft {
         }
     }
 
-    /// Whether this node has reason to keep its leader (stickiness; a leader keeps itself).
-    fn is_content(&self, now: Time) -> bool {
+    /// Whether this node has reason to keep its leader although `candidate` asks for votes
+    /// (stickiness; a leader keeps itself). A leader that asks does not lead any more.
+    fn is_content(&self, now: Time, candidate: NodeId) -> bool {
         match &self.role {
-            Role::Follower(role) => role.is_content(&self.state, now),
+            Role::Follower(role) => {
+                role.leader != Some(candidate) && role.is_content(&self.state, now)
+            }
             Role::PreCandidate(_) | Role::Candidate(_) => false,
             Role::Leader(_) => true,
         }
