@@ -124,7 +124,7 @@ impl Raft {
         self.admission.tick(&mut self.state, now);
         let next = match &mut self.role {
             Role::Follower(role) => role.tick(&self.state, now),
-            Role::PreCandidate(role) | Role::Candidate(role) => role.tick(now),
+            Role::PreCandidate(role) | Role::Candidate(role) => role.tick(&self.state, now),
             Role::Leader(role) => role.tick(&mut self.state, now),
         };
         self.enter(now, next);
