@@ -32,6 +32,11 @@ const APPLY_BYTES_MAX: usize = 512 * 1024;
 /// Bytes read from disk at once.
 const FETCH_BYTES_MAX: usize = 512 * 1024;
 
+/// The highest term that a message may bring about at once, and how far beyond it counting
+/// elections may have led: a single wrong message cannot use up the terms there are.
+const TERM_LEAP_MAX: Term = Term(TERM_MAX.0 / 2);
+const TERM_STEP_MAX: u64 = 1 << 32;
+
 /// One node's consensus.
 #[derive(Clone, Debug)]
 pub struct Raft {
@@ -143,8 +148,9 @@ impl Raft {
 
     /// Whether a message is for this node, from somebody who may send it, and not void.
     pub(crate) fn is_acceptable(&mut self, envelope: &Envelope) -> bool {
+        let believable = self.believable_term();
         let (from, state) = (envelope.from, &mut self.state);
-        if envelope.to != state.id() || from == state.id() || TERM_MAX < envelope.term {
+        if envelope.to != state.id() || from == state.id() || believable < envelope.term {
             return false;
         }
         let bound = state.bindings.get(&from);
@@ -166,6 +172,10 @@ impl Raft {
         // Who was added behind the end of this log may lead or campaign nevertheless
         // (Ongaro 2014 §4.1).
         state.configuration().is_member(from) || asks_for_votes || envelope.message.is_from_leader()
+    }
+
+    fn believable_term(&self) -> Term {
+        TERM_LEAP_MAX.max(Term(self.state.term().0 + TERM_STEP_MAX)).min(TERM_MAX)
     }
 
     fn step_accepted(&mut self, now: Time, envelope: Envelope) {
