@@ -360,6 +360,21 @@ fn a_message_that_its_sender_may_not_write_is_refused() {
     }
 }
 
+/// A15 of `docs/raft.md`: zero is no node, neither as the sender nor as the receiver.
+#[test]
+fn rel_a15_an_envelope_from_or_to_node_zero_is_refused() {
+    let good = content(&framed(&envelope(Message::TimeoutNow)));
+    let from = good.iter().position(|&byte| byte == 1).expect("the sender is n1");
+    let to = good.iter().rposition(|&byte| byte == 2).expect("the receiver is n2");
+    assert!(from < to && peer_codec::read(&good, &ends()).is_ok());
+    for at in [from, to] {
+        let mut bad = good.clone();
+        bad[at] = 0;
+        let error = peer_codec::read(&bad, &ends()).expect_err("zero is no id");
+        assert!(matches!(error, FrameError::NotMessagePack(_)), "{error}");
+    }
+}
+
 #[test]
 fn terms_and_indexes_that_no_cluster_reaches_are_refused() {
     let far = Index(u64::MAX);
