@@ -40,7 +40,8 @@ pub trait StateMachine {
 
     /// Appends the next part of the pinned state to `part`: at least one record and then about
     /// `bytes_max` bytes, the last record included that goes beyond. A part is never empty and
-    /// never splits a record.
+    /// never splits a record. A part is stored whole, so a record should be no longer than an
+    /// entry: beyond 4 MiB a part is refused, and no snapshot is made.
     ///
     /// Returns whether more parts follow; with false this was the last one, and the call is
     /// not made again under this pin. The parts are a function of the pinned state and
