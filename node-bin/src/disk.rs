@@ -134,6 +134,14 @@ impl Disk for FileDisk {
         written.map_err(|error| disk_error(&error))
     }
 
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        let appended = self.file(name).and_then(|file| {
+            let end = file.metadata()?.len();
+            file.write_all_at(bytes, end)
+        });
+        appended.map_err(|error| disk_error(&error))
+    }
+
     fn sync(&mut self, name: &str) -> Result<(), DiskError> {
         let synced = self.file(name).and_then(File::sync_data);
         synced.map_err(|error| disk_error(&error))
@@ -192,6 +200,10 @@ impl Disk for NodeDisk {
 
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         on_either!(self, disk => disk.write(name, offset, bytes))
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        on_either!(self, disk => disk.append(name, bytes))
     }
 
     fn sync(&mut self, name: &str) -> Result<(), DiskError> {

@@ -33,7 +33,14 @@ pub trait Disk {
     /// Errors: a Fault for its caller if the space was prepared.
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError>;
 
-    /// Makes every write to the file durable.
+    /// Writes all of `bytes` behind the end of a file, which grows by as much; durable only
+    /// after `sync`. A crash before may leave the file of any length between and any bytes
+    /// in what was added.
+    ///
+    /// Errors: any failure; a part of the bytes may have been added.
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError>;
+
+    /// Makes every write to the file durable, and its length.
     ///
     /// Errors: always a Fault; a second attempt would lie (fsyncgate).
     fn sync(&mut self, name: &str) -> Result<(), DiskError>;
@@ -68,6 +75,10 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         (**self).write(name, offset, bytes)
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        (**self).append(name, bytes)
     }
 
     fn sync(&mut self, name: &str) -> Result<(), DiskError> {

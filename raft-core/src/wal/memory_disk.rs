@@ -23,6 +23,8 @@ struct File {
     synced: Vec<u8>,
     /// Writes since the last sync, oldest first.
     unsynced: Vec<(usize, Vec<u8>)>,
+    /// With what was appended since the last sync.
+    length: usize,
 }
 
 impl MemoryDisk {
@@ -39,7 +41,8 @@ impl MemoryDisk {
     }
 
     /// Loses power: of every write that was not synced, each sector is kept if `keep` says so
-    /// when given the file's name and the offset in the file, and lost otherwise.
+    /// when given the file's name and the offset in the file, and lost otherwise. A file that
+    /// grew ends with the last sector that is kept; a lost one before it is zeros.
     ///
     /// Always answering true is the end of the process alone, which loses nothing.
     pub fn crash(&mut self, mut keep: impl FnMut(&str, u64) -> bool) {
@@ -50,11 +53,14 @@ impl MemoryDisk {
                     let sector_end = (at as u64 + 1).next_multiple_of(SECTOR_BYTES);
                     let end = place(sector_end).min(start + bytes.len());
                     if keep(name, at as u64) {
+                        let length = file.synced.len().max(end);
+                        file.synced.resize(length, 0);
                         file.synced[at..end].copy_from_slice(&bytes[at - start..end - start]);
                     }
                     at = end;
                 }
             }
+            file.length = file.synced.len();
         }
     }
 
@@ -62,14 +68,24 @@ impl MemoryDisk {
     #[must_use]
     pub fn content(&self, name: &str) -> Option<Vec<u8>> {
         let file = self.files.get(name)?;
-        let mut bytes = file.synced.clone();
-        file.overlay(0, &mut bytes);
+        let mut bytes = vec![0; file.length];
+        file.copy(0, &mut bytes);
         Some(bytes)
     }
 
     /// Makes `bytes` the synced content of a file, or makes the file; for tests that damage it.
     pub fn replace(&mut self, name: &str, bytes: Vec<u8>) {
-        self.files.insert(name.to_owned(), File { synced: bytes, unsynced: Vec::new() });
+        let length = bytes.len();
+        self.files.insert(name.to_owned(), File { synced: bytes, unsynced: Vec::new(), length });
+    }
+
+    /// Errors: `NoSpace` if `more` bytes do not fit beside all files.
+    fn check_room(&self, more: u64) -> Result<(), DiskError> {
+        let used: u64 = self.files.values().map(|file| file.length as u64).sum();
+        if self.capacity_bytes.is_some_and(|capacity| capacity < used + more) {
+            return Err(DiskError::NoSpace);
+        }
+        Ok(())
     }
 
     fn file(&mut self, name: &str) -> Result<&mut File, DiskError> {
@@ -78,8 +94,12 @@ impl MemoryDisk {
 }
 
 impl File {
-    /// Puts what was written since the last sync over `bytes`, which start at `offset`.
-    fn overlay(&self, offset: usize, bytes: &mut [u8]) {
+    /// Fills `bytes`, which are zeros, from `offset` on.
+    fn copy(&self, offset: usize, bytes: &mut [u8]) {
+        if let Some(synced) = self.synced.get(offset..) {
+            let length = synced.len().min(bytes.len());
+            bytes[..length].copy_from_slice(&synced[..length]);
+        }
         for (start, written) in &self.unsynced {
             let from = (*start).max(offset);
             let to = (start + written.len()).min(offset + bytes.len());
@@ -98,39 +118,46 @@ impl Disk for MemoryDisk {
 
     fn create(&mut self, name: &str, length: u64) -> Result<(), DiskError> {
         self.files.remove(name);
-        let used: u64 = self.files.values().map(|file| file.synced.len() as u64).sum();
-        if self.capacity_bytes.is_some_and(|capacity| capacity < used + length) {
-            return Err(DiskError::NoSpace);
-        }
+        self.check_room(length)?;
         self.replace(name, vec![0; place(length)]);
         Ok(())
     }
 
     fn len(&mut self, name: &str) -> Result<u64, DiskError> {
-        Ok(self.file(name)?.synced.len() as u64)
+        Ok(self.file(name)?.length as u64)
     }
 
     fn read(&mut self, name: &str, offset: u64, into: &mut [u8]) -> Result<usize, DiskError> {
         let file = self.file(name)?;
-        let start = place(offset).min(file.synced.len());
-        let length = into.len().min(file.synced.len() - start);
-        into[..length].copy_from_slice(&file.synced[start..start + length]);
-        file.overlay(start, &mut into[..length]);
+        let start = place(offset).min(file.length);
+        let length = into.len().min(file.length - start);
+        into[..length].fill(0);
+        file.copy(start, &mut into[..length]);
         Ok(length)
     }
 
     /// Stricter than a real disk: what was not created cannot be written.
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         let file = self.file(name)?;
-        if (file.synced.len() as u64) < offset + bytes.len() as u64 {
+        if (file.length as u64) < offset + bytes.len() as u64 {
             return Err(DiskError::Failed(format!("a write beyond the end of {name}")));
         }
         file.unsynced.push((place(offset), bytes.to_vec()));
         Ok(())
     }
 
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.file(name)?;
+        self.check_room(bytes.len() as u64)?;
+        let file = self.file(name)?;
+        file.unsynced.push((file.length, bytes.to_vec()));
+        file.length += bytes.len();
+        Ok(())
+    }
+
     fn sync(&mut self, name: &str) -> Result<(), DiskError> {
         let file = self.file(name)?;
+        file.synced.resize(file.length, 0);
         for (start, bytes) in std::mem::take(&mut file.unsynced) {
             file.synced[start..start + bytes.len()].copy_from_slice(&bytes);
         }
@@ -183,6 +210,37 @@ mod tests {
         assert_eq!(content[..3], *b"old");
         assert_eq!(content[511..513], [0, 7]);
         assert_eq!(content[1023..1025], [7, 0]);
+    }
+
+    #[test]
+    fn a_crash_may_shorten_what_was_appended_and_tear_it() {
+        let mut disk = MemoryDisk::default();
+        disk.create("f", 0).unwrap();
+        disk.append("f", &[1; 700]).unwrap();
+        disk.sync("f").unwrap();
+        disk.append("f", &[2; 1000]).unwrap();
+        disk.append("f", &[3; 1000]).unwrap();
+        let whole = [vec![1; 700], vec![2; 1000], vec![3; 1000]].concat();
+        assert_eq!(disk.content("f"), Some(whole.clone()));
+        let mut part = [9; 400];
+        assert_eq!(disk.read("f", 2400, &mut part), Ok(300));
+        assert_eq!(part[299..301], [3, 9]);
+
+        for (kept, length) in [(vec![], 700), (vec![700], 1024), (vec![1536], 1700)] {
+            let mut crashed = disk.clone();
+            crashed.crash(|_, offset| kept.contains(&offset));
+            assert_eq!(crashed.len("f"), Ok(length), "{kept:?}");
+            let content = crashed.content("f").unwrap();
+            assert_eq!(content[..700], whole[..700]);
+            let kept = kept.first().map_or(700, |&at| place(at));
+            assert!(content[700..kept].iter().all(|&byte| byte == 0));
+            assert_eq!(content[kept..], whole[kept..place(length)]);
+        }
+        disk.crash(|_, _| true);
+        assert_eq!(disk.content("f"), Some(whole));
+        disk.set_capacity(Some(2701));
+        assert_eq!(disk.append("f", &[4; 2]), Err(DiskError::NoSpace));
+        assert!(disk.append("g", &[4]).is_err());
     }
 
     #[test]

@@ -88,6 +88,9 @@ impl Disk for Failing<'_> {
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.call()?.write(name, offset, bytes)
     }
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.call()?.append(name, bytes)
+    }
     fn sync(&mut self, name: &str) -> Result<(), DiskError> {
         self.call()?.sync(name)
     }

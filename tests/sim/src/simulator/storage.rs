@@ -128,6 +128,10 @@ impl Disk for SimDisk {
         self.change()?.write(name, offset, bytes)
     }
 
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.change()?.append(name, bytes)
+    }
+
     fn sync(&mut self, name: &str) -> Result<(), DiskError> {
         self.change()?.sync(name)
     }
