@@ -218,3 +218,40 @@ impl Disk for NodeDisk {
         on_either!(self, disk => disk.remove(name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use raft_core::types::{EntryId, Index, Term};
+    use raft_core::wal::snapshots::Snapshots;
+
+    use super::*;
+
+    #[test]
+    fn a_file_grows_by_what_is_appended() {
+        let directory = std::env::temp_dir().join(format!("kvorum-disk-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let mut disk = FileDisk::new(&directory);
+        assert!(disk.append("f", b"x").is_err(), "it was not created");
+        disk.create("f", 2).unwrap();
+        disk.append("f", b"ab").unwrap();
+        disk.append("f", b"c").unwrap();
+        disk.sync("f").unwrap();
+        let mut bytes = [9; 8];
+        assert_eq!((disk.len("f"), disk.read("f", 1, &mut bytes)), (Ok(5), Ok(4)));
+        assert_eq!(bytes, *b"\0abc\x09\x09\x09\x09");
+
+        let (mut sender, _) = Snapshots::open(disk).unwrap();
+        sender.begin(EntryId { term: Term(1), index: Index(2) }).unwrap();
+        sender.append(b"part").unwrap();
+        let id = sender.finish().unwrap();
+        let (mut receiver, _) = Snapshots::open(MemoryDisk::default()).unwrap();
+        let piece = sender.read(id, 0, usize::MAX).unwrap();
+        assert!(receiver.receive(id, 0, &piece).unwrap().is_complete);
+        let (mut opened, found) = Snapshots::open(FileDisk::new(&directory)).unwrap();
+        assert_eq!(found.newest, Some(id));
+        let mut parts = opened.open_parts(id).unwrap();
+        assert_eq!(opened.next_part(&mut parts).unwrap().unwrap(), b"part"[..]);
+        assert_eq!(opened.next_part(&mut parts), Ok(None));
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

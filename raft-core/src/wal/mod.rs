@@ -17,6 +17,7 @@ mod reader;
 mod recovery;
 mod repair;
 mod segment;
+pub mod snapshots;
 mod sparse_index;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod life;
+mod snapshots;
 
 use crate::entry::{Draft, Entries, EntryKind, SessionStamp, Stamp};
 use crate::hard_state::{Configuration, HardState, Standing};
