@@ -8,6 +8,7 @@ pub(crate) mod reads;
 pub mod replica;
 pub(crate) mod session_records;
 pub mod sessions;
+pub mod snapshot_files;
 pub mod snapshots;
 pub mod state_machine;
 pub(crate) mod transfers;

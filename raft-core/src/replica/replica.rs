@@ -149,9 +149,11 @@ impl<S: StateMachine> Replica<S> {
                 self.raft.peer_connected(now, peer, connection);
             }
             Event::PeerLost { peer, connection } => self.raft.peer_lost(now, peer, connection),
-            Event::HandOver => {
+            // A follower that stops asks nobody to give up anything.
+            Event::HandOver if self.raft.leader() == Some(self.raft.config().id) => {
                 self.raft.hand_over(now, None);
             }
+            Event::HandOver => {}
             Event::Transfer { ticket, to } => self.on_transfer(now, ticket, to),
             Event::Snapshot(fact) => self.on_snapshot_fact(now, fact),
         }

@@ -261,7 +261,7 @@ fn rel_a22_nodes_that_differ_in_their_ids_alone_have_different_timeouts() {
         let timeout_us = config.election_timeout_us;
         let hard_state =
             HardState { term: Term(1), standing: Standing::Full, ..HardState::default() };
-        let log = RaftLog::restore(vec![], vec![], Index::ZERO);
+        let log = RaftLog::restore(EntryId::ZERO, vec![], vec![], Index::ZERO);
         let mut raft = Raft::new(config, hard_state, log, Time(0));
         let wakes = (0..=2 * timeout_us).find(|&us| {
             raft.tick(Time(us));

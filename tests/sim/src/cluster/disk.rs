@@ -8,6 +8,7 @@ use raft_core::consensus::log::RaftLog;
 use raft_core::consensus::ready::{Fetch, Persist};
 use raft_core::entry::{Entries, EntryRef};
 use raft_core::hard_state::{HardState, Standing};
+use raft_core::snapshot::{SnapshotId, SnapshotState};
 use raft_core::types::{EntryId, Index};
 
 /// A disk that keeps what was synced and, until then, may lose what was written.
@@ -16,6 +17,8 @@ pub(super) struct Disk {
     hard_state: HardState,
     entries: BTreeMap<Index, Bytes>,
     unsynced: VecDeque<Persist>,
+    /// The last entry before the log.
+    base: EntryId,
 }
 
 impl Disk {
@@ -28,6 +31,10 @@ impl Disk {
     pub(super) fn sync(&mut self, count: usize) -> Vec<Persist> {
         let batches: Vec<Persist> = self.unsynced.drain(..count.min(self.unsynced.len())).collect();
         for batch in &batches {
+            if let Some(base) = batch.base {
+                self.entries.clear();
+                self.base = base;
+            }
             self.keep(batch.hard_state, &batch.entries);
         }
         batches
@@ -42,6 +49,15 @@ impl Disk {
             let ids = run.iter().map(|entry| entry.id().index);
             self.entries.extend(ids.zip(run.commands()));
         }
+    }
+
+    /// Lets go of everything before `first` that is synced.
+    pub(super) fn cut_before(&mut self, first: Index) {
+        let behind = self.entries.split_off(&first);
+        if let Some(last) = self.entries.values().next_back() {
+            self.base = EntryRef::of(last).id();
+        }
+        self.entries = behind;
     }
 
     /// The ids of the entries that a restart would find.
@@ -65,16 +81,37 @@ impl Disk {
 
     /// What recovery hands to Raft: of the entries only the last one is in memory.
     #[must_use]
-    pub(super) fn restore(&self, founding: &Configuration) -> (HardState, RaftLog) {
+    pub(super) fn restore(
+        &self,
+        founding: &Configuration,
+        snapshot: Option<(SnapshotId, &SnapshotState)>,
+    ) -> (HardState, RaftLog) {
+        let replaced = snapshot.filter(|(id, _)| !self.holds(id.last));
+        if let Some((id, state)) = replaced {
+            // The end came between the snapshot and the log.
+            let log = RaftLog::restore(id.last, Vec::new(), Vec::new(), id.last.index);
+            let made = (state.configured_at, state.configuration.clone());
+            return (self.hard_state, log.with_configurations(made, Vec::new()));
+        }
         let runs = self.runs(Index(1), usize::MAX);
         let terms =
             runs.iter().map(|run| EntryId { term: run.term(), index: run.first_index() }).collect();
-        let last = runs.last().map_or(Index::ZERO, Entries::last_index);
-        let tail = if last == Index::ZERO { Vec::new() } else { self.runs(last, usize::MAX) };
+        let last = runs.last().map(Entries::last_index);
+        let tail = last.map_or_else(Vec::new, |last| self.runs(last, usize::MAX));
         let made = runs.iter().flat_map(|run| run.configure_entries().filter_map(configuration));
-        let log = RaftLog::restore(EntryId::ZERO, terms, tail, self.hard_state.commit_index);
-        let founding = (Index::ZERO, founding.clone());
-        (self.hard_state, log.with_configurations(founding, made.collect()))
+        let log = RaftLog::restore(self.base, terms, tail, self.hard_state.commit_index);
+        let Some((id, state)) = snapshot else {
+            let founding = (Index::ZERO, founding.clone());
+            return (self.hard_state, log.with_configurations(founding, made.collect()));
+        };
+        let base = (state.configured_at, state.configuration.clone());
+        let log = log.continue_from(id.last).with_configurations(base, made.collect());
+        (self.hard_state, log)
+    }
+
+    fn holds(&self, id: EntryId) -> bool {
+        let entry = self.entries.get(&id.index);
+        id == self.base || entry.is_some_and(|entry| EntryRef::of(entry).id() == id)
     }
 
     /// What a read of older entries finds.

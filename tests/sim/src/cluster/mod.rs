@@ -7,6 +7,7 @@
 mod checks;
 mod clocks;
 mod disk;
+mod snapshots;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,6 +26,7 @@ use raft_core::types::{EntryId, Incarnation, Index, NodeId, Time};
 
 use self::checks::Checks;
 use self::disk::Disk;
+use self::snapshots::Files;
 pub use self::views::named;
 use crate::machine::Registers;
 
@@ -45,6 +47,7 @@ const SETTLE_TURNS_MAX: usize = 10_000;
 struct Member {
     replica: Option<Replica<Registers>>,
     disk: Disk,
+    files: Files,
     incarnation: Incarnation,
     holds_sync: bool,
     lives: u64,
@@ -115,6 +118,7 @@ impl Cluster {
             let member = Member {
                 replica: None,
                 disk: Disk::default(),
+                files: Files::default(),
                 incarnation: Incarnation(id.number() * 1_000),
                 holds_sync: false,
                 lives: 0,
@@ -168,8 +172,8 @@ impl Cluster {
             ..RaftConfig::new(id, member.incarnation, configuration.clone())
         };
         (self.settings)(&mut config);
-        let (hard_state, log) = member.disk.restore(&configuration);
-        let replica = Replica::new(config, hard_state, log, Registers::default(), now);
+        let disks = (&member.disk, &mut member.files);
+        let replica = snapshots::recover(config, &configuration, disks, now);
         member.seen.term = replica.status().term.0;
         member.replica = Some(replica);
         self.turn(id);
@@ -239,8 +243,8 @@ impl Cluster {
             let now = self.time_of(id);
             let member = self.members.get_mut(&id).expect("a member");
             let Some(replica) = &mut member.replica else { return };
-            let Effects { envelopes, bulk, persist, fetch, answers, notices, more, .. } =
-                replica.turn(now);
+            let effects = replica.turn(now);
+            let Effects { envelopes, bulk, persist, fetch, answers, notices, more, .. } = effects;
             notices.iter().for_each(|notice| self.tell_notice(id, notice));
             for envelope in envelopes.into_iter().chain(bulk) {
                 self.send(envelope);
@@ -251,6 +255,9 @@ impl Cluster {
             if let Some(persist) = persist {
                 member.disk.write(persist);
             }
+            if let Some(first) = effects.cut_before {
+                member.disk.cut_before(first);
+            }
             let holds_sync = member.holds_sync;
             let fetched = fetch.map(|fetch| member.disk.read(&fetch));
             if let Some(entries) = fetched {
@@ -258,7 +265,8 @@ impl Cluster {
                 replica.handle(now, Event::Fetched { entries });
                 continue;
             }
-            if !holds_sync && self.sync_once(id, usize::MAX) {
+            let has_news = self.execute_snapshot_orders(id, effects.snapshots);
+            if (!holds_sync && self.sync_once(id, usize::MAX)) || has_news {
                 continue;
             }
             if !more {
@@ -440,6 +448,7 @@ impl Cluster {
         let member = self.members.get_mut(&id).expect("a member");
         member.replica = None;
         member.disk.lose_power();
+        member.files.lose_power();
         member.seen.commit_index = Index::ZERO;
         self.bag.retain(|envelope| envelope.to != id);
     }
@@ -457,6 +466,7 @@ impl Cluster {
         assert!(!self.is_up(id), "{id:?} is up");
         let member = self.members.get_mut(&id).expect("a member");
         member.disk = Disk::default();
+        member.files = Files::default();
         member.incarnation = Incarnation(member.incarnation.0 + 1);
         member.seen.term = 0;
     }
