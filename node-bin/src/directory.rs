@@ -75,7 +75,8 @@ pub(crate) fn open(data: Data, claim: &Claim) -> Result<Opened, StartError> {
     let options = WalOptions {
         segment_bytes: claim.segment_bytes,
         incarnation: identity.incarnation,
-        configuration,
+        configuration: configuration.encode(),
+        base: EntryId::ZERO,
     };
     let log_error = |source| StartError::Log { directory: directory.clone(), source };
     let (mut wal, recovered) = Wal::open(disk, options).map_err(log_error)?;
@@ -105,6 +106,13 @@ fn report(identity: &Identity, recovered: &Recovered) {
             node,
             "{damage}; copies of what was cut are kept beside it, and this node neither votes \
              nor counts until a leader has given it back what it lost"
+        );
+    }
+    if let Some(damage) = &recovered.damage_before_base {
+        tracing::warn!(
+            node,
+            "{damage}; a snapshot covers what was there, so nothing is lost, but the disk may be \
+             failing"
         );
     }
     if 0 < recovered.torn_bytes {

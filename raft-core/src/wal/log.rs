@@ -4,7 +4,7 @@
 //! everything before it was synced: that is what recovery judges by.
 
 use crate::entry::Entries;
-use crate::hard_state::{Configuration, HardState};
+use crate::hard_state::HardState;
 use crate::types::{EntryId, Incarnation, Index};
 use crate::wal::batch::{BatchHeader, Place, batch_bytes, encode};
 use crate::wal::disk::Disk;
@@ -13,7 +13,7 @@ use crate::wal::hard_state_file::{HardStateFile, Slot};
 use crate::wal::reader::SegmentReader;
 use crate::wal::recovery::Survey;
 use crate::wal::repair::Recovered;
-use crate::wal::segment::{Segment, SegmentHeader};
+use crate::wal::segment::{CONFIGURATION_BYTES_MAX, Segment, SegmentHeader};
 use crate::wal::sparse_index::SparseIndex;
 
 /// The most bytes of entries in one append, far above what the limit on bytes that are not yet
@@ -37,8 +37,12 @@ pub struct WalOptions {
     /// Which data directory this is, part of every checksum: neither a file of another
     /// directory nor a client's value can pass for a batch of this log.
     pub incarnation: Incarnation,
-    /// What a new log starts with; an old one has its own.
-    pub configuration: Configuration,
+    /// The configuration that a new log starts with, opaque to the log and at most
+    /// [`CONFIGURATION_BYTES_MAX`] long; an old log has its own.
+    pub configuration: Vec<u8>,
+    /// The last entry that the newest valid snapshot covers, [`EntryId::ZERO`] without one. A
+    /// log that does not go on from there is replaced by an empty one behind it.
+    pub base: EntryId,
 }
 
 /// A segment to be prepared in advance.
@@ -55,12 +59,12 @@ pub struct SpareOrder {
 pub struct Wal<D> {
     pub(super) disk: D,
     options: WalOptions,
-    configuration: Configuration,
+    configuration: Vec<u8>,
     hard_state_file: HardStateFile,
     /// Ascending, without gaps; the last one is written to.
     pub(super) segments: Vec<Segment>,
     pub(super) index: SparseIndex,
-    hard_state: HardState,
+    pub(super) hard_state: HardState,
     pub(super) last: EntryId,
     /// The number of the newest batch.
     number: u64,
@@ -138,6 +142,15 @@ impl<D: Disk> Wal<D> {
         self.keep_fault(written)
     }
 
+    /// Sets the configuration that the headers of later segments carry.
+    ///
+    /// Panics: if it is longer than [`CONFIGURATION_BYTES_MAX`].
+    pub fn set_configuration(&mut self, configuration: Vec<u8>) {
+        let bytes = configuration.len();
+        assert!(bytes <= CONFIGURATION_BYTES_MAX, "a configuration of {bytes} bytes fits a header");
+        self.configuration = configuration;
+    }
+
     /// The segment to be prepared in advance, if none is ready.
     ///
     /// The driver makes it with a disk handle of its own, one at a time, and then calls
@@ -190,12 +203,12 @@ impl<D: Disk> Wal<D> {
         last
     }
 
-    fn check_fault(&self) -> Result<(), WalError> {
+    pub(super) fn check_fault(&self) -> Result<(), WalError> {
         self.fault.clone().map_or(Ok(()), Err)
     }
 
     /// After a Fault nothing is written any more: a second sync would report success.
-    fn keep_fault(&mut self, result: Result<(), WalError>) -> Result<(), WalError> {
+    pub(super) fn keep_fault(&mut self, result: Result<(), WalError>) -> Result<(), WalError> {
         self.fault = result.clone().err();
         result
     }
@@ -211,7 +224,7 @@ impl<D: Disk> Wal<D> {
         self.disk.sync(&name).map_err(WalError::fault("sync", &name))
     }
 
-    fn write_mark(&mut self) -> Result<(), WalError> {
+    pub(super) fn write_mark(&mut self) -> Result<(), WalError> {
         let slot = self.slot(self.number, &self.hard_state);
         self.hard_state_file.mark(&mut self.disk, &slot)?;
         self.marked_through = self.number;
@@ -220,7 +233,7 @@ impl<D: Disk> Wal<D> {
 
     /// Writes a batch behind the newest one. Errors: always a Fault.
     fn write_batch(&mut self, hard_state: &HardState, entries: &[Entries]) -> Result<(), WalError> {
-        let Segment { number: segment, length, end: offset } = self.current();
+        let Segment { number: segment, length, end: offset, .. } = self.current();
         let place = Place { incarnation: self.options.incarnation, segment, offset };
         let header = BatchHeader { number: self.number + 1, hard_state: *hard_state };
         self.buffer.clear();
@@ -240,26 +253,48 @@ impl<D: Disk> Wal<D> {
         Ok(())
     }
 
-    /// Takes a new segment into use that has room for a batch of `needed` bytes.
+    /// Goes on in a new segment that has room for a batch of `needed` bytes.
     ///
-    /// The header is synced before the segment gets its name, so a segment without a valid
-    /// header was damaged, never torn. The hard-state file learns of it, so that a segment that
-    /// disappears is missed even if it was the last one.
+    /// The hard-state file learns of it, so that a segment that disappears is missed even if it
+    /// was the last one.
     ///
     /// Errors: `NoSpace` leaves everything as it was; `Fault`.
     pub(super) fn begin_segment(&mut self, needed: u64) -> Result<(), WalError> {
-        let mut header = SegmentHeader {
+        let segment = self.take_into_use(self.next_header(), needed)?;
+        self.segments.push(segment);
+        let written = self.write_mark();
+        self.keep_fault(written)
+    }
+
+    /// What the next segment opens with if the log goes on in it; its length is not known yet.
+    pub(super) fn next_header(&self) -> SegmentHeader {
+        SegmentHeader {
             number: self.segments.last().map_or(1, |segment| segment.number + 1),
             incarnation: self.options.incarnation,
             length: 0,
             first_batch: self.number + 1,
             prev: self.last,
+            begins_log: false,
             hard_state: self.hard_state,
             configuration: self.configuration.clone(),
-        };
+        }
+    }
+
+    /// Makes a segment with this header and room for a batch of `needed` bytes.
+    ///
+    /// The header is synced before the segment gets its name, so a segment without a valid
+    /// header was damaged, never torn.
+    ///
+    /// Errors: `NoSpace` leaves everything as it was; `Fault`.
+    pub(super) fn take_into_use(
+        &mut self,
+        mut header: SegmentHeader,
+        needed: u64,
+    ) -> Result<Segment, WalError> {
         let (file, length) = self.prepared_file(header.end() + needed)?;
         header.length = length;
-        let segment = Segment { number: header.number, length, end: header.end() };
+        let (number, end, prev) = (header.number, header.end(), header.prev.index);
+        let segment = Segment { number, length, end, prev };
         let mut take = || {
             let write = self.disk.write(file, 0, &header.encode());
             write.map_err(WalError::fault("write", file))?;
@@ -268,9 +303,7 @@ impl<D: Disk> Wal<D> {
         };
         let taken = take();
         self.keep_fault(taken)?;
-        self.segments.push(segment);
-        let written = self.write_mark();
-        self.keep_fault(written)
+        Ok(segment)
     }
 
     /// A file of zeros of at least `least` bytes, and its length: the spare, or one made now.

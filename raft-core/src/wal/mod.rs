@@ -6,10 +6,12 @@
 //! recovery, one by one: `docs/wal.md`.
 
 mod batch;
+mod cut;
 pub mod disk;
 mod error;
 mod hard_state_file;
 pub mod identity;
+mod judgement;
 mod log;
 pub mod memory_disk;
 mod read;
@@ -25,3 +27,4 @@ mod tests;
 pub use error::{Damage, OpenError, WalError};
 pub use log::{BATCH_BYTES_MAX, SpareOrder, Wal, WalOptions};
 pub use repair::Recovered;
+pub use segment::CONFIGURATION_BYTES_MAX;

@@ -4,9 +4,14 @@
 //! when all before it are synced, a segment is begun when all batches before it are, a mark
 //! says through which batch the log is synced: a missing batch that any of these proves is
 //! damage, all else is what a crash may leave behind.
+//!
+//! A log that was cut begins with any segment. What is judged with the snapshot, which may
+//! cover what is damaged, stands in `judgement.rs`.
 
-use crate::hard_state::{Configuration, HardState};
-use crate::types::{EntryId, Incarnation};
+use bytes::Bytes;
+
+use crate::hard_state::HardState;
+use crate::types::{EntryId, Incarnation, Index, Term};
 use crate::wal::batch::Batch;
 use crate::wal::disk::Disk;
 use crate::wal::error::{Damage, OpenError};
@@ -16,12 +21,18 @@ use crate::wal::segment::{HeaderError, Segment, SegmentHeader, segment_name};
 use crate::wal::sparse_index::SparseIndex;
 
 /// The good part of a log, and where it ends.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Survey {
+    /// The last entry that the newest snapshot covers.
+    snapshot: EntryId,
+    /// Good segments before the one in which the log began anew, ascending.
+    pub(super) replaced: Vec<u64>,
     /// The segments that are good at least in part, ascending; the last one is written next.
     pub(super) segments: Vec<Segment>,
     /// The configuration in the newest good header.
-    pub(super) configuration: Option<Configuration>,
+    pub(super) configuration: Option<Vec<u8>>,
+    /// The entry before those that are here, or else the first one of them.
+    pub(super) base: EntryId,
     /// The hard state of the newest good batch.
     pub(super) hard_state: HardState,
     /// The number of the newest good batch.
@@ -30,7 +41,9 @@ pub(super) struct Survey {
     pub(super) newest: Option<Newest>,
     pub(super) last: EntryId,
     /// The first entry of each term.
-    pub(super) terms: Vec<EntryId>,
+    terms: Vec<EntryId>,
+    /// The payload of every entry that changes the membership.
+    configurations: Vec<(Index, Bytes)>,
     pub(super) index: SparseIndex,
     pub(super) damage: Option<Damage>,
 }
@@ -44,26 +57,23 @@ pub(super) struct Newest {
 }
 
 impl Survey {
-    /// Reads the segments with these numbers, ascending, up to their end or the first damage.
+    /// A log without entries behind a snapshot.
+    pub(super) fn empty(snapshot: EntryId) -> Self {
+        Self { snapshot, base: snapshot, last: snapshot, ..Self::default() }
+    }
+
+    /// Reads the segments with these numbers, ascending and at least one, up to their end or
+    /// the first damage.
     ///
     /// Errors: the disk does not answer, or a file is not ours or of another version.
     pub(super) fn of<D: Disk>(
         disk: &mut D,
-        incarnation: Incarnation,
+        (incarnation, snapshot): (Incarnation, EntryId),
         numbers: &[u64],
     ) -> Result<Self, OpenError> {
-        let mut survey = Self {
-            segments: Vec::new(),
-            configuration: None,
-            hard_state: HardState::default(),
-            number: 0,
-            newest: None,
-            last: EntryId::ZERO,
-            terms: Vec::new(),
-            index: SparseIndex::default(),
-            damage: None,
-        };
-        for (expected, &number) in (1..).zip(numbers) {
+        let mut survey = Self { snapshot, ..Self::default() };
+        let front = numbers.first().copied().unwrap_or(1);
+        for (expected, &number) in (front..).zip(numbers) {
             if number != expected {
                 survey.damage = Some(survey.damaged(segment_name(expected), 0));
                 break;
@@ -90,7 +100,8 @@ impl Survey {
             return;
         }
         let newest_segment = self.segments.last().map_or(0, |segment| segment.number);
-        let is_gone = *slots != Slots::Absent && slots.newest().is_none() && newest_segment == 0;
+        let is_fresh = *slots == Slots::Absent && self.snapshot == EntryId::ZERO;
+        let is_gone = newest_segment == 0 && slots.newest().is_none() && !is_fresh;
         if is_gone || slots.readable().any(|slot| newest_segment < slot.segment) {
             self.damage = Some(self.damaged(segment_name(newest_segment + 1), 0));
         } else if slots.readable().any(|slot| self.number < slot.synced_through) {
@@ -116,7 +127,9 @@ impl Survey {
         if header.incarnation != incarnation {
             return Err(OpenError::Foreign { file, found: header.incarnation });
         }
-        if self.number + 1 != header.first_batch || self.last != header.prev {
+        let is_front = self.segments.is_empty();
+        let is_next = self.number + 1 == header.first_batch;
+        if !is_front && !(is_next && (header.begins_log || self.last == header.prev)) {
             self.damage = Some(self.damaged_at_end());
             return Ok(());
         }
@@ -136,11 +149,20 @@ impl Survey {
     }
 
     fn begin(&mut self, header: SegmentHeader) {
-        if self.segments.is_empty() {
+        if self.segments.is_empty() || header.begins_log {
+            self.replaced.extend(self.segments.drain(..).map(|segment| segment.number));
+            self.base = header.prev;
+            self.last = header.prev;
+            self.number = header.first_batch - 1;
             self.hard_state = header.hard_state;
+            // Whatever came before is proven by this header.
+            self.newest = None;
+            self.terms.clear();
+            self.configurations.clear();
+            self.index = SparseIndex::default();
         }
-        let SegmentHeader { number, length, .. } = header;
-        self.segments.push(Segment { number, length, end: header.end() });
+        let SegmentHeader { number, length, prev, .. } = header;
+        self.segments.push(Segment { number, length, end: header.end(), prev: prev.index });
         self.configuration = Some(header.configuration);
     }
 
@@ -155,8 +177,20 @@ impl Survey {
             self.index.add(first, self.last.index, segment, (offset, batch.end));
             let kept = self.terms.partition_point(|start| start.index < first);
             self.terms.truncate(kept);
+            let kept = self.configurations.partition_point(|(index, _)| *index < first);
+            self.configurations.truncate(kept);
+        }
+        if let Some(run) = batch.runs.first().filter(|run| run.first_index() <= self.base.index) {
+            // The entry that the front's header names was replaced. Nothing tells the term of
+            // the one before the new ones: the snapshot's may be that of another log.
+            self.base = EntryId { term: run.term(), index: run.first_index() };
         }
         for run in &batch.runs {
+            // Copies, for a slice would keep the whole window.
+            self.configurations.extend(
+                run.configure_entries()
+                    .map(|entry| (entry.id().index, Bytes::copy_from_slice(entry.payload()))),
+            );
             if self.terms.last().is_none_or(|start| start.term < run.term()) {
                 self.terms.push(EntryId { term: run.term(), index: run.first_index() });
             }
@@ -170,6 +204,34 @@ impl Survey {
         self.newest = Some(Newest { segment, offset, batch });
     }
 
+    /// Whether this entry is the one before the log, or in it.
+    pub(super) fn holds(&self, id: EntryId) -> bool {
+        self.base == id || (self.base.index < id.index && self.term(id.index) == Some(id.term))
+    }
+
+    /// The term of an entry behind the base.
+    fn term(&self, index: Index) -> Option<Term> {
+        let after = self.terms.partition_point(|start| start.index <= index);
+        let start = self.terms.get(after.checked_sub(1)?)?;
+        (index <= self.last.index).then_some(start.term)
+    }
+
+    /// The first entry of each term among those behind the base.
+    pub(super) fn terms(&self) -> Vec<EntryId> {
+        let mut terms = self.terms.clone();
+        let first = self.base.index.next();
+        terms.retain(|start| first < start.index);
+        let known = self.term(first).map(|term| EntryId { term, index: first });
+        terms.splice(..0, known);
+        terms
+    }
+
+    /// The payload of every entry behind the base that changes the membership.
+    pub(super) fn configurations(&self) -> Vec<(Index, Bytes)> {
+        let behind = |(index, _): &&(Index, Bytes)| self.base.index < *index;
+        self.configurations.iter().filter(behind).cloned().collect()
+    }
+
     fn damaged_at_end(&self) -> Damage {
         match self.segments.last() {
             Some(segment) => self.damaged(segment.name(), segment.end),
@@ -177,7 +239,7 @@ impl Survey {
         }
     }
 
-    fn damaged(&self, file: String, offset: u64) -> Damage {
+    pub(super) fn damaged(&self, file: String, offset: u64) -> Damage {
         Damage { file, offset, lost_after: self.last }
     }
 }

@@ -4,13 +4,16 @@
 //! before the first byte of evidence is moved, and nothing is counted as synced before it has
 //! been written again and synced by us.
 
-use crate::hard_state::{Configuration, HardState, Standing};
-use crate::types::EntryId;
+use bytes::Bytes;
+
+use crate::hard_state::{HardState, Standing};
+use crate::types::{EntryId, Index};
 use crate::wal::disk::Disk;
 use crate::wal::error::{Damage, OpenError};
 use crate::wal::hard_state_file::{
     HARD_STATE_FILE, HARD_STATE_FILE_NEW, HardStateFile, Slot, Slots,
 };
+use crate::wal::judgement::Judgement;
 use crate::wal::log::{NEW_SEGMENT_FILE, SPARE_FILE, Wal, WalOptions};
 use crate::wal::reader::{SegmentReader, WINDOW_BYTES};
 use crate::wal::recovery::Survey;
@@ -25,16 +28,25 @@ pub struct Recovered {
     /// The newest hard state; quarantined if there is damage.
     pub hard_state: HardState,
     /// The configuration that the newest segment opened with.
-    pub configuration: Configuration,
-    /// The first entry of each term in the log, ascending.
+    pub configuration: Vec<u8>,
+    /// The payloads of all entries behind `base` that change the membership, ascending.
+    pub configurations: Vec<(Index, Bytes)>,
+    /// The entry before the first one that can be read, [`EntryId::ZERO`] for a whole log; never
+    /// behind the one that the snapshot ends with.
+    pub base: EntryId,
+    /// The first entry of each term behind `base`, ascending; the term of `base` itself begins
+    /// anew if it goes on.
     pub terms: Vec<EntryId>,
-    /// The last entry, [`EntryId::ZERO`] if there is none.
+    /// The last entry, `base` if there is none.
     pub last: EntryId,
     /// Whether the log was made just now. A caller that finds an old identity beside a fresh
     /// log has lost the directory's content, and with it every promise.
     pub is_fresh: bool,
     /// What was lost, for the log of the program and for the operator.
     pub damage: Option<Damage>,
+    /// What was damaged of a part of the log that the snapshot covers: nothing is lost, but the
+    /// disk may be failing. The damaged segments are kept as `damage` is.
+    pub damage_before_base: Option<Damage>,
     /// How much of a batch that was never acknowledged was dropped, zero after a clean stop.
     /// Units: bytes.
     pub torn_bytes: u64,
@@ -78,15 +90,16 @@ impl<D: Disk> Wal<D> {
     /// Errors: `OpenError` as its variants say; the caller must not run on this directory.
     pub fn open(mut disk: D, options: WalOptions) -> Result<(Self, Recovered), OpenError> {
         let files = Files::find(&mut disk, &options)?;
-        let mut survey = Survey::of(&mut disk, options.incarnation, &files.segments)?;
-        survey.compare(&files.slots);
+        let known = (options.incarnation, options.base);
+        let judgement = Judgement::of(&mut disk, known, &files.segments, &files.slots)?;
+        let survey = &judgement.survey;
         if let Some(damage) = &survey.damage
             && !files.slots.are_whole()
         {
             return Err(OpenError::BothCopiesLost(damage.clone()));
         }
         let is_fresh = survey.segments.is_empty() && survey.damage.is_none();
-        let hard_state = newest_hard_state(&survey, &files.slots);
+        let hard_state = newest_hard_state(survey, &files.slots, options.base);
         // On a first start before the first segment, so that a directory with this file and
         // without segments has lost them; with damage before any evidence is touched.
         let is_first = is_fresh && files.slots == Slots::Absent;
@@ -98,29 +111,41 @@ impl<D: Disk> Wal<D> {
         } else {
             HardStateFile::resume(options.incarnation, &files.slots)
         };
+        set_aside_whole(&mut disk, &files.names, &judgement.dropped)?;
         if survey.damage.is_some() {
-            set_aside(&mut disk, &options, &files, &survey)?;
+            set_aside(&mut disk, &options, &files, &judgement)?;
         }
-        let recovered = Recovered {
+        let mut recovered = Recovered {
             hard_state,
             configuration: survey.configuration.clone().unwrap_or(options.configuration.clone()),
-            terms: survey.terms.clone(),
+            configurations: survey.configurations(),
+            base: survey.base,
+            terms: survey.terms(),
             last: survey.last,
             is_fresh,
             damage: survey.damage.clone(),
+            damage_before_base: judgement.damage_before_base.clone(),
             torn_bytes: 0,
         };
-        let wal = Self::resume(disk, options, hard_state_file, &recovered, &survey);
-        wal.settle(recovered, &survey, &files.slots)
+        let base = options.base;
+        let mut wal = Self::resume(disk, options, hard_state_file, &recovered, survey);
+        wal.settle(&mut recovered, survey, &files.slots)?;
+        if !survey.holds(base) {
+            wal.reset(base, &recovered.hard_state)?;
+            recovered.hard_state = *wal.hard_state();
+            (recovered.base, recovered.last) = (base, base);
+            (recovered.terms, recovered.configurations) = (Vec::new(), Vec::new());
+        }
+        Ok((wal, recovered))
     }
 
     /// Makes what was accepted durable and provable, and the tail behind it empty.
     fn settle(
-        mut self,
-        mut recovered: Recovered,
+        &mut self,
+        recovered: &mut Recovered,
         survey: &Survey,
         slots: &Slots,
-    ) -> Result<(Self, Recovered), OpenError> {
+    ) -> Result<(), OpenError> {
         if survey.segments.is_empty() {
             self.begin_segment(0)?;
         }
@@ -144,8 +169,10 @@ impl<D: Disk> Wal<D> {
         if 0 < recovered.torn_bytes {
             clear(&mut self.disk, &current, used)?;
         }
-        // The log has only the older promise, or none of the quarantine.
-        if survey.hard_state != recovered.hard_state {
+        // The log has only the older promise, or none of the quarantine. That the snapshot
+        // raises the commit index needs no batch.
+        let (older, newer) = (&survey.hard_state, &recovered.hard_state);
+        if newer.promises_more_than(older) || newer.commit_index < older.commit_index {
             self.write_opening_batch()?;
         }
         if slots.are_whole() || recovered.damage.is_some() || recovered.is_fresh {
@@ -153,12 +180,16 @@ impl<D: Disk> Wal<D> {
         } else {
             self.replace_hard_state_file()?;
         }
-        Ok((self, recovered))
+        // The log began anew, and a crash came before these were removed.
+        for name in survey.replaced.iter().map(|&number| segment_name(number)) {
+            self.disk.remove(&name).map_err(OpenError::disk("remove", &name))?;
+        }
+        Ok(())
     }
 }
 
 /// The newer of the two copies, as far as it goes with what is left of the log.
-fn newest_hard_state(survey: &Survey, slots: &Slots) -> HardState {
+fn newest_hard_state(survey: &Survey, slots: &Slots, snapshot: EntryId) -> HardState {
     let mut hard_state = match slots.newest() {
         Some(slot) if survey.number < slot.number => slot.hard_state,
         Some(_) | None => survey.hard_state,
@@ -166,6 +197,9 @@ fn newest_hard_state(survey: &Survey, slots: &Slots) -> HardState {
     // A commit index says something only about the log that was written with it: entries that a
     // lost batch had replaced are back, and were never committed.
     hard_state.commit_index = survey.hard_state.commit_index.min(survey.last.index);
+    if survey.holds(snapshot) {
+        hard_state.commit_index = hard_state.commit_index.max(snapshot.index);
+    }
     if survey.damage.is_some() {
         hard_state.standing = match hard_state.standing {
             // Stricter than a quarantine already, and it must not end as one does.
@@ -176,20 +210,31 @@ fn newest_hard_state(survey: &Survey, slots: &Slots) -> HardState {
     hard_state
 }
 
+/// Gives segments other names, in this order, under which nothing reads them.
+fn set_aside_whole<'n, D: Disk>(
+    disk: &mut D,
+    names: &[String],
+    segments: impl IntoIterator<Item = &'n u64>,
+) -> Result<(), OpenError> {
+    for name in segments.into_iter().map(|&number| segment_name(number)) {
+        let aside = name_aside(names, &name);
+        disk.rename(&name, &aside).map_err(OpenError::disk("rename", &name))?;
+    }
+    Ok(())
+}
+
 /// Cuts the log to its good part and keeps what is cut under other names.
 fn set_aside<D: Disk>(
     disk: &mut D,
     options: &WalOptions,
     files: &Files,
-    survey: &Survey,
+    judgement: &Judgement,
 ) -> Result<(), OpenError> {
-    let good = survey.segments.len();
+    let survey = &judgement.survey;
+    let good = judgement.dropped.len() + survey.replaced.len() + survey.segments.len();
+    let cut = files.segments.get(good..).unwrap_or_default();
     // From the end, so that a crash in between leaves no gap.
-    for &number in files.segments.get(good..).unwrap_or_default().iter().rev() {
-        let name = segment_name(number);
-        let aside = name_aside(&files.names, &name);
-        disk.rename(&name, &aside).map_err(OpenError::disk("rename", &name))?;
-    }
+    set_aside_whole(disk, &files.names, cut.iter().rev())?;
     let Some(segment) = survey.segments.last() else { return Ok(()) };
     let name = segment.name();
     let failed = |cause| OpenError::disk("set aside the end of", &name)(cause);

@@ -53,6 +53,12 @@ impl SparseIndex {
         self.bytes_since_point += end - offset;
     }
 
+    /// Forgets every point in a segment before `segment`, which is the first one from here on.
+    pub(super) fn forget_before(&mut self, segment: u64) {
+        let gone = self.points.partition_point(|point| point.segment < segment);
+        self.points.drain(..gone);
+    }
+
     /// Where the entry at `index` is to be looked for, if it is not before the first one.
     pub(super) fn span(&self, index: Index) -> Option<Span> {
         let after = self.points.partition_point(|point| point.index <= index);

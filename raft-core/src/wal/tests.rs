@@ -1,12 +1,15 @@
 //! The log against a model: what was appended, what a disk did to it, what came back.
 
 mod crash;
+mod cut;
 mod damage;
+mod damage_and_snapshot;
 mod life;
+mod reset;
 mod snapshots;
 
 use crate::entry::{Draft, Entries, EntryKind, SessionStamp, Stamp};
-use crate::hard_state::{Configuration, HardState, Standing};
+use crate::hard_state::{HardState, Standing};
 use crate::types::{EntryId, Incarnation, Index, NodeId, Term};
 use crate::wal::disk::{Disk, DiskError};
 use crate::wal::memory_disk::MemoryDisk;
@@ -30,14 +33,34 @@ impl Model {
         self.hard_state = hard_state;
     }
 
+    /// Everything up to `base` is covered by a snapshot and of no interest, all else is gone.
+    fn reset(&mut self, base: EntryId, hard_state: HardState) {
+        self.entries = vec![(base.term, Vec::new()); position(base.index.next())];
+        self.hard_state = HardState { commit_index: base.index, ..hard_state };
+    }
+
+    fn id(&self, index: Index) -> EntryId {
+        if index == Index::ZERO {
+            return EntryId::ZERO;
+        }
+        EntryId { term: self.entries[position(index)].0, index }
+    }
+
+    fn holds(&self, id: EntryId) -> bool {
+        id.index <= self.last().index && self.id(id.index) == id
+    }
+
     fn last(&self) -> EntryId {
-        let index = Index(self.entries.len() as u64);
-        self.entries.last().map_or(EntryId::ZERO, |(term, _)| EntryId { term: *term, index })
+        self.id(Index(self.entries.len() as u64))
     }
 
     fn terms(&self) -> Vec<EntryId> {
+        self.terms_behind(Index::ZERO)
+    }
+
+    fn terms_behind(&self, base: Index) -> Vec<EntryId> {
         let mut starts: Vec<EntryId> = Vec::new();
-        for (index, (term, _)) in (1..).zip(&self.entries) {
+        for (index, (term, _)) in (1..).zip(&self.entries).skip(position(base.next())) {
             if starts.last().is_none_or(|start| start.term < *term) {
                 starts.push(EntryId { term: *term, index: Index(index) });
             }
@@ -107,13 +130,9 @@ fn position(index: Index) -> usize {
     usize::try_from(index.0).unwrap() - 1
 }
 
-fn node(number: u64) -> NodeId {
-    NodeId::new(number).unwrap()
-}
-
 fn options(segment_bytes: u64) -> WalOptions {
-    let configuration = Configuration::of([node(1), node(2), node(3)]);
-    WalOptions { segment_bytes, incarnation: Incarnation(0xfeed), configuration }
+    let (incarnation, configuration) = (Incarnation(0xfeed), vec![7; 24]);
+    WalOptions { segment_bytes, incarnation, configuration, base: EntryId::ZERO }
 }
 
 fn hard_state(term: u64, vote: u64, commit: u64) -> HardState {
@@ -139,16 +158,28 @@ fn run(term: u64, first: u64, lengths: &[usize], tag: u8) -> Entries {
 
 /// Every entry from the first on, read a little at a time.
 fn read_all<D: Disk>(wal: &mut Wal<D>, bytes_max: usize) -> Vec<(Term, Vec<u8>)> {
+    read_behind(wal, Index::ZERO, bytes_max)
+}
+
+/// Every entry behind `base`, read a little at a time.
+fn read_behind<D: Disk>(wal: &mut Wal<D>, base: Index, bytes_max: usize) -> Vec<(Term, Vec<u8>)> {
     let mut all = Vec::new();
     loop {
-        let next = Index(all.len() as u64 + 1);
+        let next = base.plus(all.len() as u64 + 1);
         let runs = wal.read(next, Index(u64::MAX), bytes_max).unwrap();
         if runs.is_empty() {
             return all;
         }
         for entry in runs.iter().flat_map(Entries::iter) {
-            assert_eq!(entry.id().index.0, all.len() as u64 + 1);
+            assert_eq!(entry.id().index, base.plus(all.len() as u64 + 1));
             all.push((entry.id().term, entry.payload().to_vec()));
         }
     }
+}
+
+/// The names of all segments, the oldest first.
+fn segment_files(disk: &mut MemoryDisk) -> Vec<String> {
+    let mut names = disk.list().unwrap();
+    names.retain(|name| name.starts_with("wal-0"));
+    names
 }

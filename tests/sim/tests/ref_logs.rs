@@ -297,7 +297,8 @@ fn ref_s23_a_torn_last_batch_or_an_empty_directory_is_no_obstacle() {
     let options = || WalOptions {
         segment_bytes: 64 * 1024,
         incarnation: Incarnation(7),
-        configuration: Configuration::of([node(1)]),
+        configuration: Configuration::of([node(1)]).encode(),
+        base: EntryId::ZERO,
     };
     let (mut wal, recovered) = Wal::open(MemoryDisk::default(), options()).unwrap();
     assert!(recovered.is_fresh && recovered.last == EntryId::ZERO);

@@ -12,8 +12,9 @@ use raft_core::wal::{Wal, WalOptions};
 use sim::cluster::{Cluster, envelope, named, node};
 
 fn options() -> WalOptions {
-    let configuration = Configuration::of((1..=3).map(node));
-    WalOptions { segment_bytes: 4096, incarnation: Incarnation(7), configuration }
+    let configuration = Configuration::of((1..=3).map(node)).encode();
+    let (incarnation, base) = (Incarnation(7), EntryId::ZERO);
+    WalOptions { segment_bytes: 4096, incarnation, configuration, base }
 }
 
 fn hard_state(term: u64, vote: u64) -> HardState {

@@ -8,7 +8,7 @@ use crate::wal::memory_disk::MemoryDisk;
 use crate::wal::{Wal, WalError};
 
 /// An append at random that goes with `model`.
-fn any_append(chance: &mut Chance, model: &Model, tag: u8) -> (HardState, Vec<Entries>) {
+pub(super) fn any_append(chance: &mut Chance, model: &Model, tag: u8) -> (HardState, Vec<Entries>) {
     let last = model.last().index.0;
     let committed = model.hard_state.commit_index.0;
     let mut state = model.hard_state;
@@ -34,7 +34,7 @@ fn any_append(chance: &mut Chance, model: &Model, tag: u8) -> (HardState, Vec<En
 }
 
 /// Loses power; which part of what was not synced survives is up to chance.
-fn crash(disk: &mut MemoryDisk, chance: &mut Chance) {
+pub(super) fn crash(disk: &mut MemoryDisk, chance: &mut Chance) {
     let kept_percent = [0, 30, 50, 90, 100][usize::try_from(chance.below(5)).unwrap()];
     disk.crash(|_, _| chance.below(100) < kept_percent);
 }

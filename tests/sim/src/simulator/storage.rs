@@ -171,8 +171,8 @@ impl Storage {
         segment_bytes: u64,
         dice: &mut Dice,
     ) -> Result<Opened, OpenError> {
-        let configuration = configuration.clone();
-        let options = WalOptions { segment_bytes, incarnation, configuration };
+        let (configuration, base) = (configuration.encode(), EntryId::ZERO);
+        let options = WalOptions { segment_bytes, incarnation, configuration, base };
         if dice.chance(100) {
             disk.changes_left.set(dice.below(12));
             // Whatever it answers, this attempt ends with the power.
