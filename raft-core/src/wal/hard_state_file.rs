@@ -72,9 +72,28 @@ impl Slots {
             let read = disk
                 .read(HARD_STATE_FILE, offset, &mut bytes)
                 .map_err(OpenError::disk("read", HARD_STATE_FILE))?;
-            *slot = if read == SLOT_BYTES { decode(&bytes, offset, incarnation)? } else { None };
+            if let Some((found, decoded)) = decode(&bytes[..read], offset)? {
+                if found != incarnation {
+                    return Err(OpenError::Foreign { file: HARD_STATE_FILE.to_owned(), found });
+                }
+                *slot = Some(decoded);
+            }
         }
         Ok(Self::Found(slots))
+    }
+
+    /// The directory that the file was written in, if a slot can be read.
+    pub(super) fn incarnation<D: Disk>(disk: &mut D) -> Result<Option<Incarnation>, OpenError> {
+        for offset in [0, SLOT_SPACING] {
+            let mut bytes = [0; SLOT_BYTES];
+            let read = disk
+                .read(HARD_STATE_FILE, offset, &mut bytes)
+                .map_err(OpenError::disk("read", HARD_STATE_FILE))?;
+            if let Some((found, _)) = decode(&bytes[..read], offset)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// The slots that can be read.
@@ -168,31 +187,30 @@ fn encode(slot: &Slot, offset: u64, incarnation: Incarnation) -> Vec<u8> {
     bytes
 }
 
-/// Errors: only for a slot that is whole but not ours; damage is `None`.
-fn decode(
-    bytes: &[u8; SLOT_BYTES],
-    offset: u64,
-    incarnation: Incarnation,
-) -> Result<Option<Slot>, OpenError> {
-    let mut rest = &bytes[..];
+/// A slot and the directory that it was written in.
+///
+/// Errors: only for a slot that is whole but of another version; damage is `None`.
+fn decode(bytes: &[u8], offset: u64) -> Result<Option<(Incarnation, Slot)>, OpenError> {
+    if bytes.len() < SLOT_BYTES {
+        return Ok(None);
+    }
+    let mut rest = bytes;
     if rest.get_u32_le() != checksum(bytes, offset) || rest[..4] != MAGIC {
         return Ok(None);
     }
     rest.advance(4);
-    let file = HARD_STATE_FILE.to_owned();
     let format = rest.get_u8();
     if format != FORMAT {
+        let file = HARD_STATE_FILE.to_owned();
         return Err(OpenError::Format { file, found: format });
     }
     rest.advance(7);
-    let found = Incarnation(rest.get_u64_le());
-    if found != incarnation {
-        return Err(OpenError::Foreign { file, found });
-    }
+    let incarnation = Incarnation(rest.get_u64_le());
     let (number, synced_through) = (rest.get_u64_le(), rest.get_u64_le());
     let segment = rest.get_u64_le();
     let hard_state = get_hard_state(rest);
-    Ok(hard_state.map(|hard_state| Slot { number, synced_through, segment, hard_state }))
+    Ok(hard_state
+        .map(|hard_state| (incarnation, Slot { number, synced_through, segment, hard_state })))
 }
 
 fn checksum(slot: &[u8], offset: u64) -> u32 {

@@ -8,6 +8,7 @@
 mod batch;
 mod cut;
 pub mod disk;
+pub mod dump;
 mod error;
 mod hard_state_file;
 pub mod identity;

@@ -4,6 +4,7 @@ mod crash;
 mod cut;
 mod damage;
 mod damage_and_snapshot;
+mod dump;
 mod life;
 mod reset;
 mod snapshots;

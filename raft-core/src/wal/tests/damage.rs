@@ -9,16 +9,16 @@ use crate::wal::disk::Disk;
 use crate::wal::memory_disk::MemoryDisk;
 use crate::wal::{OpenError, Wal, WalError};
 
-const SEGMENT_BYTES: u64 = 900;
+pub(super) const SEGMENT_BYTES: u64 = 900;
 
 /// The state after each append, and the disk at the end.
-struct History {
-    states: Vec<Model>,
-    disk: MemoryDisk,
+pub(super) struct History {
+    pub(super) states: Vec<Model>,
+    pub(super) disk: MemoryDisk,
 }
 
 /// Several batches in several segments, with marks, a replaced tail, votes, a commit index.
-fn history(ends_with_mark: bool) -> History {
+pub(super) fn history(ends_with_mark: bool) -> History {
     let appends: Vec<(HardState, Vec<Entries>)> = vec![
         (hard_state(1, 1, 0), vec![run(1, 1, &[0, 40], 1)]),
         (hard_state(1, 1, 1), vec![run(1, 3, &[100], 2)]),
