@@ -1,6 +1,7 @@
 //! The command line of `kvorum`.
 
 mod dev;
+mod log;
 mod serve;
 mod settings;
 
@@ -27,6 +28,8 @@ struct Arguments {
 enum Mode {
     /// Runs a whole cluster in this process, with a prompt
     Dev(settings::DevArguments),
+    /// Looks into the log of a node
+    Log(log::LogArguments),
 }
 
 /// How much is written to standard error.
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
             log_at(dev.log_level);
             dev::run(dev)
         }
+        Some(Mode::Log(log)) => log::run(log),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -28,13 +28,25 @@ pub(crate) struct FileDisk {
     open: BTreeMap<String, File>,
     /// The pause after each part of a file that is being filled.
     fill_pause: Duration,
+    /// Whether files are opened for reading alone.
+    is_read_only: bool,
 }
 
 impl FileDisk {
     /// The directory, which must exist.
     #[must_use]
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), open: BTreeMap::new(), fill_pause: Duration::ZERO }
+        Self {
+            directory: directory.to_owned(),
+            open: BTreeMap::new(),
+            fill_pause: Duration::ZERO,
+            is_read_only: false,
+        }
+    }
+
+    /// The directory of somebody else, perhaps of a running node: no file is opened for writing.
+    pub(crate) fn for_reading(directory: &Path) -> Self {
+        Self { is_read_only: true, ..Self::new(directory) }
     }
 
     /// The same directory for a helper that prepares files in advance: it leaves the disk to
@@ -49,7 +61,9 @@ impl FileDisk {
 
     fn file(&mut self, name: &str) -> io::Result<&File> {
         if !self.open.contains_key(name) {
-            let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
+            let mut options = OpenOptions::new();
+            let options = options.read(true).write(!self.is_read_only);
+            let file = options.open(self.path(name))?;
             self.open.insert(name.to_owned(), file);
         }
         Ok(&self.open[name])

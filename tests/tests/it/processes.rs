@@ -34,6 +34,26 @@ async fn a_leader_that_is_asked_to_end_hands_over_first() {
     assert_eq!(cluster.status(new).await.term, term + 1, "one election, and nobody waited for it");
 }
 
+/// A dump takes no lock and disturbs nobody.
+#[tokio::test]
+async fn the_log_of_a_running_node_can_be_dumped() {
+    let _turn = wait::turn().await;
+    let cluster = Cluster::start(3).await;
+    let client = cluster.client().await;
+    for key in ["a", "b", "c"] {
+        client.put(key, "word").await;
+    }
+    cluster.check_equal().await;
+    let dumped = cluster.dump(2).await;
+    assert_eq!((dumped.code, dumped.stderr.as_str()), (Some(0), ""));
+    let commands = dumped.stdout.lines().filter(|line| line.contains(r#""kind":"command""#));
+    assert!(3 <= commands.count(), "{}", dumped.stdout);
+    let verdict = dumped.stdout.lines().last().unwrap_or_default();
+    assert!(verdict.contains(r#""type":"verdict""#), "{verdict}");
+    client.put("after", "word").await;
+    cluster.check_equal().await;
+}
+
 /// A whole cluster on neighbouring ports of one address, and many connections from one address:
 /// every answer finds the connection that asked.
 #[tokio::test]

@@ -5,7 +5,7 @@ use raft_net::client_protocol::NodeStatus;
 
 use super::client::{self, Client};
 use super::ports;
-use super::process::{KVORUM, Process};
+use super::process::{Ended, KVORUM, Process};
 use super::scratch::Scratch;
 use super::wait;
 
@@ -87,6 +87,13 @@ impl Cluster {
     /// Where a node listens.
     pub(crate) fn address(&self, id: u64) -> &str {
         &self.addresses[place(id)]
+    }
+
+    /// What `kvorum log dump` says of a node's folder, whether the node runs or not.
+    pub(crate) async fn dump(&self, id: u64) -> Ended {
+        let folder = format!("node-{id}");
+        let arguments = ["log", "dump", &folder, "--write-out", "json"];
+        Process::start(&self.scratch, &format!("dump-{id}"), KVORUM, &arguments).end().await
     }
 
     /// A client of all nodes.
