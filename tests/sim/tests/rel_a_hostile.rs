@@ -55,8 +55,10 @@ impl Disk for Torn<'_> {
         self.stopped()
     }
     fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        self.stopped()?;
-        self.disk.append(name, bytes)
+        let length = bytes.len().min(self.bytes_left);
+        self.bytes_left -= length;
+        self.disk.append(name, &bytes[..length])?;
+        self.stopped()
     }
     fn sync(&mut self, name: &str) -> Result<(), DiskError> {
         self.stopped()?;
