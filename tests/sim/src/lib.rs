@@ -2,6 +2,8 @@
 //! by scripts that tell a story and by a simulator that breaks everything it can.
 
 pub mod cluster;
+pub mod entries;
+pub mod lone_raft;
 pub mod machine;
 pub mod script;
 pub mod simulator;

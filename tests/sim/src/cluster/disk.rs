@@ -67,6 +67,12 @@ impl Disk {
         runs.iter().flat_map(|run| run.iter().map(|entry| entry.id())).collect()
     }
 
+    /// The hard state that a restart would find.
+    #[must_use]
+    pub(super) fn hard_state(&self) -> HardState {
+        self.hard_state
+    }
+
     /// The power goes: what was not synced is gone.
     pub(super) fn lose_power(&mut self) {
         self.unsynced.clear();

@@ -7,6 +7,7 @@
 mod checks;
 mod clocks;
 mod disk;
+mod questions;
 mod snapshots;
 mod views;
 
@@ -26,6 +27,7 @@ use raft_core::types::{EntryId, Incarnation, Index, NodeId, Time};
 
 use self::checks::Checks;
 use self::disk::Disk;
+pub use self::questions::{acknowledged, id};
 use self::snapshots::Files;
 pub use self::views::named;
 use crate::machine::Registers;
