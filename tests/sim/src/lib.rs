@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod entries;
+pub mod linearizability;
 pub mod lone_raft;
 pub mod machine;
 pub mod script;
