@@ -97,6 +97,10 @@ counts! {
     writes_answered,
     /// Answers to reads.
     reads_answered,
+    /// Operations on single keys whose answers one order per key explains.
+    explained,
+    /// Writes among them of which nobody knows what became.
+    unresolved,
     /// Requests or answers that were lost between client and node.
     client_losses,
     /// Commands in the log that their sessions kept from being executed again.

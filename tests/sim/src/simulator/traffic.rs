@@ -117,6 +117,13 @@ impl World {
             draft.push(EntryKind::Command, session, &body);
             Event::Submit(Submission { draft, tickets: vec![ticket], timeout_us, wall_time })
         };
+        let (registers, event_number) = (&mut self.judge.registers, self.counts.events);
+        match &operation.asked {
+            Asked::Write { .. } | Asked::Once { .. } => {
+                registers.write_called(made.operation, &body, event_number);
+            }
+            Asked::Read { .. } => registers.read_called(attempt, event_number),
+        }
         let event = match &operation.asked {
             Asked::Write { session, .. } => submit(session),
             Asked::Once { .. } => submit(&SessionStamp::default()),
@@ -148,6 +155,9 @@ impl World {
                 (&answer.outcome, bytes),
                 &mut self.counts,
             );
+            if is_over {
+                self.note_answer(attempt, bytes);
+            }
             if self.is_lost_on_the_way() {
                 continue;
             }
@@ -157,6 +167,20 @@ impl World {
             } else {
                 let delay_us = self.dice.between(REFUSED_AGAIN_US);
                 self.schedule.after(delay_us, What::ClientTimeout { attempt });
+            }
+        }
+    }
+
+    fn note_answer(&mut self, attempt: u64, answer: &[u8]) {
+        let (registers, now) = (&mut self.judge.registers, self.counts.events);
+        let number = self.clients.attempts[&attempt].operation;
+        match &self.clients.operations[&number].asked {
+            Asked::Write { .. } | Asked::Once { .. } => {
+                registers.write_answered(number, answer, now);
+            }
+            Asked::Read { key, is_prefix } => {
+                let key = (!is_prefix).then_some(key.as_slice());
+                registers.read_answered(attempt, key, answer, now);
             }
         }
     }

@@ -8,6 +8,7 @@ mod executions;
 mod logs;
 mod model;
 mod promises;
+mod registers;
 mod view;
 
 use raft_core::consensus::ready::{Persist, RoleName};
@@ -25,6 +26,7 @@ pub(crate) use answers::{Asked, History};
 use executions::Executions;
 use logs::Logs;
 use promises::Promises;
+use registers::Registers;
 use view::View;
 
 /// Everything that is known about a run.
@@ -36,6 +38,7 @@ pub(crate) struct Judge {
     promises: Promises,
     pub(crate) executions: Executions,
     pub(crate) history: History,
+    pub(crate) registers: Registers,
 }
 
 impl Judge {
@@ -48,6 +51,7 @@ impl Judge {
             promises: Promises::default(),
             executions: Executions::default(),
             history: History::default(),
+            registers: Registers::default(),
         }
     }
 
@@ -57,10 +61,13 @@ impl Judge {
     }
 
     /// Adds what is known at the end of a run.
+    ///
+    /// Panics: if what clients saw cannot be explained.
     pub(crate) fn conclude(&self, counts: &mut Counts) {
         counts.committed = self.logs.committed_count() as u64;
         counts.executed = self.executions.count() as u64;
         counts.repeats = self.logs.commands_count - counts.executed;
+        self.registers.check(&self.executions, counts);
     }
 
     /// Whether the disk of a node says that its word counts, and nothing has rotted there.
