@@ -30,7 +30,8 @@ fn options() -> WalOptions {
     WalOptions {
         segment_bytes: 1024,
         incarnation: Incarnation(7),
-        configuration: Configuration::of([node(1), node(2), node(3)]),
+        configuration: Configuration::of([node(1), node(2), node(3)]).encode(),
+        base: EntryId::ZERO,
     }
 }
 
