@@ -91,6 +91,7 @@ pub fn main() -> ExitCode {
             | StartError::OtherNode { .. }
             | StartError::Identity { .. }
             | StartError::Log { .. }
+            | StartError::Snapshots { .. }
             | StartError::Listen { .. }
             | StartError::Thread(_) => ExitCode::FAILURE,
         }

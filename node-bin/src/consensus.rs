@@ -1,7 +1,8 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
 //! Commands: `Submit`, `Read`, `Greet`, `Describe`, `HandOver` (Api and the node), `Tick`.
-//! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched` (LogStore).
+//! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched` (LogStore),
+//! `SnapshotsMoved` (SnapshotStore).
 //! Facts out: `Answered`, `Greeted`, `Described` (to Api), `Applied` (to Watch).
 //! Limits: what is in flight is bounded by Api and by the replica; the mailbox itself is not.
 
@@ -14,7 +15,8 @@ use raft_net::network::{PeerConnected, PeerLost, Received, SetPeers, Transmit};
 
 use crate::clock::Clock;
 use crate::fault::FaultGuard;
-use crate::log_store::{Fetch, Fetched, Persist, Persisted};
+use crate::log_store::{Configure, CutBefore, Fetch, Fetched, Persist, Persisted};
+use crate::snapshot_store::{Orders, SnapshotsMoved};
 use crate::watch::Applied;
 
 /// Lets time pass.
@@ -87,6 +89,12 @@ pub(crate) struct Outlets {
     pub persist: Recipient<Persist>,
     /// To LogStore.
     pub fetch: Recipient<Fetch>,
+    /// To LogStore.
+    pub cut_before: Recipient<CutBefore>,
+    /// To LogStore.
+    pub configure: Recipient<Configure>,
+    /// To SnapshotStore.
+    pub snapshots: Recipient<Orders>,
     /// To Network.
     pub transmit: Recipient<Transmit>,
     /// To Network.
@@ -140,8 +148,8 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
     /// The effects of a turn, handed on as they are.
     fn hand_on(&mut self, effects: Effects, context: &mut Context<Self>) {
         let Effects {
-            snapshots: _,
-            cut_before: _,
+            snapshots,
+            cut_before,
             envelopes,
             bulk,
             persist,
@@ -156,12 +164,20 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
             let mut peers = configuration.members.clone();
             peers.retain(|_, address| !address.is_empty());
             self.outlets.set_peers.do_send(SetPeers { peers });
+            let configuration = configuration.encode();
+            self.outlets.configure.do_send(Configure { configuration });
         }
         if !envelopes.is_empty() || !bulk.is_empty() {
             self.outlets.transmit.do_send(Transmit { envelopes, bulk });
         }
         if let Some(persist) = persist {
             self.outlets.persist.do_send(Persist(persist));
+        }
+        if let Some(index) = cut_before {
+            self.outlets.cut_before.do_send(CutBefore(index));
+        }
+        if !snapshots.is_empty() {
+            self.outlets.snapshots.do_send(Orders(snapshots));
         }
         if let Some(fetch) = fetch {
             self.outlets.fetch.do_send(Fetch(fetch));
@@ -265,6 +281,14 @@ impl<S: StateMachine + Unpin + 'static> Handler<Describe> for Consensus<S> {
     fn handle(&mut self, Describe { ticket }: Describe, _: &mut Self::Context) {
         let status = self.replica.status();
         self.outlets.described.do_send(Described { ticket, status });
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<SnapshotsMoved> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, SnapshotsMoved(facts): SnapshotsMoved, context: &mut Self::Context) {
+        facts.into_iter().for_each(|fact| self.take(Event::Snapshot(fact), context));
     }
 }
 

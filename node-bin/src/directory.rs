@@ -1,19 +1,27 @@
 //! The data directory: who it belongs to, the one process that may use it, and its log.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use raft_core::configuration::Configuration;
 use raft_core::consensus::log::RaftLog;
-use raft_core::hard_state::{Configuration, HardState};
-use raft_core::types::{EntryId, Incarnation, Index, NodeId};
+use raft_core::hard_state::HardState;
+use raft_core::replica::StateMachine;
+use raft_core::replica::snapshot_files::SnapshotFiles;
+use raft_core::replica::snapshots::Loaded;
+use raft_core::snapshot::SnapshotId;
+use raft_core::types::{Incarnation, NodeId};
 use raft_core::wal::disk::Disk;
 use raft_core::wal::identity::{IDENTITY_FILE, Identity};
 use raft_core::wal::memory_disk::MemoryDisk;
-use raft_core::wal::{OpenError, Recovered, Wal, WalError, WalOptions};
+use raft_core::wal::{Recovered, Wal, WalOptions};
 use sha2::{Digest, Sha256};
 
+use self::state::{OpenedLog, base_of, load_snapshot, open_log};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::error::StartError;
 
@@ -25,7 +33,16 @@ pub enum Data {
     /// In a directory.
     Directory(PathBuf),
     /// In memory.
-    Memory(MemoryDisk),
+    Memory(MemoryData),
+}
+
+/// What a node keeps in memory that outlives it.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryData {
+    /// The disk of identity and log.
+    pub(crate) log: MemoryDisk,
+    /// The disk of snapshots.
+    pub(crate) snapshots: MemoryDisk,
 }
 
 /// What the directory of a node is opened for.
@@ -46,57 +63,56 @@ pub(crate) struct Claim {
 
 /// An open directory.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct Opened<S> {
     pub(crate) identity: Identity,
     pub(crate) wal: Wal<NodeDisk>,
     pub(crate) hard_state: HardState,
     pub(crate) log: RaftLog,
+    /// The state machine as the newest snapshot has it.
+    pub(crate) snapshot: Option<(SnapshotId, Loaded<S>)>,
+    pub(crate) snapshot_files: SnapshotFiles<NodeDisk>,
     /// Makes spare segments on another thread; memory needs none.
     pub(crate) spare_disk: Option<FileDisk>,
     /// Held as long as the node runs.
     pub(crate) lock: Option<File>,
 }
 
-/// Opens the directory and its log, or makes them.
+/// Opens the directory with its snapshots and its log, or makes them; `machine` is an empty
+/// one, of which the newest snapshot makes another.
 ///
 /// Errors: `StartError`; nothing was changed that a second attempt would trip over.
-pub(crate) fn open(data: Data, claim: &Claim) -> Result<Opened, StartError> {
-    let (directory, mut disk, lock, spare_disk) = match data {
+pub(crate) fn open<S: StateMachine>(
+    data: Data,
+    claim: &Claim,
+    machine: &S,
+) -> Result<Opened<S>, StartError> {
+    let (directory, mut disk, snapshot_disk, lock, spare_disk) = match data {
         Data::Directory(directory) => {
             let lock = lock(&directory)?;
             let disk = NodeDisk::File(FileDisk::new(&directory));
+            let snapshot_disk = NodeDisk::File(FileDisk::new(&directory));
             let spare_disk = FileDisk::in_background(&directory);
-            (directory, disk, Some(lock), Some(spare_disk))
+            (directory, disk, snapshot_disk, Some(lock), Some(spare_disk))
         }
-        Data::Memory(memory) => (PathBuf::from("memory"), NodeDisk::Memory(memory), None, None),
+        Data::Memory(MemoryData { log, snapshots }) => {
+            let (log, snapshots) = (NodeDisk::Memory(log), NodeDisk::Memory(snapshots));
+            (PathBuf::from("memory"), log, snapshots, None, None)
+        }
     };
     let identity = claim_identity(&mut disk, &directory, claim)?;
-    let configuration = Configuration::of(identity.members.keys().copied());
+    let founding = Configuration::founding(identity.members.clone());
+    let (snapshot_files, snapshot) = load_snapshot(snapshot_disk, &directory, machine)?;
     let options = WalOptions {
         segment_bytes: claim.segment_bytes,
         incarnation: identity.incarnation,
-        configuration: configuration.encode(),
-        base: EntryId::ZERO,
+        configuration: founding.encode(),
+        base: base_of(snapshot.as_ref()),
     };
-    let log_error = |source| StartError::Log { directory: directory.clone(), source };
-    let (mut wal, recovered) = Wal::open(disk, options).map_err(log_error)?;
+    let opened = open_log(disk, options, (founding, snapshot.as_ref()));
+    let OpenedLog { wal, recovered, hard_state, log } =
+        opened.map_err(|source| StartError::Log { directory, source })?;
     report(&identity, &recovered);
-    let tail = newest_entry(&mut wal, &recovered).map_err(|error| {
-        let cause = raft_core::wal::disk::DiskError::Failed(error.to_string());
-        log_error(OpenError::Disk { action: "read", file: "the last entry".to_owned(), cause })
-    })?;
-    let commit_index = recovered.hard_state.commit_index.min(recovered.last.index);
-    let log = RaftLog::restore(EntryId::ZERO, recovered.terms, tail, commit_index);
-    Ok(Opened { identity, wal, hard_state: recovered.hard_state, log, spare_disk, lock })
-}
-
-/// The newest entry stays in memory from the start: it carries the log time.
-fn newest_entry(
-    wal: &mut Wal<NodeDisk>,
-    recovered: &Recovered,
-) -> Result<Vec<raft_core::entry::Entries>, WalError> {
-    let last = recovered.last.index;
-    if last == Index::ZERO { Ok(Vec::new()) } else { wal.read(last, last.next(), 1) }
+    Ok(Opened { identity, wal, hard_state, log, snapshot, snapshot_files, spare_disk, lock })
 }
 
 fn report(identity: &Identity, recovered: &Recovered) {
@@ -114,6 +130,9 @@ fn report(identity: &Identity, recovered: &Recovered) {
             "{damage}; a snapshot covers what was there, so nothing is lost, but the disk may be \
              failing"
         );
+    }
+    if let Some(damage) = &recovered.damage_before_base {
+        tracing::error!(node, "{damage}; nothing is missing, for a snapshot covers it");
     }
     if 0 < recovered.torn_bytes {
         let torn_bytes = recovered.torn_bytes;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use raft_core::wal::OpenError;
 use raft_core::wal::identity::IdentityError;
+use raft_core::wal::snapshots::SnapshotError;
 
 /// Why a node did not start. Each message is one line that says what is wrong, where, and what
 /// to do.
@@ -74,6 +75,14 @@ pub enum StartError {
         directory: PathBuf,
         /// What is wrong with it.
         source: OpenError,
+    },
+    /// The snapshots cannot be read.
+    #[error("the snapshots in {}: {source}", directory.display())]
+    Snapshots {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with them.
+        source: SnapshotError,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another --listen")]

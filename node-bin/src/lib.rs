@@ -19,6 +19,7 @@ mod fault;
 mod local_cluster;
 mod log_store;
 mod node;
+mod snapshot_store;
 #[cfg(test)]
 mod tests;
 mod ticker;
@@ -28,9 +29,8 @@ pub use raft_core::entry::{ClientId, EntryRef, SessionStamp};
 pub use raft_core::replica::event::Status;
 pub use raft_core::replica::{LoadError, StateMachine};
 pub use raft_core::types::NodeId;
-pub use raft_core::wal::memory_disk::MemoryDisk;
 
-pub use directory::Data;
+pub use directory::{Data, MemoryData};
 pub use error::{NodeEnd, StartError};
 pub use local_cluster::{ClusterOptions, FIRST_PORT, LocalCluster, PlaceError, Storage, Transport};
 pub use node::{Node, NodeOptions, RequestError, Wires};

@@ -14,14 +14,15 @@ use raft_core::replica::StateMachine;
 use raft_core::types::NodeId;
 use raft_core::wal::disk::Disk as _;
 use raft_core::wal::identity::{IDENTITY_FILE, Identity};
-use raft_core::wal::memory_disk::MemoryDisk;
 use raft_net::switchboard::{Dial, Listen, Switchboard};
 
 use crate::api::BodyChecks;
-use crate::directory::{Data, new_incarnation};
+use crate::directory::{Data, MemoryData, new_incarnation};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::error::{NodeEnd, StartError};
-use crate::node::{ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, Node, NodeOptions, Wires};
+use crate::node::{
+    Disks, ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, Node, NodeOptions, SNAPSHOT_LOG_BYTES, Wires,
+};
 
 /// Nodes in one process at most.
 pub(crate) const NODES_MAX: u64 = 50;
@@ -70,6 +71,8 @@ pub struct ClusterOptions {
     pub election_timeout_ms: u64,
     /// As `NodeOptions::heartbeat_interval_ms`.
     pub heartbeat_interval_ms: u64,
+    /// As `NodeOptions::snapshot_log_bytes`.
+    pub snapshot_log_bytes: u64,
     /// As `NodeOptions::checks`.
     pub checks: BodyChecks,
 }
@@ -84,6 +87,7 @@ impl ClusterOptions {
             storage: Storage::Memory,
             election_timeout_ms: ELECTION_TIMEOUT_MS,
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
+            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
         }
     }
@@ -115,7 +119,7 @@ pub enum PlaceError {
 enum Place {
     Running(Node),
     /// The disk of a node in memory; a directory needs no keeping.
-    Dead(Option<MemoryDisk>),
+    Dead(Option<MemoryData>),
 }
 
 /// A cluster of nodes, each with a state machine of its own.
@@ -179,7 +183,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             Self { options, machine, members, cluster_id, places, wires, _exchange: exchange };
         for id in ids {
             let data = match &cluster.options.storage {
-                Storage::Memory => Data::Memory(MemoryDisk::default()),
+                Storage::Memory => Data::Memory(MemoryData::default()),
                 Storage::Directory(root) => Data::Directory(node_directory(root, id)),
             };
             let node = cluster.start_node(id, data, bound.remove(&id))?;
@@ -201,6 +205,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             election_timeout_ms: self.options.election_timeout_ms,
             heartbeat_interval_ms: self.options.heartbeat_interval_ms,
             wal_segment_bytes: WAL_SEGMENT_BYTES,
+            snapshot_log_bytes: self.options.snapshot_log_bytes,
             wires: self.wires.clone(),
             checks: self.options.checks,
             bound,
@@ -271,8 +276,8 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         match std::mem::replace(place, Place::Dead(None)) {
             Place::Running(node) => {
                 let was_running = node.is_running();
-                let disk = how(node).disk;
-                *place = Place::Dead(disk.and_then(in_memory));
+                let disks = how(node).disks;
+                *place = Place::Dead(disks.and_then(in_memory));
                 if was_running { Ok(()) } else { Err(PlaceError::Dead(id)) }
             }
             dead @ Place::Dead(_) => {
@@ -320,10 +325,10 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     }
 }
 
-fn in_memory(disk: NodeDisk) -> Option<MemoryDisk> {
-    match disk {
-        NodeDisk::Memory(memory) => Some(memory),
-        NodeDisk::File(_) => None,
+fn in_memory(disks: Disks) -> Option<MemoryData> {
+    match (disks.log, disks.snapshots) {
+        (NodeDisk::Memory(log), NodeDisk::Memory(snapshots)) => Some(MemoryData { log, snapshots }),
+        (_, NodeDisk::File(_)) | (NodeDisk::File(_), _) => None,
     }
 }
 

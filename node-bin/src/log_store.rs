@@ -1,7 +1,7 @@
 //! LogStore: the only owner of the write-ahead log, alone on its thread.
 //!
-//! Commands: `Persist`, `Fetch` (Consensus), `Close` (the node), `SparePrepared` (a helper
-//! thread). Facts out: `Persisted`, `Fetched` (to Consensus).
+//! Commands: `Persist`, `Fetch`, `CutBefore`, `Configure` (Consensus), `Close` (the node),
+//! `SparePrepared` (a helper thread). Facts out: `Persisted`, `Fetched` (to Consensus).
 //! Limits: what waits here is bounded by what Consensus may have in flight.
 
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use raft_core::consensus::ready;
 use raft_core::entry::Entries;
+use raft_core::types::{EntryId, Index};
 use raft_core::wal::disk::Disk as _;
 use raft_core::wal::{Wal, WalError};
 use tokio::sync::oneshot;
@@ -31,6 +32,19 @@ pub(crate) struct Persist(pub ready::Persist);
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Fetch(pub ready::Fetch);
+
+/// Lets go of the log before this entry: a durable snapshot covers it.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct CutBefore(pub Index);
+
+/// Says what later segments have to open with.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Configure {
+    /// The encoded configuration.
+    pub configuration: Vec<u8>,
+}
 
 /// Closes the log and gives the disk back.
 #[derive(Message, Debug)]
@@ -112,8 +126,18 @@ impl LogStore {
     fn flush(&mut self, context: &mut Context<Self>) {
         let Some(wal) = &mut self.wal else { return };
         while let Some(group) = next_group(&self.waiting) {
-            let Group { count, number, hard_state, entries } = group;
-            match wal.append(&hard_state, &entries) {
+            let Group { count, number, base, hard_state, entries } = group;
+            let written = match base {
+                Some(base) => wal.reset(base, &hard_state),
+                None => Ok(()),
+            };
+            // What replaces the log says the hard state too.
+            let written = match written {
+                Ok(()) if base.is_some() && entries.is_empty() => Ok(()),
+                Ok(()) => wal.append(&hard_state, &entries),
+                Err(error) => Err(error),
+            };
+            match written {
                 Ok(()) => {}
                 Err(WalError::NoSpace(cause)) => {
                     tracing::warn!("the log has no room, so nothing is acknowledged: {cause}");
@@ -166,6 +190,8 @@ impl LogStore {
 struct Group {
     count: usize,
     number: u64,
+    /// Where the log begins anew, if it does.
+    base: Option<EntryId>,
     hard_state: raft_core::hard_state::HardState,
     entries: Vec<Entries>,
 }
@@ -178,6 +204,7 @@ fn next_group(waiting: &[ready::Persist]) -> Option<Group> {
     let mut group = Group {
         count: 1,
         number: first.number,
+        base: first.base,
         hard_state: first.hard_state,
         entries: first.entries.clone(),
     };
@@ -188,7 +215,7 @@ fn next_group(waiting: &[ready::Persist]) -> Option<Group> {
             (Some(end), Some(start)) => end.next() == start,
             (None, _) | (_, None) => true,
         };
-        if !goes_on {
+        if !goes_on || batch.base.is_some() {
             break;
         }
         group.count += 1;
@@ -234,6 +261,28 @@ impl Handler<Fetch> for LogStore {
         let entries = wal.read(fetch.first, fetch.end, fetch.bytes_max);
         let entries = entries.unwrap_or_else(|error| panic!("the log cannot be read: {error}"));
         self.fetched.do_send(Fetched { entries });
+    }
+}
+
+impl Handler<CutBefore> for LogStore {
+    type Result = ();
+
+    fn handle(&mut self, CutBefore(index): CutBefore, context: &mut Self::Context) {
+        // What was handed over before belongs to the log that is cut.
+        self.flush(context);
+        let Some(wal) = &mut self.wal else { return };
+        let cut = wal.cut_before(index);
+        cut.unwrap_or_else(|error| panic!("the log cannot be cut: {error}"));
+    }
+}
+
+impl Handler<Configure> for LogStore {
+    type Result = ();
+
+    fn handle(&mut self, Configure { configuration }: Configure, _: &mut Self::Context) {
+        if let Some(wal) = &mut self.wal {
+            wal.set_configuration(configuration);
+        }
     }
 }
 

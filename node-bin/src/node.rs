@@ -32,6 +32,8 @@ pub(crate) const ELECTION_TIMEOUT_MS: u64 = 250;
 pub(crate) const HEARTBEAT_INTERVAL_MS: u64 = 50;
 /// The default of `NodeOptions::wal_segment_bytes`.
 pub(crate) const WAL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// The default of `NodeOptions::snapshot_log_bytes`.
+pub(crate) const SNAPSHOT_LOG_BYTES: u64 = 64 * 1024 * 1024;
 /// The shortest segment that can be asked for.
 pub(crate) const WAL_SEGMENT_BYTES_MIN: u64 = 64 * 1024;
 
@@ -76,6 +78,9 @@ pub struct NodeOptions {
     pub heartbeat_interval_ms: u64,
     /// The length of a segment of the log. Units: bytes.
     pub wal_segment_bytes: u64,
+    /// A snapshot is made when this much log, and half as much as the last snapshot, lies
+    /// behind that one. Units: bytes.
+    pub snapshot_log_bytes: u64,
     /// What every node of the cluster knows and nobody else.
     pub cluster_secret: Option<ClusterSecret>,
     /// TCP or memory.
@@ -100,6 +105,7 @@ impl NodeOptions {
             election_timeout_ms: ELECTION_TIMEOUT_MS,
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
             wal_segment_bytes: WAL_SEGMENT_BYTES,
+            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             cluster_secret: None,
             wires: Wires::Tcp,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
@@ -160,8 +166,15 @@ pub(crate) struct Started {
 #[derive(Debug)]
 pub(crate) struct Remains {
     pub(crate) end: NodeEnd,
-    /// The disk, unless a Fault took it.
-    pub(crate) disk: Option<NodeDisk>,
+    /// The disks, unless a Fault took one.
+    pub(crate) disks: Option<Disks>,
+}
+
+/// The disks of a node that has ended.
+#[derive(Debug)]
+pub(crate) struct Disks {
+    pub(crate) log: NodeDisk,
+    pub(crate) snapshots: NodeDisk,
 }
 
 /// A running node.
@@ -362,7 +375,7 @@ impl Node {
         // A node that has ended by a Fault takes no orders; its thread says how it ended.
         let _ = self.control.send(how);
         let thread = self.thread.take().expect("a node is ended once");
-        let fault = Remains { end: NodeEnd::Fault { actor: "node" }, disk: None };
+        let fault = Remains { end: NodeEnd::Fault { actor: "node" }, disks: None };
         thread.join().unwrap_or(fault)
     }
 }

@@ -132,6 +132,8 @@ pub struct NodeStatus {
     pub state_hash: u64,
     /// Every member with its address, this node included.
     pub members: Vec<(u64, String)>,
+    /// The last entry that the node's newest snapshot covers, zero without one.
+    pub snapshot_index: u64,
 }
 
 impl<'a> Request<'a> {
@@ -172,7 +174,7 @@ impl<'a> Response<'a> {
 /// By hand because everything else after the preface travels as arrays.
 impl Serialize for NodeStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(14))?;
+        let mut map = serializer.serialize_map(Some(15))?;
         map.serialize_entry("node_id", &self.node_id)?;
         map.serialize_entry("cluster_id", &self.cluster_id)?;
         map.serialize_entry("role", &self.role)?;
@@ -187,6 +189,7 @@ impl Serialize for NodeStatus {
         map.serialize_entry("waiting_for", &self.waiting_for)?;
         map.serialize_entry("state_hash", &self.state_hash)?;
         map.serialize_entry("members", &self.members)?;
+        map.serialize_entry("snapshot_index", &self.snapshot_index)?;
         map.end()
     }
 }

@@ -327,6 +327,7 @@ impl Handler<Described> for Api {
             waiting_for: status.waiting_for.iter().map(|id| id.number()).collect(),
             state_hash: status.state_hash,
             members: self.info.members.clone(),
+            snapshot_index: status.snapshot_index.0,
         };
         self.respond(ticket, &Reply::Status(Box::new(status)), true);
         self.flush_touched();

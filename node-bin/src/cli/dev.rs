@@ -16,6 +16,7 @@ use super::settings::{DevArguments, TransportName};
 use super::store_checks;
 use crate::error::StartError;
 use crate::local_cluster::{ClusterOptions, LocalCluster, Storage, Transport};
+use crate::node::SNAPSHOT_LOG_BYTES;
 
 /// Exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -23,6 +24,7 @@ const INTERRUPTED: u8 = 130;
 /// Runs the cluster until the user leaves.
 pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
     let options = ClusterOptions {
+        snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
         nodes: arguments.nodes,
         transport: match arguments.transport {
             TransportName::Memory => Transport::Memory,

@@ -44,6 +44,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         election_timeout_ms: arguments.election_timeout_ms,
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,
         wal_segment_bytes: arguments.wal_segment_bytes,
+        snapshot_log_bytes: arguments.snapshot_log_bytes,
         cluster_secret,
         checks: store_checks(),
         ..NodeOptions::new(node_id, &listen, Data::Directory(directory.clone()))

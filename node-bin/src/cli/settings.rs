@@ -10,7 +10,9 @@ use raft_net::handshake::ClusterSecret;
 
 use super::LogLevel;
 use crate::error::StartError;
-use crate::node::{ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, WAL_SEGMENT_BYTES};
+use crate::node::{
+    ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, SNAPSHOT_LOG_BYTES, WAL_SEGMENT_BYTES,
+};
 
 /// The flags of a node.
 #[derive(Debug, Args)]
@@ -43,6 +45,10 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "BYTES", env = "KVORUM_WAL_SEGMENT_BYTES",
           default_value_t = WAL_SEGMENT_BYTES)]
     pub(super) wal_segment_bytes: u64,
+    /// How much log, and at least half as much as the last snapshot has, makes the next one
+    #[arg(long, value_name = "BYTES", env = "KVORUM_SNAPSHOT_LOG_BYTES",
+          default_value_t = SNAPSHOT_LOG_BYTES)]
+    pub(super) snapshot_log_bytes: u64,
     /// What every node of the cluster knows and nobody else; peers must prove that they do
     #[arg(long, value_name = "TEXT", env = "KVORUM_CLUSTER_SECRET", hide_env_values = true)]
     pub(super) cluster_secret: Option<String>,

@@ -9,6 +9,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use actix_rt::{Arbiter, System};
 use raft_core::consensus::RaftConfig;
 use raft_core::hard_state::Configuration;
+use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::replica::{Replica, StateMachine};
 use raft_core::types::NodeId;
 use raft_core::wal::Wal;
@@ -22,7 +23,7 @@ use raft_net::switchboard::Listen;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
-use super::{Control, NodeOptions, Remains, Started, Wires};
+use super::{Control, Disks, NodeOptions, Remains, Started, Wires};
 use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver};
@@ -31,6 +32,7 @@ use crate::disk::{FileDisk, NodeDisk};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
+use crate::snapshot_store::{CloseSnapshots, SnapshotStore};
 use crate::ticker;
 use crate::watch::Watch;
 
@@ -53,7 +55,7 @@ where
     S: StateMachine + Unpin + 'static,
 {
     let system = System::new();
-    let stopped = Remains { end: NodeEnd::Stopped, disk: None };
+    let stopped = Remains { end: NodeEnd::Stopped, disks: None };
     let remains = system.block_on(async {
         let running = match start(options, machine, &faults).await {
             Ok((running, started)) => {
@@ -99,6 +101,8 @@ struct Actors {
     hand_over: Recipient<HandOver>,
     log_store: Addr<LogStore>,
     log_thread: Arbiter,
+    snapshot_store: Addr<SnapshotStore>,
+    snapshot_thread: Arbiter,
     ticker: actix_rt::task::JoinHandle<()>,
 }
 
@@ -111,7 +115,7 @@ struct Wire {
     members: BTreeMap<NodeId, String>,
 }
 
-type LogParts = (Wal<NodeDisk>, Option<FileDisk>);
+type StorageParts = (Wal<NodeDisk>, Option<FileDisk>, SnapshotFiles<NodeDisk>);
 
 async fn start<S: StateMachine + Unpin + 'static>(
     mut options: NodeOptions,
@@ -129,18 +133,23 @@ async fn start<S: StateMachine + Unpin + 'static>(
         renews_addresses: options.renews_addresses,
         segment_bytes: options.wal_segment_bytes,
     };
-    let Opened { identity, wal, hard_state, log, spare_disk, lock } =
-        directory::open(data, &claim)?;
+    let opened = directory::open(data, &claim, &machine)?;
+    let Opened { identity, wal, hard_state, log, snapshot, snapshot_files, .. } = opened;
+    let (spare_disk, lock) = (opened.spare_disk, opened.lock);
     let (cluster_id, members) = (identity.cluster_id, identity.members);
     let clock = Clock::start();
     let configuration = Configuration::founding(members.clone());
     let config = RaftConfig {
         election_timeout_us: options.election_timeout_ms * 1_000,
         heartbeat_interval_us: options.heartbeat_interval_ms * 1_000,
+        snapshot_log_bytes: options.snapshot_log_bytes,
         seed: directory::new_incarnation().0,
         ..RaftConfig::new(node_id, identity.incarnation, configuration)
     };
-    let replica = Replica::new(config, hard_state, log, machine, clock.now());
+    let replica = match snapshot {
+        Some(loaded) => Replica::resume(config, hard_state, log, loaded, clock.now()),
+        None => Replica::new(config, hard_state, log, machine, clock.now()),
+    };
     let (incarnation, secret) = (identity.incarnation, options.cluster_secret);
     let wire = Wire {
         identity: Arc::new(Identity { cluster_id, node_id, incarnation, secret }),
@@ -155,7 +164,8 @@ async fn start<S: StateMachine + Unpin + 'static>(
         address,
         members: members.iter().map(|(id, at)| (id.number(), at.clone())).collect(),
     };
-    let actors = connect((replica, clock), (wal, spare_disk), wire, (info, checks), faults);
+    let storage = (wal, spare_disk, snapshot_files);
+    let actors = connect((replica, clock), storage, wire, (info, checks), faults);
     let calls = actors.api.clone().recipient();
     let is_alone = members.len() == 1;
     let patience = Duration::from_millis(2 * options.election_timeout_ms);
@@ -166,7 +176,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
 /// Makes every actor with the addresses of those that it speaks to.
 fn connect<S: StateMachine + Unpin + 'static>(
     (replica, clock): (Replica<S>, Clock),
-    log: LogParts,
+    (wal, spare_disk, snapshot_files): StorageParts,
     wire: Wire,
     (info, checks): (NodeInfo, BodyChecks),
     faults: &async_mpsc::UnboundedSender<Control>,
@@ -177,12 +187,18 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let api: Context<Api> = Context::new();
     let to_api = api.address();
     let log_thread = Arbiter::new();
-    let log_store = start_log_store(log, &log_thread, &to_consensus, faults);
+    let log_store = start_log_store((wal, spare_disk), &log_thread, &to_consensus, faults);
+    let snapshot_thread = Arbiter::new();
+    let snapshot_store =
+        start_snapshot_store(snapshot_files, &snapshot_thread, &to_consensus, faults);
     let network = start_network(&wire, &to_consensus);
     let watch = Watch::new(FaultGuard::new("Watch", faults)).start();
     let effects = consensus::Outlets {
         persist: log_store.clone().recipient(),
         fetch: log_store.clone().recipient(),
+        cut_before: log_store.clone().recipient(),
+        configure: log_store.clone().recipient(),
+        snapshots: snapshot_store.clone().recipient(),
         transmit: network.clone().recipient(),
         set_peers: network.clone().recipient(),
         applied: watch.recipient(),
@@ -208,11 +224,21 @@ fn connect<S: StateMachine + Unpin + 'static>(
     Discovery::of_list(members, network.clone().recipient()).start();
     let ticker = ticker::start(TICK, to_consensus.clone().recipient());
     let hand_over = to_consensus.recipient();
-    Actors { api: to_api, listener, network, hand_over, log_store, log_thread, ticker }
+    Actors {
+        api: to_api,
+        listener,
+        network,
+        hand_over,
+        log_store,
+        log_thread,
+        snapshot_store,
+        snapshot_thread,
+        ticker,
+    }
 }
 
 fn start_log_store<S: StateMachine + Unpin + 'static>(
-    log: LogParts,
+    log: (Wal<NodeDisk>, Option<FileDisk>),
     log_thread: &Arbiter,
     consensus: &Addr<Consensus<S>>,
     faults: &async_mpsc::UnboundedSender<Control>,
@@ -221,6 +247,18 @@ fn start_log_store<S: StateMachine + Unpin + 'static>(
     let guard = FaultGuard::new("LogStore", faults);
     LogStore::start_in_arbiter(&log_thread.handle(), move |_| {
         LogStore::new(log, persisted, fetched, guard)
+    })
+}
+
+fn start_snapshot_store<S: StateMachine + Unpin + 'static>(
+    files: SnapshotFiles<NodeDisk>,
+    snapshot_thread: &Arbiter,
+    consensus: &Addr<Consensus<S>>,
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Addr<SnapshotStore> {
+    let (moved, guard) = (consensus.clone().recipient(), FaultGuard::new("SnapshotStore", faults));
+    SnapshotStore::start_in_arbiter(&snapshot_thread.handle(), move |_| {
+        SnapshotStore::new(files, moved, guard)
     })
 }
 
@@ -301,12 +339,19 @@ impl Running {
         self.actors.api.do_send(Stop);
         let (reply, disk) = oneshot::channel();
         self.actors.log_store.do_send(Close { is_orderly, reply });
+        let (reply, snapshot_disk) = oneshot::channel();
+        self.actors.snapshot_store.do_send(CloseSnapshots { reply });
         // Nothing comes back from an actor that is dead.
-        let disk = disk.await.ok();
-        self.actors.log_thread.stop();
-        // The thread has nothing left to do; if it panicked, that was reported.
-        let _ = self.actors.log_thread.join();
+        let disks = match (disk.await, snapshot_disk.await) {
+            (Ok(log), Ok(snapshots)) => Some(Disks { log, snapshots }),
+            (_, Err(_)) | (Err(_), _) => None,
+        };
+        for thread in [self.actors.log_thread, self.actors.snapshot_thread] {
+            thread.stop();
+            // It has nothing left to do; if it panicked, that was reported.
+            let _ = thread.join();
+        }
         drop(self.lock);
-        Remains { end: NodeEnd::Stopped, disk }
+        Remains { end: NodeEnd::Stopped, disks }
     }
 }

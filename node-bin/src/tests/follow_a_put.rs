@@ -17,7 +17,6 @@ use raft_core::hard_state::Configuration;
 use raft_core::replica::Replica;
 use raft_core::replica::event::Status;
 use raft_core::types::NodeId;
-use raft_core::wal::memory_disk::MemoryDisk;
 use raft_net::network::{Received, SetPeers, Transmit};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -25,10 +24,11 @@ use tokio::sync::oneshot;
 use crate::api::{self, Api, BodyChecks, Call, CallOutcome, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Answered, Consensus, Submit, Tick};
-use crate::directory::{self, Claim, Data};
+use crate::directory::{self, Claim, Data, MemoryData};
 use crate::fault::FaultGuard;
 use crate::log_store::{LogStore, Persist, Persisted};
 use crate::node::Control;
+use crate::snapshot_store::SnapshotStore;
 use crate::watch::{Applied, Watch};
 
 /// Notes a message and passes it on.
@@ -138,7 +138,9 @@ impl Node {
             renews_addresses: false,
             segment_bytes: 64 * 1024,
         };
-        let opened = directory::open(Data::Memory(MemoryDisk::default()), &claim).unwrap();
+        let opened =
+            directory::open(Data::Memory(MemoryData::default()), &claim, &Store::default());
+        let opened = opened.unwrap();
         let configuration = Configuration::of((1..=3).map(number));
         let mut config = RaftConfig::new(id, opened.identity.incarnation, configuration);
         // Node 1 stands for election at once, and nobody else ever does.
@@ -153,13 +155,19 @@ impl Node {
         let guard = |actor| FaultGuard::new(actor, faults);
         let log_store =
             LogStore::new((opened.wal, None), persisted, fetched, guard("LogStore")).start();
+        let moved = to_consensus.clone().recipient();
+        let snapshot_store =
+            SnapshotStore::new(opened.snapshot_files, moved, guard("SnapshotStore")).start();
         let watch = Watch::new(guard("Watch")).start();
         let outlets = consensus::Outlets {
             persist: taps.tap(log_store.clone().recipient(), |Persist(batch): &Persist| {
                 let entries: usize = batch.entries.iter().map(|run| run.iter().count()).sum();
                 format!("Consensus -> LogStore: Persist {entries}")
             }),
-            fetch: log_store.recipient(),
+            fetch: log_store.clone().recipient(),
+            cut_before: log_store.clone().recipient(),
+            configure: log_store.recipient(),
+            snapshots: snapshot_store.recipient(),
             transmit: taps.tap(wire.clone().recipient(), |it: &Transmit| {
                 format!("Consensus -> Network: Transmit {}", names(&it.envelopes, "to", |e| e.to))
             }),

@@ -11,9 +11,6 @@ use crate::consensus::{admission, invariants};
 use crate::snapshot::{SnapshotId, SnapshotState};
 use crate::types::{EntryId, Index, Time};
 
-/// A follower that is there but slow holds the log so many times longer than it is kept anyway.
-const TRAILING_FOR_SLOW: u64 = 10;
-
 impl Raft {
     /// Notes that a snapshot of this node is durable: followers may get it, and the log before
     /// it may be cut. One that is older than the newest changes nothing.
@@ -21,25 +18,31 @@ impl Raft {
         if self.state.snapshot.is_some_and(|newest| id.last.index <= newest.last.index) {
             return;
         }
-        self.state.snapshot = Some(id);
-        let mut keep_from =
-            Index(id.last.index.0.saturating_sub(self.state.config.trailing_entries));
+        let previous = self.state.snapshot.replace(id);
+        let trailing_entries = self.state.config.trailing_entries;
+        // What is in memory is bounded in bytes, and is what followers get without a read.
+        let trailing = Index(id.last.index.0.saturating_sub(trailing_entries));
+        let mut keep_from = trailing.max(self.state.log.tail_first()).min(id.last.index.next());
         if let Role::Leader(role) = &self.role
             && let Some(needed) = role.needed_from()
         {
-            // Who is slow may hold the log, but not for ever.
-            let longest = TRAILING_FOR_SLOW * self.state.config.trailing_entries;
-            let oldest = Index(id.last.index.0.saturating_sub(longest));
+            // Who is there but slow may hold the log, though not longer than one snapshot lasts.
+            let oldest = previous.map_or(Index(1), |previous| previous.last.index.next());
             keep_from = keep_from.min(needed.max(oldest));
         }
         let log = &mut self.state.log;
-        let index =
-            Index(keep_from.0.saturating_sub(1)).min(id.last.index).min(log.durable_index());
+        let index = Index(keep_from.0.saturating_sub(1)).min(log.durable_index());
         if log.base().index < index {
             log.compact_to(index);
             self.cut_before = Some(index.next());
         }
         invariants::check(self);
+    }
+
+    /// Whether followers may need a snapshot and there is none that could be sent.
+    #[must_use]
+    pub fn lacks_snapshot(&self) -> bool {
+        self.state.snapshot.is_none() && Index::ZERO < self.state.log.base().index
     }
 
     /// Takes a piece that `Ready::snapshot_reads` asked for; `None` if it cannot be read.

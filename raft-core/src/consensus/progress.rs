@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use crate::snapshot::SnapshotId;
 use crate::types::{Incarnation, Index, Time};
 
+/// A follower that threw away so often what it had of a snapshot got a bad one.
+const SNAPSHOT_FAILURES_MAX: u32 = 3;
+
 /// A follower may take so much longer to answer a piece of a snapshot than an append: it
 /// verifies and syncs a whole file at the end.
 const SNAPSHOT_PATIENCE: u64 = 8;
@@ -44,6 +47,8 @@ pub(crate) struct Transfer {
     is_known: bool,
     /// When a piece was last sent or confirmed.
     moved_at: Time,
+    /// How often the follower threw away what it had.
+    failures: u32,
 }
 
 /// Bytes of a snapshot that a follower has not confirmed; when full, pieces wait.
@@ -187,14 +192,26 @@ impl Progress {
             is_reading: false,
             is_known: false,
             moved_at: now,
+            failures: 0,
         });
     }
 
-    /// Notes where a follower stands with the snapshot that is sent to it.
-    pub(crate) fn snapshot_answered(&mut self, now: Time, id: SnapshotId, next_offset: u64) {
-        let Some(transfer) = self.transfer().filter(|transfer| transfer.id == id) else { return };
+    /// Notes where a follower stands with the snapshot that is sent to it. Returns whether it
+    /// has thrown it away so often that the snapshot itself must be bad.
+    pub(crate) fn snapshot_answered(
+        &mut self,
+        now: Time,
+        id: SnapshotId,
+        next_offset: u64,
+    ) -> bool {
+        let Some(transfer) = self.transfer().filter(|transfer| transfer.id == id) else {
+            return false;
+        };
         if id.bytes < next_offset {
-            return;
+            return false;
+        }
+        if next_offset < transfer.acked_offset {
+            transfer.failures += 1;
         }
         if transfer.is_known && transfer.acked_offset <= next_offset {
             transfer.next_offset = transfer.next_offset.max(next_offset);
@@ -206,6 +223,7 @@ impl Progress {
         transfer.acked_offset = next_offset;
         transfer.is_known = true;
         transfer.moved_at = now;
+        SNAPSHOT_FAILURES_MAX <= transfer.failures
     }
 
     /// Ends a snapshot that the follower has in place, or that cannot be sent any more.

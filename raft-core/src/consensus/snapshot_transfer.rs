@@ -76,7 +76,11 @@ impl Leader {
     ) {
         let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
         if !installed {
-            progress.snapshot_answered(now, id, next_offset);
+            if progress.snapshot_answered(now, id, next_offset) {
+                progress.end_snapshot();
+                // Without one that can be sent, another is made.
+                state.snapshot = state.snapshot.filter(|newest| *newest != id);
+            }
             return;
         }
         if state.log.last().index < id.last.index {

@@ -390,7 +390,9 @@ impl<S: StateMachine> Replica<S> {
             self.orders.push(SnapshotOrder::Receive { id, offset, data });
         }
         let least_bytes = self.raft.config().snapshot_log_bytes;
-        if self.loading.is_none() && self.builder.is_due(now, least_bytes, self.raft.snapshot()) {
+        let is_due = self.builder.is_due(now, least_bytes, self.raft.snapshot())
+            || (self.raft.lacks_snapshot() && self.builder.may_begin(now));
+        if self.loading.is_none() && is_due {
             self.begin_snapshot();
         }
         let next = self.builder.next_order(&mut self.sessions, &mut self.machine);

@@ -151,7 +151,12 @@ impl Builder {
     /// Whether the log behind the last snapshot has become long enough for another one.
     pub(crate) fn is_due(&self, now: Time, least_bytes: u64, last: Option<SnapshotId>) -> bool {
         let half = last.map_or(0, |id| id.bytes / 2);
-        self.building.is_none() && self.not_before <= now && least_bytes.max(half) < self.log_bytes
+        self.may_begin(now) && least_bytes.max(half) < self.log_bytes
+    }
+
+    /// Whether none is being built, and the last failure is long ago.
+    pub(crate) fn may_begin(&self, now: Time) -> bool {
+        self.building.is_none() && self.not_before <= now
     }
 
     /// Begins a snapshot of what is pinned; returns the first order.

@@ -145,6 +145,7 @@ async fn leader(cluster: &Cluster) -> NodeId {
 fn over_tcp(storage: Storage) -> ClusterOptions {
     let first_port = Some(ports::adjacent(3)[0]);
     ClusterOptions {
+        snapshot_log_bytes: 64 * 1024 * 1024,
         transport: Transport::Tcp { first_port },
         storage,
         ..ClusterOptions::in_memory(3)

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod quorum;
+mod snapshots;
 
 use rustix::process::Signal;
 

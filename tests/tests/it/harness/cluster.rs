@@ -15,14 +15,22 @@ pub(crate) struct Cluster {
     scratch: Scratch,
     pub(crate) addresses: Vec<String>,
     nodes: Vec<Option<Process>>,
+    /// More flags for every node.
+    flags: Vec<String>,
 }
 
 impl Cluster {
     /// Starts the nodes and waits until one of them leads.
     pub(crate) async fn start(count: u16) -> Self {
+        Self::start_with(count, &[]).await
+    }
+
+    /// The same, with more flags for every node.
+    pub(crate) async fn start_with(count: u16, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(ToString::to_string).collect();
         let addresses = ports::addresses(count);
         let nodes = addresses.iter().map(|_| None).collect();
-        let mut cluster = Self { scratch: Scratch::new(), addresses, nodes };
+        let mut cluster = Self { scratch: Scratch::new(), addresses, nodes, flags };
         for id in cluster.ids() {
             cluster.revive(id);
         }
@@ -64,9 +72,22 @@ impl Cluster {
             // Nodes start sooner if they do not fill 64 MiB first.
             ["--wal-segment-bytes", "1048576"],
         ];
-        let process = Process::start(&self.scratch, &name, KVORUM, arguments.as_flattened());
+        let mut arguments = arguments.as_flattened().to_vec();
+        arguments.extend(self.flags.iter().map(String::as_str));
+        let process = Process::start(&self.scratch, &name, KVORUM, &arguments);
         let before = self.nodes[place(id)].replace(process);
         assert!(before.is_none(), "node {id} is alive");
+    }
+
+    /// The files in a node's folder.
+    pub(crate) fn files(&self, id: u64) -> Vec<String> {
+        let names = std::fs::read_dir(self.scratch.join(format!("node-{id}"))).unwrap();
+        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// A file in a node's folder.
+    pub(crate) fn file(&self, id: u64, name: &str) -> std::path::PathBuf {
+        self.scratch.join(format!("node-{id}/{name}"))
     }
 
     /// Ends a node as `kill -9` does.

@@ -1,0 +1,106 @@
+//! SnapshotStore: the only owner of the snapshot files, alone on a thread of low priority, so
+//! that nothing there ever holds up the log.
+//!
+//! Commands: `Orders` (Consensus), `CloseSnapshots` (the node). Facts out: `SnapshotsMoved` (to
+//! Consensus).
+//! Limits: what waits here is bounded by Consensus, which has one part of a build, one of a
+//! load and a window of pieces per follower under way.
+
+use actix::{Actor, Context, Handler, Message, Recipient};
+use raft_core::replica::snapshot_files::SnapshotFiles;
+use raft_core::replica::snapshots::{SnapshotFact, SnapshotOrder};
+use tokio::sync::oneshot;
+
+use crate::disk::NodeDisk;
+use crate::fault::FaultGuard;
+
+/// How modest the thread is (nice).
+const NICE: i32 = 10;
+
+/// What is to be done with snapshot files, in this order.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Orders(pub Vec<SnapshotOrder>);
+
+/// Reports what became of orders, in order.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct SnapshotsMoved(pub Vec<SnapshotFact>);
+
+/// Ends the work and gives the disk back.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct CloseSnapshots {
+    pub(crate) reply: oneshot::Sender<NodeDisk>,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub(crate) struct SnapshotStore {
+    /// `None` once it is closed.
+    files: Option<SnapshotFiles<NodeDisk>>,
+    moved: Recipient<SnapshotsMoved>,
+    _fault: FaultGuard,
+}
+
+impl SnapshotStore {
+    pub(crate) fn new(
+        files: SnapshotFiles<NodeDisk>,
+        moved: Recipient<SnapshotsMoved>,
+        fault: FaultGuard,
+    ) -> Self {
+        Self { files: Some(files), moved, _fault: fault }
+    }
+}
+
+/// A snapshot that fails costs nobody anything but time; somebody should know why.
+fn tell(fact: &SnapshotFact) {
+    match fact {
+        SnapshotFact::Failed { why } => {
+            tracing::warn!("no snapshot was made, the log stays as long as it is: {why}");
+        }
+        SnapshotFact::Unreadable { why } => {
+            tracing::error!("a snapshot cannot be loaded and is fetched again: {why}");
+        }
+        SnapshotFact::Finished { id } => {
+            tracing::info!(index = id.last.index.0, bytes = id.bytes, "a snapshot was made");
+        }
+        SnapshotFact::Written
+        | SnapshotFact::Piece { .. }
+        | SnapshotFact::Received { .. }
+        | SnapshotFact::Part { .. } => {}
+    }
+}
+
+impl Actor for SnapshotStore {
+    type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Self::Context) {
+        // Without the right to be modest it disturbs a little more.
+        let _ = rustix::process::nice(NICE);
+    }
+}
+
+impl Handler<Orders> for SnapshotStore {
+    type Result = ();
+
+    fn handle(&mut self, Orders(orders): Orders, _: &mut Self::Context) {
+        let Some(files) = &mut self.files else { return };
+        let facts: Vec<SnapshotFact> =
+            orders.into_iter().filter_map(|order| files.execute(order)).collect();
+        facts.iter().for_each(tell);
+        if !facts.is_empty() {
+            self.moved.do_send(SnapshotsMoved(facts));
+        }
+    }
+}
+
+impl Handler<CloseSnapshots> for SnapshotStore {
+    type Result = ();
+
+    fn handle(&mut self, CloseSnapshots { reply }: CloseSnapshots, _: &mut Self::Context) {
+        if let Some(files) = self.files.take() {
+            let _ = reply.send(files.into_disk());
+        }
+    }
+}
