@@ -29,6 +29,7 @@ impl Judgement {
         slots: &Slots,
     ) -> Result<Self, OpenError> {
         let (mut start, mut first_damage) = (0, None);
+        let mut empty = Survey::empty(snapshot);
         while start < numbers.len() {
             let mut survey = Survey::of(disk, (incarnation, snapshot), &numbers[start..])?;
             survey.compare(slots);
@@ -38,26 +39,29 @@ impl Judgement {
                 return Ok(Self { survey, dropped, damage_before_base });
             }
             let read = survey.replaced.len() + survey.segments.len();
+            // Numbers go on, so that no batch that is to be set aside is ever newer than the
+            // quarantine: a crash in between may leave a part that looks good by itself.
+            if empty.number <= survey.number {
+                (empty.number, empty.hard_state) = (survey.number, survey.hard_state);
+            }
             let Some(damage) = survey.damage else {
                 let before = segment_name(numbers[start].saturating_sub(1).max(1));
                 let gap = Damage { file: before, offset: 0, lost_after: snapshot };
-                return Ok(Self::nothing_left(snapshot, first_damage.unwrap_or(gap)));
+                return Ok(Self::nothing_left(empty, first_damage.unwrap_or(gap)));
             };
             first_damage.get_or_insert(damage);
             start += read.max(1);
         }
         if let Some(damage) = first_damage {
-            return Ok(Self::nothing_left(snapshot, damage));
+            return Ok(Self::nothing_left(empty, damage));
         }
-        let mut survey = Survey::empty(snapshot);
-        survey.compare(slots);
-        Ok(Self { survey, dropped: Vec::new(), damage_before_base: None })
+        empty.compare(slots);
+        Ok(Self { survey: empty, dropped: Vec::new(), damage_before_base: None })
     }
 
     /// No part of the log goes on where the snapshot ends.
-    fn nothing_left(snapshot: EntryId, damage: Damage) -> Self {
-        let mut survey = Survey::empty(snapshot);
-        survey.damage = Some(Damage { lost_after: snapshot, ..damage });
+    fn nothing_left(mut survey: Survey, damage: Damage) -> Self {
+        survey.damage = Some(Damage { lost_after: survey.last, ..damage });
         Self { survey, dropped: Vec::new(), damage_before_base: None }
     }
 }

@@ -116,7 +116,7 @@ fn a_log_whose_first_batch_replaces_what_was_cut_begins_where_its_terms_are_know
 }
 
 /// What is on disk if `model` was, and a snapshot up to `snapshot` is.
-fn with_snapshot(model: &Model, snapshot: EntryId) -> Model {
+pub(super) fn with_snapshot(model: &Model, snapshot: EntryId) -> Model {
     let mut model = model.clone();
     if model.holds(snapshot) {
         let commit_index = &mut model.hard_state.commit_index;
@@ -157,7 +157,7 @@ fn check_is_either(
 
 /// One call at random, after which the log holds `after`; a snapshot that it needs is durable
 /// before it.
-fn any_call<D: Disk>(
+pub(super) fn any_call<D: Disk>(
     wal: &mut Wal<D>,
     chance: &mut Chance,
     (after, snapshot): (&mut Model, &mut EntryId),

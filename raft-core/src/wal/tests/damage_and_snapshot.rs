@@ -1,6 +1,9 @@
 //! Rot in a log behind a snapshot: what the snapshot covers is a notice, all else is damage.
 
-use super::{Failing, hard_state, options, position, read_behind, run, segment_files};
+use super::cut::{any_call, with_snapshot};
+use super::{
+    Chance, Failing, Model, hard_state, options, position, read_behind, run, segment_files,
+};
 use crate::hard_state::Standing;
 use crate::types::{EntryId, Index, Term};
 use crate::wal::disk::Disk;
@@ -186,8 +189,84 @@ fn damage_in_a_log_that_the_snapshot_replaces_is_still_damage_at_its_end() {
     let (disk, entries) = whole();
     for snapshot in [id(2, 10), id(2, 12), id(3, 9)] {
         let disk = flipped(&disk, "wal-0000000000000005", 300);
-        let recovered = check(disk, snapshot, &entries, "the end is damaged");
+        let recovered = check(disk.clone(), snapshot, &entries, "the end is damaged");
         assert!(recovered.damage.is_some());
         assert_eq!((recovered.base, recovered.last), (snapshot, snapshot));
+        // What is left when some segments are set aside looks good by itself.
+        for calls_left in 0..24 {
+            let mut disk = disk.clone();
+            drop(Wal::open(Failing { disk: &mut disk, calls_left }, behind(snapshot)));
+            disk.crash(|_, _| false);
+            let (_, recovered) = Wal::open(&mut disk, behind(snapshot)).unwrap();
+            assert_eq!(recovered.hard_state.standing, Standing::Quarantined, "{calls_left}");
+            assert_eq!(recovered.hard_state.term, Term(2));
+            assert_eq!((recovered.base, recovered.last), (snapshot, snapshot));
+        }
     }
+}
+
+/// One byte, one sector or one whole file of the log goes bad.
+fn rot(disk: &mut MemoryDisk, chance: &mut Chance) -> String {
+    let names = segment_files(disk);
+    let name = names[usize::try_from(chance.below(names.len() as u64)).unwrap()].clone();
+    let mut bytes = disk.content(&name).unwrap();
+    let at = usize::try_from(chance.below(bytes.len() as u64)).unwrap();
+    match chance.below(8) {
+        0 => disk.remove(&name).unwrap(),
+        1 => {
+            let end = bytes.len().min(at + 512);
+            bytes[at..end].fill(0);
+            disk.replace(&name, bytes);
+        }
+        _ => {
+            bytes[at] ^= 0x10;
+            disk.replace(&name, bytes);
+        }
+    }
+    format!("{name} at {at}")
+}
+
+#[test]
+fn whatever_rots_a_node_counts_only_with_all_it_had_and_never_takes_back_a_promise() {
+    let (mut full, mut quarantined, mut noticed) = (0, 0, 0);
+    for seed in 0..4000 {
+        let mut chance = Chance(seed);
+        let (mut model, mut snapshot) = (Model::default(), EntryId::ZERO);
+        let options = |base| WalOptions { base, ..options(2048) };
+        let (mut wal, _) = Wal::open(MemoryDisk::default(), options(snapshot)).unwrap();
+        wal.append(&hard_state(1, 1, 0), &[]).unwrap();
+        model.hard_state = hard_state(1, 1, 0);
+        for tag in 0..u8::try_from(5 + chance.below(40)).unwrap() {
+            any_call(&mut wal, &mut chance, (&mut model, &mut snapshot), tag).unwrap();
+        }
+        wal.mark().unwrap();
+        let mut disk = wal.into_disk();
+        disk.crash(|_, _| true);
+        let what = format!("seed {seed}: {}", rot(&mut disk, &mut chance));
+        for _ in 0..chance.below(3) {
+            let failing = Failing { disk: &mut disk, calls_left: chance.below(20) };
+            drop(Wal::open(failing, options(snapshot)));
+            disk.crash(|_, _| chance.below(2) == 0);
+        }
+        let (mut wal, recovered) = Wal::open(&mut disk, options(snapshot)).expect(&what);
+        let (state, base) = (recovered.hard_state, recovered.base.index);
+        let model = with_snapshot(&model, snapshot);
+        let promised = model.hard_state;
+        assert_eq!((state.term, state.vote), (promised.term, promised.vote), "{what}");
+        assert!(base <= snapshot.index && snapshot.index <= state.commit_index, "{what}");
+        let found = read_behind(&mut wal, base, 0);
+        if recovered.last.index == snapshot.index {
+            assert_eq!(recovered.last, snapshot, "{what}");
+        }
+        noticed += u32::from(recovered.damage_before_base.is_some());
+        if state.standing == Standing::Full {
+            full += 1;
+            assert_eq!(recovered.damage, None, "{what}");
+            assert_eq!(found, model.entries[position(base.next())..], "{what}");
+        } else {
+            quarantined += 1;
+        }
+    }
+    let counts = (full, quarantined, noticed);
+    assert!(500 < full && 500 < quarantined && 20 < noticed, "{counts:?}");
 }
