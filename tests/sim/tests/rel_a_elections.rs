@@ -241,10 +241,7 @@ fn rel_a21_late_pre_votes_start_no_further_campaign() {
     assert_eq!(campaigns(&mut cluster), 1);
     // It loses its majority and asks whether to stand in t3; the answers are about t2.
     cluster.isolate(2);
-    while cluster.role(2) != RoleName::PreCandidate {
-        cluster.pass(10);
-        cluster.tick_node(node(2));
-    }
+    cluster.wait_for_role(2, RoleName::PreCandidate);
     cluster.send_kept("pre-votes for t2");
     cluster.settle();
     assert_eq!((cluster.role(2), cluster.term(2)), (RoleName::PreCandidate, 2));

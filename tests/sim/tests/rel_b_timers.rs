@@ -42,9 +42,7 @@ fn rel_b15_a_burst_of_late_ticks_starts_no_election() {
     for _ in (0..10 * ELECTION_TIMEOUT_MS).step_by(10) {
         cluster.pass(10);
         [1, 3].iter().for_each(|&id| cluster.tick_node(node(id)));
-        while cluster.bag().any(|e| e.to != node(2)) {
-            cluster.deliver(|e| e.to != node(2));
-        }
+        (0..3).for_each(|_| cluster.deliver(|e| e.to != node(2)));
     }
     assert!(cluster.bag().any(named("Heartbeat")), "the leader's words wait");
     (0..100).for_each(|_| cluster.tick_node(node(2)));

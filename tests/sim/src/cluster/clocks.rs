@@ -1,9 +1,10 @@
 //! Clocks of single nodes: processes that stand still, and timers that run out one at a time.
 
+use raft_core::consensus::ready::RoleName;
 use raft_core::replica::event::Event;
 use raft_core::types::NodeId;
 
-use super::{Cluster, ELECTION_TIMEOUT_US, HEARTBEAT_INTERVAL_US};
+use super::{Cluster, ELECTION_TIMEOUT_US, HEARTBEAT_INTERVAL_US, node};
 
 impl Cluster {
     /// Lets time pass that no node notices: their processes do not run meanwhile.
@@ -32,5 +33,19 @@ impl Cluster {
             }
         }
         panic!("the timer of {id:?} does not run out");
+    }
+
+    /// Lets time pass that only one node notices, until it has taken on this role.
+    ///
+    /// Panics: if it does not within ten election timeouts.
+    pub fn wait_for_role(&mut self, id: u64, role: RoleName) {
+        for _ in 0..10 * ELECTION_TIMEOUT_US / HEARTBEAT_INTERVAL_US {
+            if self.role(id) == role {
+                return;
+            }
+            self.pass(HEARTBEAT_INTERVAL_US / 1_000);
+            self.tick_node(node(id));
+        }
+        panic!("n{id} does not become a {}", role.as_str());
     }
 }
