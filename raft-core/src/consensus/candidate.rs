@@ -62,7 +62,7 @@ impl Campaign {
     pub(crate) fn tick(&self, state: &State, now: Time) -> Next {
         // The only voter waits for nothing but its own disk, to which asking anew would only
         // give more to do.
-        let is_alone = state.config.configuration.voters.len() == 1;
+        let is_alone = state.voting_peers().is_empty();
         if is_alone || now < self.deadline {
             return Next::Stay;
         }
