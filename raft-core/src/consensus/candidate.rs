@@ -66,6 +66,10 @@ impl Campaign {
         if is_alone || now < self.deadline {
             return Next::Stay;
         }
+        if !state.may_campaign() {
+            let (term, reason) = (state.term(), "it may not stand for election any more");
+            return Next::Follow { term, leader: None, reason, because_of: None };
+        }
         Next::PreCampaign { reason: "the election timer ran out: nobody won" }
     }
 
