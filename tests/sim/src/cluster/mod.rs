@@ -7,6 +7,7 @@
 mod checks;
 mod clocks;
 mod disk;
+mod membership;
 mod questions;
 mod snapshots;
 mod views;
@@ -117,20 +118,25 @@ impl Cluster {
             told: Vec::new(),
         };
         for id in ids {
-            let member = Member {
-                replica: None,
-                disk: Disk::default(),
-                files: Files::default(),
-                incarnation: Incarnation(id.number() * 1_000),
-                holds_sync: false,
-                lives: 0,
-                ahead_us: 0,
-                seen: Seen::default(),
-            };
-            cluster.members.insert(id, member);
-            cluster.start(id);
+            cluster.add_empty(id);
         }
         cluster
+    }
+
+    /// Starts a node with an empty directory.
+    fn add_empty(&mut self, id: NodeId) {
+        let member = Member {
+            replica: None,
+            disk: Disk::default(),
+            files: Files::default(),
+            incarnation: Incarnation(id.number() * 1_000),
+            holds_sync: false,
+            lives: 0,
+            ahead_us: 0,
+            seen: Seen::default(),
+        };
+        self.members.insert(id, member);
+        self.start(id);
     }
 
     /// A cluster that was founded and is led by `leader`, with nothing on its way.
@@ -164,7 +170,7 @@ impl Cluster {
 
     fn start(&mut self, id: NodeId) {
         let now = self.time_of(id);
-        let configuration = self.configuration.clone();
+        let configuration = self.founding_of(id);
         let member = self.members.get_mut(&id).expect("a member");
         member.lives += 1;
         let mut config = RaftConfig {
@@ -232,6 +238,9 @@ impl Cluster {
     }
 
     fn handle(&mut self, id: NodeId, event: Event) {
+        if !self.members.contains_key(&id) {
+            return;
+        }
         let now = self.time_of(id);
         let member = self.members.get_mut(&id).expect("a member");
         if let Some(replica) = &mut member.replica {
@@ -504,6 +513,15 @@ impl Cluster {
     /// Gives a node a command, under a session if `client` is given; its answer is told under
     /// `label`.
     pub fn submit(&mut self, id: NodeId, label: &str, command: &str, client: Option<(u64, u64)>) {
+        self.submit_entry((id, label), (EntryKind::Command, command.as_bytes()), client);
+    }
+
+    fn submit_entry(
+        &mut self,
+        (id, label): (NodeId, &str),
+        (kind, payload): (EntryKind, &[u8]),
+        client: Option<(u64, u64)>,
+    ) {
         let ticket = self.ticket(label);
         let stamp = client.map_or_else(SessionStamp::default, |(random, serial)| SessionStamp {
             client: ClientId { issued_at: 0, random },
@@ -511,7 +529,7 @@ impl Cluster {
             acknowledged: 0,
         });
         let mut draft = Draft::default();
-        draft.push(EntryKind::Command, &stamp, command.as_bytes());
+        draft.push(kind, &stamp, payload);
         let submission = Submission {
             draft,
             tickets: vec![ticket],
