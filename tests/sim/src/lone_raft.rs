@@ -2,9 +2,9 @@
 
 use raft_core::consensus::log::RaftLog;
 use raft_core::consensus::message::{Envelope, Message};
-use raft_core::consensus::ready::{Fetch, Persist, ReadState, RoleName};
+use raft_core::consensus::ready::{Fetch, Persist, ReadState, RoleName, SnapshotRead};
 use raft_core::consensus::{Raft, RaftConfig};
-use raft_core::entry::Entries;
+use raft_core::entry::{Draft, Entries};
 use raft_core::hard_state::{Configuration, HardState, Standing};
 use raft_core::types::{EntryId, Incarnation, Index, Term, Time};
 
@@ -26,6 +26,8 @@ pub struct LoneRaft {
     pub reads: Vec<ReadState>,
     /// What is to be read from disk.
     pub fetches: Vec<Fetch>,
+    /// The pieces of snapshots that are to be read for followers.
+    pub snapshot_reads: Vec<SnapshotRead>,
 }
 
 impl LoneRaft {
@@ -63,6 +65,7 @@ impl LoneRaft {
             committed: Vec::new(),
             reads: Vec::new(),
             fetches: Vec::new(),
+            snapshot_reads: Vec::new(),
         }
     }
 
@@ -80,6 +83,7 @@ impl LoneRaft {
         self.committed.extend(ready.committed);
         self.reads.extend(ready.reads);
         self.fetches.extend(ready.fetch);
+        self.snapshot_reads.extend(ready.snapshot_reads);
     }
 
     /// As [`Self::hear`], with a turn behind it.
@@ -146,13 +150,18 @@ impl LoneRaft {
     }
 
     fn voters(&self) -> impl Iterator<Item = u64> + use<> {
-        let voters = self.raft.config().configuration.voters.clone();
+        let voters = self.raft.config().configuration.all_voters();
         voters.into_iter().map(raft_core::types::NodeId::number)
     }
 
     /// Proposes commands; returns whether they were taken.
     pub fn propose(&mut self, commands: &[&str]) -> bool {
         self.raft.propose(self.now, 0, crate::entries::draft(commands)).is_ok()
+    }
+
+    /// As [`Self::propose`], for a round of any kind; returns what stands in the log of it.
+    pub fn propose_round(&mut self, round: Draft) -> Option<Entries> {
+        self.raft.propose(self.now, 0, round).ok()
     }
 
     /// Hands over entries that were read from disk, and takes a turn.

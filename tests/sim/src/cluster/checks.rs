@@ -24,7 +24,9 @@ impl Checks {
         let first = *self.leaders.entry(term).or_insert(id);
         assert_eq!(first, id, "one leader per term: {term:?} has two");
         // A leader that was deposed without knowing it need not have what came later.
-        for (&index, &term) in self.committed.iter().filter(|&(_, &of)| of <= term) {
+        let base = raft.log().base().index;
+        let behind_base = self.committed.range(base..);
+        for (&index, &term) in behind_base.filter(|&(_, &of)| of <= term) {
             let found = raft.log().term_at(index);
             assert_eq!(found, Some(term), "{id:?} leads without the committed {term}/{index}");
         }
@@ -50,7 +52,9 @@ impl Checks {
     ///
     /// Panics: if another node, or an earlier life of this one, committed something else.
     pub(super) fn commits(&mut self, raft: &Raft, from: Index) {
-        for index in (from.0..=raft.log().commit_index().0).map(Index).filter(|i| i.0 != 0) {
+        // What a snapshot covers was noted when it was made.
+        let first = from.max(raft.log().base().index);
+        for index in (first.0..=raft.log().commit_index().0).map(Index).filter(|i| i.0 != 0) {
             let term = raft.log().term_at(index).expect("what is committed is in the log");
             let first = *self.committed.entry(index).or_insert(term);
             assert_eq!(first, term, "{:?} committed another entry {index}", raft.config().id);

@@ -271,12 +271,13 @@ impl Cluster {
             }
             let holds_sync = member.holds_sync;
             let fetched = fetch.map(|fetch| member.disk.read(&fetch));
+            let has_news = self.execute_snapshot_orders(id, effects.snapshots);
             if let Some(entries) = fetched {
+                let member = self.members.get_mut(&id).expect("a member");
                 let replica = member.replica.as_mut().expect("it runs");
                 replica.handle(now, Event::Fetched { entries });
                 continue;
             }
-            let has_news = self.execute_snapshot_orders(id, effects.snapshots);
             if (!holds_sync && self.sync_once(id, usize::MAX)) || has_news {
                 continue;
             }
