@@ -11,6 +11,9 @@ use crate::consensus::{admission, invariants};
 use crate::snapshot::{SnapshotId, SnapshotState};
 use crate::types::{EntryId, Index, Time};
 
+/// A follower that is there but slow holds the log so many times longer than it is kept anyway.
+const TRAILING_FOR_SLOW: u64 = 10;
+
 impl Raft {
     /// Notes that a snapshot of this node is durable: followers may get it, and the log before
     /// it may be cut. One that is older than the newest changes nothing.
@@ -27,7 +30,9 @@ impl Raft {
             && let Some(needed) = role.needed_from()
         {
             // Who is there but slow may hold the log, though not longer than one snapshot lasts.
+            let longest = TRAILING_FOR_SLOW * trailing_entries;
             let oldest = previous.map_or(Index(1), |previous| previous.last.index.next());
+            let oldest = oldest.max(Index(id.last.index.0.saturating_sub(longest)));
             keep_from = keep_from.min(needed.max(oldest));
         }
         let log = &mut self.state.log;
