@@ -15,7 +15,7 @@ use raft_net::network::{PeerConnected, PeerLost, Received, SetPeers, Transmit};
 
 use crate::clock::Clock;
 use crate::fault::FaultGuard;
-use crate::log_store::{Configure, CutBefore, Fetch, Fetched, Persist, Persisted};
+use crate::log_store::{Configure, CutBefore, DiskFull, Fetch, Fetched, Persist, Persisted};
 use crate::snapshot_store::{Orders, SnapshotsMoved};
 use crate::watch::Applied;
 
@@ -239,6 +239,11 @@ fn tell(node: u64, notice: &Notice) {
         Notice::Installed { last } => {
             tracing::info!(node, index = last.index.0, "a snapshot took the place of the state");
         }
+        Notice::DiskFull { is_full: true } => tracing::warn!(
+            node,
+            "the disk has no room for the log: nothing is acknowledged here until there is"
+        ),
+        Notice::DiskFull { is_full: false } => tracing::info!(node, "the disk has room again"),
         Notice::SlowDisk => {
             tracing::warn!(node, "the disk is slow, so this node gives leadership away");
         }
@@ -315,6 +320,7 @@ is_event! {
     PeerConnected { peer, connection } => PeerConnected =>
         Event::PeerConnected { peer, connection },
     PeerLost { peer, connection } => PeerLost => Event::PeerLost { peer, connection },
+    DiskFull { is_full } => DiskFull => Event::DiskFull { is_full },
     Persisted { number } => Persisted => Event::Persisted { number },
     Fetched { entries } => Fetched => Event::Fetched { entries },
 }

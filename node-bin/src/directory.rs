@@ -131,9 +131,6 @@ fn report(identity: &Identity, recovered: &Recovered) {
              failing"
         );
     }
-    if let Some(damage) = &recovered.damage_before_base {
-        tracing::error!(node, "{damage}; nothing is missing, for a snapshot covers it");
-    }
     if 0 < recovered.torn_bytes {
         let torn_bytes = recovered.torn_bytes;
         tracing::info!(node, torn_bytes, "dropped the unfinished end of the log");

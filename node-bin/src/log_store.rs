@@ -63,6 +63,14 @@ pub(crate) struct Persisted {
     pub number: u64,
 }
 
+/// Reports that there is no room for the log, or that there is again.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct DiskFull {
+    /// Whether it is full.
+    pub is_full: bool,
+}
+
 /// Reports entries that were read.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
@@ -98,14 +106,17 @@ pub(crate) struct LogStore {
     batches: u64,
     persisted: Recipient<Persisted>,
     fetched: Recipient<Fetched>,
+    full: Recipient<DiskFull>,
+    /// What was last reported.
+    is_full: bool,
     _fault: FaultGuard,
 }
 
 impl LogStore {
     pub(crate) fn new(
         (wal, spare_disk): (Wal<NodeDisk>, Option<FileDisk>),
-        persisted: Recipient<Persisted>,
-        fetched: Recipient<Fetched>,
+        (persisted, fetched): (Recipient<Persisted>, Recipient<Fetched>),
+        full: Recipient<DiskFull>,
         fault: FaultGuard,
     ) -> Self {
         Self {
@@ -117,6 +128,8 @@ impl LogStore {
             batches: 0,
             persisted,
             fetched,
+            full,
+            is_full: false,
             _fault: fault,
         }
     }
@@ -124,8 +137,8 @@ impl LogStore {
     /// Writes what waits, in as few batches as the order of the entries allows, and reports
     /// each batch when it is on disk.
     fn flush(&mut self, context: &mut Context<Self>) {
-        let Some(wal) = &mut self.wal else { return };
         while let Some(group) = next_group(&self.waiting) {
+            let Some(wal) = &mut self.wal else { return };
             let Group { count, number, base, hard_state, entries } = group;
             let written = match base {
                 Some(base) => wal.reset(base, &hard_state),
@@ -139,8 +152,8 @@ impl LogStore {
             };
             match written {
                 Ok(()) => {}
-                Err(WalError::NoSpace(cause)) => {
-                    tracing::warn!("the log has no room, so nothing is acknowledged: {cause}");
+                Err(WalError::NoSpace(_)) => {
+                    self.tell_full(true);
                     self.is_flush_due = true;
                     context.notify_later(Flush, FULL_DISK_RETRY);
                     return;
@@ -150,9 +163,17 @@ impl LogStore {
             self.batches += 1;
             self.waiting.drain(..count);
             self.persisted.do_send(Persisted { number });
+            self.tell_full(false);
         }
         self.prepare_spare(context);
         self.plan_mark(context);
+    }
+
+    fn tell_full(&mut self, is_full: bool) {
+        if self.is_full != is_full {
+            self.is_full = is_full;
+            self.full.do_send(DiskFull { is_full });
+        }
     }
 
     fn prepare_spare(&mut self, context: &mut Context<Self>) {

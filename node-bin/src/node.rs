@@ -203,6 +203,9 @@ pub enum RequestError {
     /// Nothing was done: the command is too long.
     #[error("the command is longer than an entry may be, nothing was done")]
     TooLarge,
+    /// Nothing was done: no majority of the disks has room. Try again when there is space.
+    #[error("no majority of the nodes has room on its disk, nothing was done")]
+    NoSpace,
     /// Nobody took over leadership in time; who leads stays as it is.
     #[error("nobody took over leadership in time, it stays as it is")]
     NotHandedOver,
@@ -342,6 +345,7 @@ impl Node {
             CallOutcome::Refused(Refusal::Overloaded) => Err(RequestError::Overloaded),
             CallOutcome::Refused(Refusal::TooLarge) => Err(RequestError::TooLarge),
             CallOutcome::Refused(Refusal::Stopping) => Err(RequestError::Ended),
+            CallOutcome::Refused(Refusal::NoSpace) => Err(RequestError::NoSpace),
             CallOutcome::Refused(Refusal::NotHandedOver) => Err(RequestError::NotHandedOver),
             CallOutcome::Refused(Refusal::Unknown) => Err(RequestError::Unknown),
             CallOutcome::Described(_) => Err(RequestError::Ended),

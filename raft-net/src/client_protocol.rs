@@ -208,6 +208,7 @@ mod refusal_code {
             Refusal::Stopping => 4,
             Refusal::Unknown => 5,
             Refusal::NotHandedOver => 6,
+            Refusal::NoSpace => 7,
         })
     }
 
@@ -219,6 +220,7 @@ mod refusal_code {
             4 => Ok(Refusal::Stopping),
             5 => Ok(Refusal::Unknown),
             6 => Ok(Refusal::NotHandedOver),
+            7 => Ok(Refusal::NoSpace),
             code => Err(D::Error::custom(format_args!(
                 "refusal {code} is unknown here, the other end is of a later version"
             ))),

@@ -78,6 +78,7 @@ fn says_something_possible(message: &Message) -> bool {
         | Message::AskEmpty
         | Message::AnswerEmpty { .. }
         | Message::Transfer { .. }
+        | Message::Space { .. }
         | Message::NotAMember
         | Message::Forward { .. } => true,
     }

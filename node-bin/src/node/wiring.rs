@@ -243,10 +243,11 @@ fn start_log_store<S: StateMachine + Unpin + 'static>(
     consensus: &Addr<Consensus<S>>,
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<LogStore> {
-    let (persisted, fetched) = (consensus.clone().recipient(), consensus.clone().recipient());
+    let facts = (consensus.clone().recipient(), consensus.clone().recipient());
+    let full = consensus.clone().recipient();
     let guard = FaultGuard::new("LogStore", faults);
     LogStore::start_in_arbiter(&log_thread.handle(), move |_| {
-        LogStore::new(log, persisted, fetched, guard)
+        LogStore::new(log, facts, full, guard)
     })
 }
 

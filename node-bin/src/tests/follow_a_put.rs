@@ -16,7 +16,9 @@ use raft_core::entry::SessionStamp;
 use raft_core::hard_state::Configuration;
 use raft_core::replica::Replica;
 use raft_core::replica::event::Status;
+use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::types::NodeId;
+use raft_core::wal::Wal;
 use raft_net::network::{Received, SetPeers, Transmit};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -25,6 +27,7 @@ use crate::api::{self, Api, BodyChecks, Call, CallOutcome, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Answered, Consensus, Submit, Tick};
 use crate::directory::{self, Claim, Data, MemoryData};
+use crate::disk::NodeDisk;
 use crate::fault::FaultGuard;
 use crate::log_store::{LogStore, Persist, Persisted};
 use crate::node::Control;
@@ -112,6 +115,37 @@ fn names(envelopes: &[Envelope], prefix: &str, node: fn(&Envelope) -> NodeId) ->
     names.join(", ")
 }
 
+/// What a node begins with.
+struct Recovered {
+    address: String,
+    replica: Replica<Store>,
+    wal: Wal<NodeDisk>,
+    snapshot_files: SnapshotFiles<NodeDisk>,
+}
+
+/// An empty directory in memory, opened.
+fn recover(id: NodeId, clock: &Clock) -> Recovered {
+    let claim = Claim {
+        node_id: id,
+        members: (1..=3).map(|id| (number(id), format!("n{id}"))).collect(),
+        address: format!("n{id}"),
+        cluster_id: Some(1),
+        renews_addresses: false,
+        segment_bytes: 64 * 1024,
+    };
+    let opened = directory::open(Data::Memory(MemoryData::default()), &claim, &Store::default());
+    let opened = opened.unwrap();
+    let configuration = Configuration::of((1..=3).map(number));
+    let mut config = RaftConfig::new(id, opened.identity.incarnation, configuration);
+    // Node 1 stands for election at once, and nobody else ever does.
+    config.election_timeout_us = if id == number(1) { 50_000 } else { 60_000_000 };
+    config.heartbeat_interval_us = config.election_timeout_us / 3;
+    let replica =
+        Replica::new(config, opened.hard_state, opened.log, Store::default(), clock.now());
+    let (address, wal, snapshot_files) = (claim.address, opened.wal, opened.snapshot_files);
+    Recovered { address, replica, wal, snapshot_files }
+}
+
 /// A node without a thread, a port or a clock that ticks.
 struct Node {
     consensus: Addr<Consensus<Store>>,
@@ -130,34 +164,18 @@ impl Node {
         let (consensus, api) = contexts;
         let (to_consensus, to_api) = (consensus.address(), api.address());
         let taps = Taps { node: id, seen: seen.clone() };
-        let claim = Claim {
-            node_id: id,
-            members: (1..=3).map(|id| (number(id), format!("n{id}"))).collect(),
-            address: format!("n{id}"),
-            cluster_id: Some(1),
-            renews_addresses: false,
-            segment_bytes: 64 * 1024,
-        };
-        let opened =
-            directory::open(Data::Memory(MemoryData::default()), &claim, &Store::default());
-        let opened = opened.unwrap();
-        let configuration = Configuration::of((1..=3).map(number));
-        let mut config = RaftConfig::new(id, opened.identity.incarnation, configuration);
-        // Node 1 stands for election at once, and nobody else ever does.
-        config.election_timeout_us = if id == number(1) { 50_000 } else { 60_000_000 };
-        config.heartbeat_interval_us = config.election_timeout_us / 3;
         let clock = Clock::start();
-        let replica =
-            Replica::new(config, opened.hard_state, opened.log, Store::default(), clock.now());
+        let Recovered { address, replica, wal, snapshot_files } = recover(id, &clock);
         let (inbox, fetched) = (to_consensus.clone().recipient(), to_consensus.clone().recipient());
+        let full = to_consensus.clone().recipient();
         let persisted =
             taps.tap(inbox, |_: &Persisted| "LogStore -> Consensus: Persisted".to_owned());
         let guard = |actor| FaultGuard::new(actor, faults);
         let log_store =
-            LogStore::new((opened.wal, None), persisted, fetched, guard("LogStore")).start();
+            LogStore::new((wal, None), (persisted, fetched), full, guard("LogStore")).start();
         let moved = to_consensus.clone().recipient();
         let snapshot_store =
-            SnapshotStore::new(opened.snapshot_files, moved, guard("SnapshotStore")).start();
+            SnapshotStore::new(snapshot_files, moved, guard("SnapshotStore")).start();
         let watch = Watch::new(guard("Watch")).start();
         let outlets = consensus::Outlets {
             persist: taps.tap(log_store.clone().recipient(), |Persist(batch): &Persist| {
@@ -189,12 +207,7 @@ impl Node {
             greet: to_consensus.clone().recipient(),
             describe: to_consensus.clone().recipient(),
         };
-        let info = NodeInfo {
-            cluster_id: 1,
-            node_id: id.number(),
-            address: claim.address,
-            members: vec![],
-        };
+        let info = NodeInfo { cluster_id: 1, node_id: id.number(), address, members: vec![] };
         let checks = BodyChecks { command: |_| Ok(()), query: |_| Ok(()) };
         api.run(Api::new(info, checks, requests, guard("Api")));
         Self { consensus: to_consensus, api: to_api }

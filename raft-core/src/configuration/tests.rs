@@ -1,3 +1,5 @@
+//! Configurations, their bytes, and the changes that are allowed.
+
 use super::*;
 
 fn id(number: u64) -> NodeId {

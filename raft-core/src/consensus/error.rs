@@ -15,4 +15,6 @@ pub enum ProposeError {
     /// More entries are waiting for disks and followers than memory is set aside for; try
     /// again when some were committed.
     TooMuchInFlight,
+    /// No majority has room to keep it; try again when there is space.
+    NoSpace,
 }

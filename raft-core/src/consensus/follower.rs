@@ -18,6 +18,8 @@ pub(crate) struct Follower {
     heard_at: Option<Time>,
     /// When to doubt the leader.
     election_deadline: Time,
+    /// Whether the leader refuses commands because no majority has room for them.
+    pub leader_lacks_space: bool,
 }
 
 impl Follower {
@@ -29,6 +31,7 @@ impl Follower {
             leader,
             heard_at: leader.map(|_| now),
             election_deadline: state.election_deadline(now),
+            leader_lacks_space: false,
         }
     }
 
@@ -100,6 +103,10 @@ impl Follower {
             Message::ReadIndexResponse { context, index } => {
                 let read = crate::consensus::ready::ReadState { context, index };
                 state.reads.push(read);
+                Next::Stay
+            }
+            Message::Space { is_full } => {
+                self.leader_lacks_space = is_full && self.leader == Some(from);
                 Next::Stay
             }
             Message::InstallSnapshot { id, offset, data } => {
@@ -177,6 +184,9 @@ impl Follower {
         // This answer does not wait for the disk, so it says only what the disk says too.
         let counts = state.counts_durably();
         state.send(leader, Message::HeartbeatResponse { round, counts });
+        if state.disk_is_full {
+            self.tell_space(state);
+        }
     }
 
     /// Ends the quarantine of a node that lost part of its log, once it holds durably an entry

@@ -34,6 +34,8 @@ pub(crate) struct Leader {
     heartbeat_at: Time,
     check_quorum_at: Time,
     pub(super) hand_over: Option<HandOver>,
+    /// Whether followers were last told that commands are refused for lack of space.
+    pub(super) has_told_full: bool,
 }
 
 impl Leader {
@@ -62,6 +64,7 @@ impl Leader {
             heartbeat_at: now,
             check_quorum_at: now.after(state.config.election_timeout_us),
             hand_over: None,
+            has_told_full: false,
         };
         let mut draft = Draft::default();
         if leader.binding.is_empty() {
@@ -181,6 +184,9 @@ impl Leader {
             let commit_index = progress.commit_sent;
             state.send(peer, Message::Heartbeat { commit_index, round });
         }
+        if self.has_told_full || self.lacks_space(state) {
+            self.tell_space(state);
+        }
     }
 
     /// Tells followers that have nothing else to receive what has been committed: all of
@@ -240,6 +246,14 @@ impl Leader {
                 self.on_heard(state, now, (from, counts), 0);
                 self.on_snapshot_answer(state, now, (from, counts), (id, next_offset, installed));
                 self.maybe_bind(state, now, from, incarnation);
+                Next::Stay
+            }
+            Message::Space { is_full } => {
+                let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
+                progress.disk_is_full = is_full;
+                if self.lacks_space(state) != self.has_told_full {
+                    self.tell_space(state);
+                }
                 Next::Stay
             }
             Message::Transfer { to } => {

@@ -145,6 +145,13 @@ pub enum Message {
         /// Whether the sender's word counts (see `Standing`).
         counts: bool,
     },
+    /// From a follower: whether its disk has no room. From the leader: whether commands are
+    /// refused because no majority has. Said when it changes, and again while it is so.
+    #[serde(rename = "sp")]
+    Space {
+        /// Whether there is no room.
+        is_full: bool,
+    },
     /// The answer to a member of old times that asks for votes: it was removed for ever.
     #[serde(rename = "nam")]
     NotAMember,
@@ -208,6 +215,7 @@ impl Message {
             Self::Transfer { .. } => "Transfer",
             Self::InstallSnapshot { .. } => "InstallSnapshot",
             Self::InstallSnapshotResponse { .. } => "InstallSnapshotResponse",
+            Self::Space { .. } => "Space",
             Self::NotAMember => "NotAMember",
             Self::AskEmpty => "AskEmpty",
             Self::AnswerEmpty { .. } => "AnswerEmpty",
@@ -267,6 +275,7 @@ impl fmt::Display for Envelope {
             Message::InstallSnapshotResponse { id, next_offset, installed, .. } => {
                 write!(f, " last={} next={next_offset} installed={installed}", id.last)
             }
+            Message::Space { is_full } => write!(f, " full={is_full}"),
             Message::TimeoutNow
             | Message::AskEmpty
             | Message::NotAMember

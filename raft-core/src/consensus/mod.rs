@@ -27,6 +27,7 @@ pub mod ready;
 pub(crate) mod replication;
 pub mod rng;
 pub(crate) mod snapshot_transfer;
+pub(crate) mod space;
 pub(crate) mod state;
 
 pub use config::RaftConfig;

@@ -115,6 +115,8 @@ pub(crate) struct Progress {
     pub bulk: bool,
     /// The entries that it needs next are being read from disk.
     pub awaits_disk: bool,
+    /// Its disk has no room.
+    pub disk_is_full: bool,
     /// Ask, with an empty append, whether everything that was sent has arrived.
     pub reprobe: bool,
 }
@@ -135,6 +137,7 @@ impl Progress {
             commit_wanted: Index::ZERO,
             bulk: false,
             awaits_disk: false,
+            disk_is_full: false,
             reprobe: false,
         }
     }

@@ -300,6 +300,7 @@ impl Raft {
             | Message::AnswerEmpty { .. }
             | Message::InstallSnapshotResponse { .. }
             | Message::Transfer { .. }
+            | Message::Space { .. }
             | Message::NotAMember
             | Message::Forward { .. } => {}
         }
@@ -406,6 +407,9 @@ impl Raft {
         };
         if role.is_handing_over() {
             return Err((ProposeError::HandingOver, draft));
+        }
+        if role.lacks_space(&self.state) {
+            return Err((ProposeError::NoSpace, draft));
         }
         if tail_max <= self.state.log.tail_bytes() {
             return Err((ProposeError::TooMuchInFlight, draft));

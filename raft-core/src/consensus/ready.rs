@@ -160,6 +160,11 @@ pub enum Notice {
         /// The last entry that it covers.
         last: EntryId,
     },
+    /// The disk has no room for the log, or has room again.
+    DiskFull {
+        /// Whether it is full.
+        is_full: bool,
+    },
     /// The leader's own disk is so slow that it gives leadership away.
     SlowDisk,
     /// A message was void because the cluster knows the sender's id under another incarnation.

@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub snapshot_pieces: Vec<SnapshotPiece>,
     /// Whether a snapshot is being put in the place of the state machine.
     pub is_installing: bool,
+    /// Whether the disk has no room for the log.
+    pub disk_is_full: bool,
     /// Whether a member said that this node is none any more.
     pub is_removed: bool,
     /// For operators.
@@ -89,6 +91,7 @@ impl State {
             snapshot_reads: Vec::new(),
             snapshot_pieces: Vec::new(),
             is_installing: false,
+            disk_is_full: false,
             is_removed: false,
             notices: Vec::new(),
         }

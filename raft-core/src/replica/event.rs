@@ -66,6 +66,11 @@ pub enum Event {
         /// To whom; to whoever has most if it is not said.
         to: Option<NodeId>,
     },
+    /// Whether the disk has no room for the log; said when it changes.
+    DiskFull {
+        /// Whether it is full.
+        is_full: bool,
+    },
     /// What became of an order about snapshots.
     Snapshot(SnapshotFact),
 }
@@ -177,6 +182,8 @@ pub enum Refusal {
     TooLarge,
     /// The node is stopping: nothing was done. Try another node.
     Stopping,
+    /// No majority of the disks has room: nothing was done. Try again when there is space.
+    NoSpace,
     /// Nobody took over leadership in time, or the one who was named cannot. Who leads stays
     /// as it is.
     NotHandedOver,

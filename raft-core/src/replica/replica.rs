@@ -155,6 +155,7 @@ impl<S: StateMachine> Replica<S> {
             }
             Event::HandOver => {}
             Event::Transfer { ticket, to } => self.on_transfer(now, ticket, to),
+            Event::DiskFull { is_full } => self.raft.disk_is_full(is_full),
             Event::Snapshot(fact) => self.on_snapshot_fact(now, fact),
         }
     }
@@ -303,6 +304,10 @@ impl<S: StateMachine> Replica<S> {
         let issued_at = self.raft.log_time();
         let (sessions, rng) = (&mut self.node_sessions, &mut self.rng);
         draft.assign_sessions(|| sessions.next(|| ClientId { issued_at, random: rng.next_u64() }));
+        if self.raft.lacks_space() {
+            self.refuse_all(&draft, tickets, Refusal::NoSpace);
+            return;
+        }
         match self.propose(now, draft) {
             Ok(entries) => {
                 for (command, ticket) in entries.commands().zip(tickets) {
@@ -312,10 +317,7 @@ impl<S: StateMachine> Replica<S> {
             Err((error, draft))
                 if error == ProposeError::TooMuchInFlight || self.writes.is_full() =>
             {
-                for (command, ticket) in draft.iter().zip(tickets) {
-                    self.node_sessions.close(&command.session());
-                    self.answers.refuse(ticket, Refusal::Overloaded);
-                }
+                self.refuse_all(&draft, tickets, Refusal::Overloaded);
             }
             Err((_, draft)) => {
                 let (_, commands) = draft.into_commands();
@@ -324,6 +326,13 @@ impl<S: StateMachine> Replica<S> {
                 }
                 self.send_again(now, Time(0));
             }
+        }
+    }
+
+    fn refuse_all(&mut self, draft: &Draft, tickets: Vec<Ticket>, refusal: Refusal) {
+        for (command, ticket) in draft.iter().zip(tickets) {
+            self.node_sessions.close(&command.session());
+            self.answers.refuse(ticket, refusal);
         }
     }
 

@@ -87,6 +87,7 @@ fn messages() -> Vec<Message> {
             counts: true,
         },
         Message::NotAMember,
+        Message::Space { is_full: true },
     ]
 }
 
@@ -190,6 +191,7 @@ fn responses() -> Vec<Response<'static>> {
         .map(Reply::Session),
     );
     replies.push(Reply::Refused(Refusal::NotHandedOver));
+    replies.push(Reply::Refused(Refusal::NoSpace));
     (1..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }
 
@@ -257,7 +259,7 @@ fn what_version_1_wrote_is_read() {
         assert_eq!(Response::decode(&content(frame)).unwrap(), response);
     }
     let names: BTreeSet<_> = messages().iter().map(Message::name).collect();
-    assert_eq!(names.len(), 18, "every message has a sample");
+    assert_eq!(names.len(), 19, "every message has a sample");
     for name in names {
         let written = messages().into_iter().filter(|message| message.name() == name);
         for (frame, message) in golden(name).iter().zip(written) {

@@ -157,6 +157,7 @@ impl Session {
                 Err(
                     error @ (RequestError::TooLarge
                     | RequestError::Session(_)
+                    | RequestError::NoSpace
                     | RequestError::NotHandedOver),
                 ) => {
                     return Err(error.to_string());

@@ -319,6 +319,8 @@ impl Cluster {
             Notice::Members { configuration } => format!("n{id} {}", members(configuration)),
             Notice::Removed => format!("n{id} hears that it was removed"),
             Notice::Installed { last } => format!("n{id} has a snapshot up to {last}"),
+            Notice::DiskFull { is_full: true } => format!("n{id} has no room on its disk"),
+            Notice::DiskFull { is_full: false } => format!("n{id} has room again"),
             Notice::SlowDisk => format!("n{id} has a slow disk"),
         });
     }
@@ -495,6 +497,12 @@ impl Cluster {
         if !holds {
             self.turn(id);
         }
+    }
+
+    /// Takes the room from a node's disk, so that nothing is synced, or gives it back.
+    pub fn fill_disk(&mut self, id: NodeId, is_full: bool) {
+        self.members.get_mut(&id).expect("a member").holds_sync = is_full;
+        self.handle(id, Event::DiskFull { is_full });
     }
 
     /// Syncs the oldest `count` batches of a node whose syncs are held.

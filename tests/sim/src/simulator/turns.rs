@@ -111,6 +111,7 @@ impl World {
                 | Notice::Members { .. }
                 | Notice::Removed
                 | Notice::Installed { .. }
+                | Notice::DiskFull { .. }
                 | Notice::SlowDisk => {}
             }
         }
