@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use raft_core::configuration::{Change, Configuration, Decision};
 use raft_core::consensus::message::{AppendResult, Message};
-use raft_core::entry::{Draft, EntryKind, SessionStamp};
-use raft_core::types::Index;
-use sim::cluster::{is_named, node};
+use raft_core::entry::{Draft, Entries, EntryKind, SessionStamp, Stamp};
+use raft_core::types::{EntryId, Index, Term};
+use sim::cluster::{id, is_named, node};
 use sim::entries::entries;
 use sim::lone_raft::LoneRaft;
 
@@ -102,4 +102,48 @@ fn rel_d06_a_learner_of_a_single_voter_is_answered() {
     node.sent.clear();
     node.turn();
     assert!(!node.sent.iter().any(|e| is_named(e, "ReadIndexResponse")));
+}
+
+/// A `Configure` entry that makes these nodes the voters, and the others learners.
+fn configure(term: u64, index: u64, voters: &[u64]) -> Entries {
+    let whole = Configuration::of((1..=3).map(node));
+    let voters: BTreeSet<_> = voters.iter().map(|&id| node(id)).collect();
+    let learners = whole.voters.difference(&voters).copied().collect();
+    let configuration = Configuration { voters, learners, ..whole };
+    let decision = Decision::Made { added: Vec::new(), configuration };
+    let mut draft = Draft::default();
+    draft.push(EntryKind::Configure, &SessionStamp::default(), &decision.encode());
+    let (term, first) = (Term(term), Index(index));
+    draft.stamp(&Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 })
+}
+
+/// C27: configurations that were in force because they stood in the log are rolled back with
+/// their entries, the newest first: what is in force is what the newest one left says.
+#[test]
+fn rel_c27_configurations_are_rolled_back_with_their_entries() {
+    let append = |prev: EntryId, entries| Message::AppendEntries {
+        prev,
+        commit_index: Index(0),
+        round: 0,
+        entries,
+    };
+    for (conflict, left) in [(5, vec![1]), (4, vec![1, 3]), (3, vec![1, 3]), (2, vec![1, 2, 3])] {
+        let mut node = LoneRaft::new(3, &[entries(1, 1, &["put a 1"])]);
+        let changes = vec![
+            configure(2, 2, &[1, 3]),
+            entries(2, 3, &["put a 2"]),
+            configure(2, 4, &[1]),
+            entries(2, 5, &["put a 3"]),
+        ];
+        node.take(2, 2, append(id(1, 1), changes));
+        let voters = |node: &LoneRaft| -> Vec<u64> {
+            let configuration = node.raft.log().configuration();
+            configuration.voters.iter().map(|id| id.number()).collect()
+        };
+        assert_eq!(voters(&node), [1], "the newest one is in force, committed or not");
+        let prev = if conflict == 2 { id(1, 1) } else { id(2, conflict - 1) };
+        node.take(3, 3, append(prev, vec![entries(3, conflict, &["put b 1"])]));
+        assert_eq!(node.raft.log().last(), id(3, conflict));
+        assert_eq!(voters(&node), left, "cut off from {conflict} on");
+    }
 }
