@@ -205,7 +205,7 @@ fn rel_d05_a_leader_without_a_majority_answers_no_read() {
     }
 }
 
-/// D6, the half without learners: a question that arrives twice is answered each time, its
+/// D6: a question that arrives twice is answered each time, its
 /// client once; and a cluster of one is its own majority.
 #[test]
 fn rel_d06_a_repeated_question_is_answered_to_its_client_once() {
