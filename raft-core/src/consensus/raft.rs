@@ -21,7 +21,7 @@ use crate::consensus::quorum::VoteResult;
 use crate::consensus::ready::{Fetch, Notice, Persist, Ready, RoleName};
 use crate::consensus::state::State;
 use crate::entry::{Draft, Entries, TERM_MAX};
-use crate::hard_state::HardState;
+use crate::hard_state::{HardState, Standing};
 use crate::snapshot::SnapshotId;
 use crate::types::{EntryId, Incarnation, Index, NodeId, Term, Time};
 
@@ -91,7 +91,9 @@ impl Raft {
         if is_alone && state.is_empty() {
             state.admit("it is the only member");
         }
-        if !state.counts() && !state.is_empty() {
+        // Whoever joins has never acknowledged anything that counts.
+        let joins = state.standing() == Standing::Unbound && !state.configuration().is_voter(id);
+        if !state.counts() && !state.is_empty() && !joins {
             // This node may have lost entries that it had acknowledged, and the leader of the
             // term may still count on them. In the next term every leader starts from nothing.
             state.enter_term(state.term().next());
