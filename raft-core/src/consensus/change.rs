@@ -81,10 +81,11 @@ impl Leader {
     }
 
     /// Whether everything that concerns the membership is committed and applied here, so that
-    /// no change can be built on one that may still go away, or be made twice.
+    /// no change can be built on one that may still go away, or be made twice. Refusals count
+    /// too: who is refused and asks again gets that answer again, and so nothing may be made.
     fn may_change(&self, state: &State) -> bool {
         let settled = state.log.applied_index();
-        self.first_index <= settled && state.log.membership().current_index() <= settled
+        self.first_index <= settled && self.decided_index <= settled
     }
 
     /// Whether a member is bound, is heard of, and lacks little.

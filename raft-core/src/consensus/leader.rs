@@ -26,6 +26,8 @@ pub(crate) struct Leader {
     pub(super) reads: Reads,
     /// The first entry of this leadership: once it is committed, so is everything before it.
     pub(super) first_index: Index,
+    /// The newest decision of this leadership on a change of the membership, made or refused.
+    pub(super) decided_index: Index,
     /// Bindings that are in the log but not committed.
     binding: BTreeMap<NodeId, Incarnation>,
     elected_at: Time,
@@ -58,6 +60,7 @@ impl Leader {
             progress: peers.into_iter().map(|peer| (peer, Progress::new(last_index))).collect(),
             reads: Reads::default(),
             first_index: last_index.next(),
+            decided_index: Index::ZERO,
             binding: founding,
             elected_at: now,
             log_time_base: state.log.log_time(),
@@ -114,6 +117,7 @@ impl Leader {
         let entries = draft.stamp(&Stamp { term, first, log_time, wall_time, seed });
         state.log.append(entries.clone());
         if configures {
+            self.decided_index = state.log.last().index;
             self.follow_configuration(state);
         }
         entries

@@ -50,11 +50,6 @@ impl Membership {
         &self.made.last().expect("a log begins with a configuration").1
     }
 
-    /// The entry that made it.
-    pub(crate) fn current_index(&self) -> Index {
-        self.made.last().expect("a log begins with a configuration").0
-    }
-
     /// Rises whenever another configuration comes into force.
     pub(crate) fn version(&self) -> u64 {
         self.version

@@ -224,20 +224,22 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    /// Proposes a round. A change of the membership that was decided before is not decided
-    /// again: leaders decide when they take it in, before the session rules see it.
+    /// Proposes a round. A change of the membership that was decided before, or that the session
+    /// rules will refuse, is not decided: leaders decide when they take it in, before the
+    /// session rules see it.
     fn propose(&mut self, now: Time, draft: Draft) -> Result<Entries, (ProposeError, Draft)> {
-        let draft = if draft.concerns_members() { self.without_repeats(draft) } else { draft };
+        let draft = if draft.concerns_members() { self.without_void(draft) } else { draft };
         self.raft.propose(now, self.wall_time, draft)
     }
 
-    /// The round with repeated changes replaced by ones that change nothing; their sessions
-    /// have the answer.
-    fn without_repeats(&self, draft: Draft) -> Draft {
+    /// The round with changes that will not be executed replaced by ones that change nothing;
+    /// their sessions have the answer.
+    fn without_void(&self, draft: Draft) -> Draft {
         let mut rest = Draft::default();
         for entry in draft.iter() {
             let session = entry.session();
-            if entry.kind() == EntryKind::Change && self.sessions.has_executed(&session) {
+            let is_change = entry.kind() == EntryKind::Change && session.is_session();
+            if is_change && !self.sessions.lets_through(&session) {
                 rest.push(EntryKind::Change, &session, b"");
             } else {
                 rest.push(entry.kind(), &session, entry.payload());

@@ -132,12 +132,20 @@ impl Sessions {
         }
     }
 
-    /// Whether the command of this stamp was executed, or never will be.
-    pub(crate) fn has_executed(&self, stamp: &SessionStamp) -> bool {
-        let Some(session) = self.table.get(&stamp.client) else { return false };
-        let Some(place) = stamp.serial.checked_sub(session.acknowledged + 1) else { return true };
-        let place = usize::try_from(place).unwrap_or(usize::MAX);
-        session.answers.get(place).is_some_and(Option::is_some)
+    /// Whether `admit` would let a command of this stamp through now.
+    pub(crate) fn lets_through(&self, stamp: &SessionStamp) -> bool {
+        let session = self.table.get(&stamp.client);
+        let is_evicted = self.youngest_evicted.is_some_and(|at| stamp.client.issued_at <= at);
+        if session.is_none() && is_evicted {
+            return false;
+        }
+        let known = session.map_or(0, |session| session.acknowledged);
+        let acknowledged = known.max(stamp.acknowledged.min(stamp.serial.saturating_sub(1)));
+        if stamp.serial <= acknowledged || WINDOW <= stamp.serial - acknowledged - 1 {
+            return false;
+        }
+        let place = usize::try_from(stamp.serial - known - 1).unwrap_or(usize::MAX);
+        session.and_then(|session| session.answers.get(place)).is_none_or(Option::is_none)
     }
 
     /// Remembers the answer to a command that `admit` let through.
@@ -384,7 +392,8 @@ mod tests {
         assert_eq!(sessions.admit(&newest, Index(1 << 20)), Verdict::Repeat(b"x"));
     }
 
-    /// Executes a random command, or has it refused, the same in all tables.
+    /// Executes a random command, or has it refused, the same in all tables, and as was said
+    /// before.
     fn use_sessions(rng: &mut Rng, tables: &mut [&mut Sessions]) {
         let client = ClientId { issued_at: rng.next_u64() % 3, random: rng.next_u64() % 8 };
         let acknowledged = rng.next_u64() % 20;
@@ -394,7 +403,9 @@ mod tests {
         let index = Index(rng.next_u64() % 1000);
         let mut verdicts = Vec::new();
         for table in tables {
+            let is_open = table.lets_through(&stamp);
             let verdict = format!("{:?}", table.admit(&stamp, index));
+            assert_eq!(is_open, verdict == "Execute", "{stamp:?}");
             if verdict == "Execute" {
                 table.store(&stamp, &answer);
             }
