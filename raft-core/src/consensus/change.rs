@@ -52,6 +52,19 @@ impl Leader {
         Ruling::Decided(decided)
     }
 
+    /// Whether this leader knows enough to decide on changes: what earlier leaders left is
+    /// applied, and every voter was heard of or has been waited for. Before that it could only
+    /// refuse what is possible.
+    pub(crate) fn can_decide(&self, state: &State, now: Time) -> bool {
+        let own = state.id();
+        let is_heard_of = |id: NodeId| {
+            id == own || self.progress.get(&id).is_some_and(|progress| progress.heard_at.is_some())
+        };
+        let has_waited = state.config.election_timeout_us <= now.since(self.elected_at);
+        let knows_voters = state.configuration().all_voters().into_iter().all(is_heard_of);
+        self.first_index <= state.log.applied_index() && (knows_voters || has_waited)
+    }
+
     fn decide(&self, state: &State, now: Time, change: &Change) -> Decision {
         match self.allowed(state, now, change) {
             Ok((configuration, added)) => Decision::Made { added, configuration },

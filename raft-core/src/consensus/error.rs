@@ -12,6 +12,9 @@ pub enum ProposeError {
     },
     /// This node is giving leadership away; try again when the next leader is known.
     HandingOver,
+    /// The round changes the membership, and this node has led for so short a time that it
+    /// cannot decide on that; try again when `Raft::can_decide` says so.
+    TooEarly,
     /// More entries are waiting for disks and followers than memory is set aside for; try
     /// again when some were committed.
     TooMuchInFlight,

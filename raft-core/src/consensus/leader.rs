@@ -30,7 +30,7 @@ pub(crate) struct Leader {
     pub(super) decided_index: Index,
     /// Bindings that are in the log but not committed.
     binding: BTreeMap<NodeId, Incarnation>,
-    elected_at: Time,
+    pub(super) elected_at: Time,
     /// The highest log time when this node was elected. Units: microseconds.
     log_time_base: u64,
     heartbeat_at: Time,

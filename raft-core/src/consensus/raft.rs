@@ -418,6 +418,9 @@ impl Raft {
         }
         let mut draft = draft;
         if draft.concerns_members() {
+            if !role.can_decide(&self.state, now) {
+                return Err((ProposeError::TooEarly, draft));
+            }
             draft = match role.rule(&mut self.state, now, draft) {
                 Ruling::Decided(decided) => decided,
                 Ruling::AfterHandOver(draft) => return Err((ProposeError::HandingOver, draft)),
@@ -426,6 +429,12 @@ impl Raft {
         let entries = role.append(&mut self.state, now, draft, wall_time);
         invariants::check(self);
         Ok(entries)
+    }
+
+    /// Whether this node leads, and knows enough to decide on changes of the membership.
+    #[must_use]
+    pub fn can_decide(&self, now: Time) -> bool {
+        matches!(&self.role, Role::Leader(role) if role.can_decide(&self.state, now))
     }
 
     /// Registers a read under `context`, which must never be used twice; its index comes in

@@ -1,5 +1,6 @@
 //! Raft, a state machine and the requests that wait for it.
 
+pub(crate) mod early_rounds;
 pub mod event;
 pub(crate) mod node_session;
 pub mod pinned;

@@ -9,6 +9,7 @@ use crate::consensus::{ProposeError, Raft, RaftConfig, binding};
 use crate::consensus::{log::RaftLog, rng::Rng};
 use crate::entry::{ClientId, Draft, Entries, EntryKind, EntryRef, SessionStamp};
 use crate::hard_state::HardState;
+use crate::replica::early_rounds::EarlyRounds;
 use crate::replica::event::{
     Answer, Answers, Applied, Effects, Event, Outcome, Query, Refusal, Status, Submission, Ticket,
 };
@@ -36,6 +37,7 @@ pub struct Replica<S> {
     sessions: Sessions,
     node_sessions: NodeSessions,
     writes: Writes,
+    early_rounds: EarlyRounds,
     reads: QueuedReads,
     transfers: Transfers,
     builder: Builder,
@@ -92,6 +94,7 @@ impl<S: StateMachine> Replica<S> {
             sessions: Sessions::default(),
             node_sessions: NodeSessions::default(),
             writes: Writes::default(),
+            early_rounds: EarlyRounds::default(),
             reads: QueuedReads::default(),
             transfers: Transfers::default(),
             builder: Builder::default(),
@@ -164,6 +167,7 @@ impl<S: StateMachine> Replica<S> {
     /// once more, soon, whenever `Effects::more` is set.
     pub fn turn(&mut self, now: Time) -> Effects {
         self.follow_leader(now);
+        self.propose_early(now);
         self.ask_reads(now);
         let ready = self.raft.ready(now);
         let has_applied = !ready.committed.is_empty();
@@ -216,7 +220,7 @@ impl<S: StateMachine> Replica<S> {
             if leader == self.raft.config().id {
                 // Refused while leadership is given away or too much is in flight; then it is
                 // due once more after a while.
-                let _ = self.propose(now, draft);
+                let _ = self.propose(now, None, draft);
             } else {
                 let (commands, _) = draft.into_commands();
                 self.raft.send(leader, Message::Forward { commands });
@@ -227,9 +231,34 @@ impl<S: StateMachine> Replica<S> {
     /// Proposes a round. A change of the membership that was decided before, or that the session
     /// rules will refuse, is not decided: leaders decide when they take it in, before the
     /// session rules see it.
-    fn propose(&mut self, now: Time, draft: Draft) -> Result<Entries, (ProposeError, Draft)> {
+    ///
+    /// Errors: as `Raft::propose`; a round that comes too early waits here as well.
+    fn propose(
+        &mut self,
+        now: Time,
+        from: Option<NodeId>,
+        draft: Draft,
+    ) -> Result<Entries, (ProposeError, Draft)> {
         let draft = if draft.concerns_members() { self.without_void(draft) } else { draft };
-        self.raft.propose(now, self.wall_time, draft)
+        let proposed = self.raft.propose(now, self.wall_time, draft);
+        match (&proposed, from) {
+            (Err((ProposeError::TooEarly, draft)), _) => self.early_rounds.add(from, draft.clone()),
+            (Ok(entries), Some(from)) => self.raft.want_commit(from, entries.last_index()),
+            (Ok(_) | Err(_), _) => {}
+        }
+        proposed
+    }
+
+    /// Proposes what came before this leader could decide on it. What another node leads now is
+    /// dropped: whoever waits for it sends it there.
+    fn propose_early(&mut self, now: Time) {
+        let leads = self.raft.leader() == Some(self.raft.config().id);
+        if self.early_rounds.is_empty() || (leads && !self.raft.can_decide(now)) {
+            return;
+        }
+        for (from, draft) in self.early_rounds.take() {
+            let _ = self.propose(now, from, draft);
+        }
     }
 
     /// The round with changes that will not be executed replaced by ones that change nothing;
@@ -269,9 +298,8 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         let Ok(draft) = Draft::decode(commands) else { return };
-        if let Ok(entries) = self.propose(now, draft) {
-            self.raft.want_commit(envelope.from, entries.last_index());
-        }
+        // Who forwarded it sends it again if it was not taken.
+        let _ = self.propose(now, Some(envelope.from), draft);
     }
 
     fn on_transfer(&mut self, now: Time, ticket: Ticket, to: Option<NodeId>) {
@@ -310,9 +338,15 @@ impl<S: StateMachine> Replica<S> {
             self.refuse_all(&draft, tickets, Refusal::NoSpace);
             return;
         }
-        match self.propose(now, draft) {
+        match self.propose(now, None, draft) {
             Ok(entries) => {
                 for (command, ticket) in entries.commands().zip(tickets) {
+                    self.writes.add(command, ticket, deadline, Some(now));
+                }
+            }
+            Err((ProposeError::TooEarly, draft)) => {
+                let (_, commands) = draft.into_commands();
+                for (command, ticket) in commands.into_iter().zip(tickets) {
                     self.writes.add(command, ticket, deadline, Some(now));
                 }
             }
