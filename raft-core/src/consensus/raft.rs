@@ -431,6 +431,12 @@ impl Raft {
         Ok(entries)
     }
 
+    /// Whether this node leads and takes no proposals because it gives that away.
+    #[must_use]
+    pub fn is_handing_over(&self) -> bool {
+        matches!(&self.role, Role::Leader(role) if role.is_handing_over())
+    }
+
     /// Whether this node leads, and knows enough to decide on changes of the membership.
     #[must_use]
     pub fn can_decide(&self, now: Time) -> bool {

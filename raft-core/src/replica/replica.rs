@@ -49,7 +49,8 @@ pub struct Replica<S> {
     has_installed: bool,
     /// Makes contexts and client ids that no earlier life of this node has used.
     rng: Rng,
-    /// The term and leader that the waiting commands were last sent under.
+    /// The term and leader that the waiting commands were last sent under; no leader while it
+    /// is handing over.
     led_by: (Term, Option<NodeId>),
     expired_at: Time,
     wall_time: u64,
@@ -203,11 +204,16 @@ impl<S: StateMachine> Replica<S> {
 
     /// Commands and queries wait for whoever leads: when that changes, they go there.
     fn follow_leader(&mut self, now: Time) {
-        let led_by = (self.raft.term(), self.raft.leader());
+        let is_handing_over = self.raft.is_handing_over();
+        let led_by = (self.raft.term(), self.raft.leader().filter(|_| !is_handing_over));
         if led_by == self.led_by {
             return;
         }
         self.led_by = led_by;
+        if is_handing_over {
+            // They go to the next leader, or into the log here if there is none.
+            return;
+        }
         self.reads.leader_changed();
         self.send_again(now, now);
     }
