@@ -8,6 +8,7 @@
 //! | command | what it does |
 //! |---|---|
 //! | `cluster nodes=3 leader=1` | a founded cluster; without `leader` one with empty directories |
+//! | `cluster ... auto-promote=on` | one whose leaders promote learners themselves |
 //! | `campaign 2` | lets the election timer of n2 run out |
 //! | `tick 20`, `run 300` | lets milliseconds pass, without or with delivery |
 //! | `settle`, `deliver [1->2] [Name]`, `drop [1->2] [Name]` | moves the messages on their way |
@@ -18,15 +19,20 @@
 //! | `cut 1-2`, `cut 1->2`, `isolate 1`, `heal` | loses what is sent from now on |
 //! | `lose-link 2 1` | tells n2 that its link from n1 has ended |
 //! | `hand-over 1` | asks n1 to give leadership away |
+//! | `change 1 add=a4 promote=4,5 demote=2 remove=3 readdress=1@b [as C/S]` | asks n1 to change the members, all in one |
+//! | `join 4 2` | starts n4 with an empty directory; n2 has told it who the members are |
+//! | `transfer 1 [2]` | asks n1 that n2 may lead, or whoever has most |
+//! | `members` | shows who is in the cluster, as each node has it in its log |
 //! | `status`, `disk 1` | shows nodes, or what a restart of one would find |
 //! | `quiet` before a command | shows nothing of what it leads to |
 
 use std::fmt::Write as _;
 
+use raft_core::consensus::RaftConfig;
 use raft_core::consensus::message::Envelope;
 use raft_core::types::{Index, NodeId};
 
-use crate::cluster::{Cluster, is_named};
+use crate::cluster::{Cluster, change_of, is_named};
 
 /// Runs a script and returns it with the text that was seen.
 ///
@@ -93,21 +99,34 @@ fn id(word: &str) -> Result<NodeId, String> {
 }
 
 fn new_cluster(settings: &[&str]) -> Result<Cluster, String> {
-    let (mut nodes, mut leader) = (3, None);
+    let (mut nodes, mut leader, mut auto_promote) = (3, None, false);
     for setting in settings {
         match setting.split_once('=') {
             Some(("nodes", count)) => nodes = number(count)?,
             Some(("leader", name)) => leader = Some(id(name)?),
+            Some(("auto-promote", "on")) => auto_promote = true,
             _ => return Err(format!("{setting:?} is no setting of a cluster")),
         }
     }
-    Ok(leader.map_or_else(|| Cluster::empty(nodes), |leader| Cluster::led_by(nodes, leader)))
+    let mut cluster = Cluster::with_settings(nodes, if auto_promote { promotes } else { |_| {} });
+    if let Some(leader) = leader {
+        cluster.found(leader);
+    }
+    Ok(cluster)
+}
+
+fn promotes(config: &mut RaftConfig) {
+    config.auto_promote = true;
 }
 
 /// The commands that only look.
 fn show(cluster: &Cluster, words: &[&str]) -> Result<Option<Vec<String>>, String> {
     match words {
         ["status"] => Ok(Some(cluster.ids().into_iter().map(|id| cluster.describe(id)).collect())),
+        ["members"] => {
+            let up = cluster.ids().into_iter().filter(|&id| cluster.is_up(id));
+            Ok(Some(up.map(|id| format!("n{id} {}", cluster.members_at(id.number()))).collect()))
+        }
         ["disk", name] => {
             let ids = cluster.ids_on_disk(id(name)?);
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
@@ -119,6 +138,10 @@ fn show(cluster: &Cluster, words: &[&str]) -> Result<Option<Vec<String>>, String
 
 /// The commands of clients; returns whether it was one.
 fn request(cluster: &mut Cluster, count: &mut u64, words: &[&str]) -> Result<bool, String> {
+    if let ["change" | "transfer", ..] = words {
+        *count += 1;
+        return ask_for_members(cluster, *count, words);
+    }
     let (verb @ ("put" | "add" | "read"), [name, what, rest @ ..]) = (words[0], &words[1..]) else {
         return Ok(false);
     };
@@ -128,17 +151,37 @@ fn request(cluster: &mut Cluster, count: &mut u64, words: &[&str]) -> Result<boo
         cluster.read(id(name)?, &label, what);
         return Ok(true);
     }
-    let client = match rest {
-        [] => None,
-        ["as", client] => {
-            let (client, serial) = client.split_once('/').ok_or("a session is client/serial")?;
-            Some((number(client)?, number(serial)?))
-        }
-        _ => return Err(format!("{rest:?} is not a session")),
-    };
+    let client = session(rest)?;
     let (key, value) = what.split_once('=').ok_or("what is set is key=value")?;
     cluster.submit(id(name)?, &label, &format!("{verb} {key} {value}"), client);
     Ok(true)
+}
+
+/// The commands that change who is in the cluster, and who leads it.
+fn ask_for_members(cluster: &mut Cluster, request: u64, words: &[&str]) -> Result<bool, String> {
+    let end = words.iter().position(|word| *word == "as").unwrap_or(words.len());
+    let label = format!("{} (request {request})", words[..end].join(" "));
+    match &words[..end] {
+        ["change", name, parts @ ..] => {
+            let client = session(&words[end..])?;
+            cluster.change_as(id(name)?, &label, &change_of(parts)?, client);
+        }
+        ["transfer", name] => cluster.transfer(id(name)?, &label, None),
+        ["transfer", name, to] => cluster.transfer(id(name)?, &label, Some(id(to)?)),
+        _ => return Err(format!("{:?} is no command", words.join(" "))),
+    }
+    Ok(true)
+}
+
+fn session(words: &[&str]) -> Result<Option<(u64, u64)>, String> {
+    match words {
+        [] => Ok(None),
+        ["as", client] => {
+            let (client, serial) = client.split_once('/').ok_or("a session is client/serial")?;
+            Ok(Some((number(client)?, number(serial)?)))
+        }
+        _ => Err(format!("{words:?} is not a session")),
+    }
 }
 
 /// The commands that move time, messages, disks and nodes.
@@ -155,6 +198,7 @@ fn act(cluster: &mut Cluster, words: &[&str]) -> Result<(), String> {
         ["crash", name] => cluster.crash(id(name)?),
         ["restart", name] => cluster.restart(id(name)?),
         ["wipe", name] => cluster.wipe(id(name)?),
+        ["join", name, asked] => cluster.join(id(name)?, id(asked)?),
         ["damage", name, last] => cluster.damage(id(name)?, Index(number(last)?)),
         ["hold-sync", name] => cluster.hold_sync(id(name)?, true),
         ["release-sync", name] => cluster.hold_sync(id(name)?, false),

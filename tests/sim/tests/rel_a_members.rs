@@ -89,7 +89,8 @@ fn rel_a14_who_is_no_voter_or_knows_no_members_never_campaigns() {
 /// nobody answers it asks again.
 #[test]
 fn rel_a19_who_was_once_the_only_voter_does_campaign_again() {
-    let mut cluster = Cluster::led_by(1, node(1));
+    let mut cluster = Cluster::with_settings(1, |config| config.auto_promote = true);
+    cluster.found(node(1));
     let both = ["host 2", "host 3"].map(str::to_owned).to_vec();
     cluster.change(node(1), "add", &Change { add: both, ..Change::default() });
     cluster.settle();

@@ -28,6 +28,7 @@ use raft_core::types::{EntryId, Incarnation, Index, NodeId, Time};
 
 use self::checks::Checks;
 use self::disk::Disk;
+pub use self::membership::{change_of, in_words};
 pub use self::questions::{acknowledged, id};
 use self::snapshots::Files;
 pub use self::views::named;
@@ -71,6 +72,8 @@ struct Seen {
 pub struct Cluster {
     members: BTreeMap<NodeId, Member>,
     configuration: Configuration,
+    /// Who the members were when a node that joined asked for them.
+    told_members: BTreeMap<NodeId, Configuration>,
     /// What the settings of every node differ in from the usual ones.
     settings: fn(&mut RaftConfig),
     bag: VecDeque<Envelope>,
@@ -79,6 +82,8 @@ pub struct Cluster {
     now: Time,
     requests: u64,
     labels: BTreeMap<Ticket, String>,
+    /// The requests whose answers are decisions on the membership.
+    changes: BTreeSet<Ticket>,
     answers: Vec<(String, String)>,
     checks: Checks,
     told: Vec<String>,
@@ -106,6 +111,7 @@ impl Cluster {
         let mut cluster = Self {
             members: BTreeMap::new(),
             configuration: Configuration::of(ids.iter().copied()),
+            told_members: BTreeMap::new(),
             settings,
             bag: VecDeque::new(),
             kept: BTreeMap::new(),
@@ -113,6 +119,7 @@ impl Cluster {
             now: Time(1_000_000),
             requests: 0,
             labels: BTreeMap::new(),
+            changes: BTreeSet::new(),
             answers: Vec::new(),
             checks: Checks::default(),
             told: Vec::new(),
@@ -177,6 +184,7 @@ impl Cluster {
             election_timeout_us: ELECTION_TIMEOUT_US,
             heartbeat_interval_us: HEARTBEAT_INTERVAL_US,
             seed: id.number() * 7919 + member.lives,
+            auto_promote: false,
             ..RaftConfig::new(id, member.incarnation, configuration.clone())
         };
         (self.settings)(&mut config);
@@ -316,7 +324,9 @@ impl Cluster {
             Notice::Admitted { reason } => format!("n{id} counts: {reason}"),
             Notice::WaitingFor(peers) => format!("n{id} waits for word of {peers:?}"),
             Notice::ForeignIncarnation { peer } => format!("n{id} ignores another n{peer}"),
-            Notice::Members { configuration } => format!("n{id} {}", members(configuration)),
+            Notice::Members { configuration } => {
+                format!("n{id} {}", in_words(configuration))
+            }
             Notice::Removed => format!("n{id} hears that it was removed"),
             Notice::Installed { last } => format!("n{id} has a snapshot up to {last}"),
             Notice::DiskFull { is_full: true } => format!("n{id} has no room on its disk"),
@@ -329,6 +339,10 @@ impl Cluster {
         for answer in &answers.list {
             let label = self.labels.get(&answer.ticket).cloned().unwrap_or_default();
             let text = match &answer.outcome {
+                Outcome::Answered(range) if range.is_empty() => "done".to_owned(),
+                Outcome::Answered(range) if self.changes.contains(&answer.ticket) => {
+                    membership::decided(&answers.bytes[range.clone()])
+                }
                 Outcome::Answered(range) => {
                     String::from_utf8_lossy(&answers.bytes[range.clone()]).into_owned()
                 }
@@ -532,6 +546,9 @@ impl Cluster {
         client: Option<(u64, u64)>,
     ) {
         let ticket = self.ticket(label);
+        if kind == EntryKind::Change {
+            self.changes.insert(ticket);
+        }
         let stamp = client.map_or_else(SessionStamp::default, |(random, serial)| SessionStamp {
             client: ClientId { issued_at: 0, random },
             serial,
@@ -582,22 +599,6 @@ impl Cluster {
             values.join(" ")
         )
     }
-}
-
-/// The members in a few words.
-fn members(configuration: &Configuration) -> String {
-    let list = |ids: &BTreeSet<NodeId>| {
-        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        ids.join(",")
-    };
-    let mut words = format!("voters={}", list(&configuration.voters));
-    if configuration.is_joint() {
-        words += &format!(" outgoing={}", list(&configuration.outgoing));
-    }
-    if !configuration.learners.is_empty() {
-        words += &format!(" learners={}", list(&configuration.learners));
-    }
-    words
 }
 
 /// Whether an envelope is of this kind, by the name that the paper gives it.
