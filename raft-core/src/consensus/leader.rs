@@ -222,10 +222,10 @@ impl Leader {
         now: Time,
         (from, incarnation): (NodeId, Incarnation),
         message: Message,
-    ) -> Next {
+    ) {
         if !self.progress.contains_key(&from) {
             // Not a member, or not any more.
-            return Next::Stay;
+            return;
         }
         match message {
             Message::AppendEntriesResponse { round, counts, result } => {
@@ -233,7 +233,6 @@ impl Leader {
                 self.on_heard(state, now, (from, counts), round);
                 self.on_append_result(state, now, (from, counts), result);
                 self.maybe_bind(state, now, from, incarnation);
-                Next::Stay
             }
             Message::HeartbeatResponse { round, counts } => {
                 self.notice_directory(state, from, incarnation);
@@ -243,41 +242,27 @@ impl Leader {
                 }
                 self.retry_if_stalled(state, now, from);
                 self.maybe_bind(state, now, from, incarnation);
-                Next::Stay
             }
             Message::InstallSnapshotResponse { id, next_offset, installed, counts } => {
                 self.notice_directory(state, from, incarnation);
                 self.on_heard(state, now, (from, counts), 0);
                 self.on_snapshot_answer(state, now, (from, counts), (id, next_offset, installed));
                 self.maybe_bind(state, now, from, incarnation);
-                Next::Stay
             }
-            Message::Space { is_full } => {
-                let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
-                progress.disk_is_full = is_full;
-                if self.lacks_space(state) != self.has_told_full {
-                    self.tell_space(state);
-                }
-                Next::Stay
-            }
+            Message::Space { is_full } => self.on_space(state, from, is_full),
             Message::Transfer { to } => {
                 self.hand_over(state, now, to);
-                Next::Stay
             }
-            Message::ReadIndex { context } => {
-                self.read_index(state, context, Some(from));
-                Next::Stay
-            }
+            Message::ReadIndex { context } => self.read_index(state, context, Some(from)),
             Message::RequestVote { .. } => {
                 // Of this very term: the candidate has lost, and the next heartbeat says so.
                 state.send_after_sync(from, Message::RequestVoteResponse { granted: false });
-                Next::Stay
             }
             // Late answers to the election, and words of a role that this node has left.
             Message::RequestVoteResponse { .. }
             | Message::PreVoteResponse { .. }
             | Message::ReadIndexResponse { .. }
-            | Message::TimeoutNow => Next::Stay,
+            | Message::TimeoutNow => {}
             Message::AppendEntries { .. }
             | Message::Heartbeat { .. }
             | Message::InstallSnapshot { .. } => {

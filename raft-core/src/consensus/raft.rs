@@ -212,7 +212,10 @@ impl Raft {
                 }
                 other => ignore(&other),
             },
-            Role::Leader(role) => role.step(state, now, (from, incarnation), envelope.message),
+            Role::Leader(role) => {
+                role.step(state, now, (from, incarnation), envelope.message);
+                Next::Stay
+            }
         };
         self.enter(now, next);
     }

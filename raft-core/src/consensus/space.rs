@@ -8,6 +8,7 @@ use crate::consensus::quorum::reached_by_majority;
 use crate::consensus::raft::{Raft, Role};
 use crate::consensus::ready::Notice;
 use crate::consensus::state::State;
+use crate::types::NodeId;
 
 impl Raft {
     /// Notes whether this node's disk has no room for its log.
@@ -56,6 +57,15 @@ impl Leader {
                 self.progress.get(&id).is_none_or(|progress| !progress.disk_is_full)
             }
         })
+    }
+
+    /// Notes whether a follower has room, and tells everybody if that decides.
+    pub(super) fn on_space(&mut self, state: &mut State, from: NodeId, is_full: bool) {
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
+        progress.disk_is_full = is_full;
+        if self.lacks_space(state) != self.has_told_full {
+            self.tell_space(state);
+        }
     }
 
     /// Tells the followers whether commands are taken.

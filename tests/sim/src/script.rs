@@ -19,7 +19,8 @@
 //! | `cut 1-2`, `cut 1->2`, `isolate 1`, `heal` | loses what is sent from now on |
 //! | `lose-link 2 1` | tells n2 that its link from n1 has ended |
 //! | `hand-over 1` | asks n1 to give leadership away |
-//! | `change 1 add=a4 promote=4,5 demote=2 remove=3 readdress=1@b [as C/S]` | asks n1 to change the members, all in one |
+//! | `change 1 add=a4 promote=4,5 [as C/S]` | asks n1 to change the members, all in one |
+//! | the same with `demote=2 remove=3 readdress=1@b` | as above |
 //! | `join 4 2` | starts n4 with an empty directory; n2 has told it who the members are |
 //! | `transfer 1 [2]` | asks n1 that n2 may lead, or whoever has most |
 //! | `members` | shows who is in the cluster, as each node has it in its log |
