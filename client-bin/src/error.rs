@@ -75,6 +75,10 @@ fn no_quorum(endpoint: &str, last: Option<Refusal>) -> String {
         Some(Refusal::Stopping) => {
             format!("{endpoint} is stopping, nothing was done; try another node with --endpoints")
         }
+        Some(Refusal::Fenced) => format!(
+            "the state of {endpoint} differs from the majority's and is being replaced, nothing \
+             was done; ask another node with --endpoints"
+        ),
         Some(Refusal::NoSpace) => {
             "no majority of the nodes has room on its disk, nothing was done; make room there"
                 .to_owned()

@@ -239,6 +239,18 @@ fn tell(node: u64, notice: &Notice) {
         Notice::Installed { last } => {
             tracing::info!(node, index = last.index.0, "a snapshot took the place of the state");
         }
+        Notice::Fenced { index } => tracing::error!(
+            node,
+            index = index.0,
+            "the state of this node differs from the majority's: it answers no reads and leads \
+             nobody until a snapshot has replaced it"
+        ),
+        Notice::NoMajorityOfStates { index } => tracing::error!(
+            node,
+            index = index.0,
+            "no majority of the nodes has the same state: compare kvctl status of all and keep \
+             their directories"
+        ),
         Notice::DiskFull { is_full: true } => tracing::warn!(
             node,
             "the disk has no room for the log: nothing is acknowledged here until there is"

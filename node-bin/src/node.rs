@@ -203,6 +203,9 @@ pub enum RequestError {
     /// Nothing was done: the command is too long.
     #[error("the command is longer than an entry may be, nothing was done")]
     TooLarge,
+    /// Nothing was done: this node's state differs from the majority's. Ask another node.
+    #[error("this node's state differs from the majority's, nothing was done")]
+    Fenced,
     /// Nothing was done: no majority of the disks has room. Try again when there is space.
     #[error("no majority of the nodes has room on its disk, nothing was done")]
     NoSpace,
@@ -345,6 +348,7 @@ impl Node {
             CallOutcome::Refused(Refusal::Overloaded) => Err(RequestError::Overloaded),
             CallOutcome::Refused(Refusal::TooLarge) => Err(RequestError::TooLarge),
             CallOutcome::Refused(Refusal::Stopping) => Err(RequestError::Ended),
+            CallOutcome::Refused(Refusal::Fenced) => Err(RequestError::Fenced),
             CallOutcome::Refused(Refusal::NoSpace) => Err(RequestError::NoSpace),
             CallOutcome::Refused(Refusal::NotHandedOver) => Err(RequestError::NotHandedOver),
             CallOutcome::Refused(Refusal::Unknown) => Err(RequestError::Unknown),

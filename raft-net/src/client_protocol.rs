@@ -134,6 +134,8 @@ pub struct NodeStatus {
     pub members: Vec<(u64, String)>,
     /// The last entry that the node's newest snapshot covers, zero without one.
     pub snapshot_index: u64,
+    /// Whether the node's state differs from the majority's and waits to be replaced.
+    pub fenced: bool,
 }
 
 impl<'a> Request<'a> {
@@ -174,7 +176,7 @@ impl<'a> Response<'a> {
 /// By hand because everything else after the preface travels as arrays.
 impl Serialize for NodeStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(15))?;
+        let mut map = serializer.serialize_map(Some(16))?;
         map.serialize_entry("node_id", &self.node_id)?;
         map.serialize_entry("cluster_id", &self.cluster_id)?;
         map.serialize_entry("role", &self.role)?;
@@ -190,6 +192,7 @@ impl Serialize for NodeStatus {
         map.serialize_entry("state_hash", &self.state_hash)?;
         map.serialize_entry("members", &self.members)?;
         map.serialize_entry("snapshot_index", &self.snapshot_index)?;
+        map.serialize_entry("fenced", &self.fenced)?;
         map.end()
     }
 }
@@ -209,6 +212,7 @@ mod refusal_code {
             Refusal::Unknown => 5,
             Refusal::NotHandedOver => 6,
             Refusal::NoSpace => 7,
+            Refusal::Fenced => 8,
         })
     }
 
@@ -221,6 +225,7 @@ mod refusal_code {
             5 => Ok(Refusal::Unknown),
             6 => Ok(Refusal::NotHandedOver),
             7 => Ok(Refusal::NoSpace),
+            8 => Ok(Refusal::Fenced),
             code => Err(D::Error::custom(format_args!(
                 "refusal {code} is unknown here, the other end is of a later version"
             ))),

@@ -63,7 +63,10 @@ fn says_something_possible(message: &Message) -> bool {
             }
         },
         Message::Heartbeat { commit_index: index, .. }
-        | Message::ReadIndexResponse { index, .. } => is_plausible_index(*index),
+        | Message::ReadIndexResponse { index, .. }
+        | Message::StateHash { index, .. }
+        | Message::AgreedHash { index, .. }
+        | Message::RequestSnapshot { least: index } => is_plausible_index(*index),
         Message::InstallSnapshot { id, offset, data } => {
             let end = offset.checked_add(data.len() as u64);
             is_plausible_id(&id.last) && end.is_some_and(|end| end <= id.bytes)

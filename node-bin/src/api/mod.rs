@@ -328,6 +328,7 @@ impl Handler<Described> for Api {
             state_hash: status.state_hash,
             members: self.info.members.clone(),
             snapshot_index: status.snapshot_index.0,
+            fenced: status.is_fenced,
         };
         self.respond(ticket, &Reply::Status(Box::new(status)), true);
         self.flush_touched();

@@ -9,7 +9,7 @@ use crate::consensus::raft::{Next, Raft, Role};
 use crate::consensus::ready::Notice;
 use crate::consensus::{admission, invariants};
 use crate::snapshot::{SnapshotId, SnapshotState};
-use crate::types::{EntryId, Index, Time};
+use crate::types::{EntryId, Index, NodeId, Time};
 
 /// A follower that is there but slow holds the log so many times longer than it is kept anyway.
 const TRAILING_FOR_SLOW: u64 = 10;
@@ -47,7 +47,60 @@ impl Raft {
     /// Whether followers may need a snapshot and there is none that could be sent.
     #[must_use]
     pub fn lacks_snapshot(&self) -> bool {
-        self.state.snapshot.is_none() && Index::ZERO < self.state.log.base().index
+        if self.state.is_fenced {
+            return false;
+        }
+        let is_wanted = match &self.role {
+            Role::Leader(role) => role.wants_snapshot(self.state.snapshot),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => false,
+        };
+        is_wanted || (self.state.snapshot.is_none() && Index::ZERO < self.state.log.base().index)
+    }
+
+    /// Notes whether this node's state machine is wrong: it then leads nobody, gives nobody a
+    /// snapshot, and takes one although its log is whole.
+    pub(crate) fn fence(&mut self, is_fenced: bool) {
+        self.state.is_fenced = is_fenced;
+        if is_fenced {
+            self.state.snapshot = None;
+        }
+    }
+
+    /// Gives a member whose state machine is wrong a snapshot that covers `least`.
+    pub(crate) fn rebuild_peer(&mut self, peer: NodeId, least: Index) {
+        if let Role::Leader(role) = &mut self.role {
+            role.ask_rebuild(peer, least);
+        }
+    }
+
+    /// Whether a snapshot that ends in `last` is of use: it has what this node has not, or may
+    /// replace a state machine that is wrong.
+    #[must_use]
+    pub fn takes(&self, last: EntryId) -> bool {
+        let may_rebuild = self.state.is_fenced && self.state.log.base().index <= last.index;
+        self.lacks(last) || (may_rebuild && self.state.log.holds(last))
+    }
+
+    /// Notes that the state machine was replaced by what a snapshot says although the log is
+    /// whole: what follows the snapshot is applied again.
+    ///
+    /// Panics: if the log does not hold the snapshot's last entry.
+    pub(crate) fn reinstall(&mut self, id: SnapshotId) {
+        self.state.log.rewind_to(id.last);
+        self.state.snapshot = Some(id);
+        self.state.is_installing = false;
+        self.fetched = None;
+        self.state.notices.push(Notice::Installed { last: id.last });
+        self.answer_installed(id);
+        invariants::check(self);
+    }
+
+    /// Tells the leader that a snapshot is in place.
+    fn answer_installed(&mut self, id: SnapshotId) {
+        let Role::Follower(Follower { leader: Some(leader), .. }) = &self.role else { return };
+        let (leader, next_offset, counts) = (*leader, id.bytes, self.state.counts());
+        let answer = Message::InstallSnapshotResponse { id, next_offset, installed: true, counts };
+        self.state.send_after_sync(leader, answer);
     }
 
     /// Takes a piece that `Ready::snapshot_reads` asked for; `None` if it cannot be read.
@@ -111,18 +164,7 @@ impl Raft {
         admission::bind(&mut self.state, &bindings);
         self.state.notices.push(Notice::Installed { last: id.last });
         match &mut self.role {
-            Role::Follower(role) => {
-                if let Some(leader) = role.leader {
-                    let (next_offset, counts) = (id.bytes, self.state.counts());
-                    let answer = Message::InstallSnapshotResponse {
-                        id,
-                        next_offset,
-                        installed: true,
-                        counts,
-                    };
-                    self.state.send_after_sync(leader, answer);
-                }
-            }
+            Role::Follower(_) => self.answer_installed(id),
             // The log that it stood for is gone.
             Role::PreCandidate(_) | Role::Candidate(_) => {
                 let (term, reason) = (self.state.term(), "a snapshot took the place of its log");

@@ -127,6 +127,9 @@ impl Follower {
             | Message::AskEmpty
             | Message::AnswerEmpty { .. }
             | Message::NotAMember
+            | Message::StateHash { .. }
+            | Message::AgreedHash { .. }
+            | Message::RequestSnapshot { .. }
             | Message::Forward { .. } => {
                 unreachable!("these are answered before any role sees them")
             }
@@ -205,7 +208,8 @@ impl Follower {
 /// Takes a piece of a snapshot, unless this log has what the snapshot covers (Raft Figure 13).
 fn on_install_snapshot(state: &mut State, leader: NodeId, piece: SnapshotPiece) {
     let SnapshotPiece { id, .. } = piece;
-    if id.last.index <= state.log.commit_index() {
+    let may_rebuild = state.is_fenced && state.log.base().index <= id.last.index;
+    if id.last.index <= state.log.commit_index() && !may_rebuild {
         // What is committed here is what the leader has, and is on disk when this leaves.
         let (next_offset, counts) = (id.bytes, state.counts());
         let answer = Message::InstallSnapshotResponse { id, next_offset, installed: true, counts };

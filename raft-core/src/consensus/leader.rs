@@ -272,6 +272,9 @@ impl Leader {
             | Message::AskEmpty
             | Message::AnswerEmpty { .. }
             | Message::NotAMember
+            | Message::StateHash { .. }
+            | Message::AgreedHash { .. }
+            | Message::RequestSnapshot { .. }
             | Message::Forward { .. } => {
                 unreachable!("these are answered before any role sees them")
             }
@@ -392,6 +395,7 @@ impl Leader {
     fn retry_if_stalled(&mut self, state: &State, now: Time, from: NodeId) {
         let patience_us = 2 * state.config.heartbeat_interval_us;
         let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
+        progress.retry_rebuild(now, patience_us);
         if progress.is_stalled(now, patience_us) {
             let was_probing = progress.is_probing();
             progress.retry(now);

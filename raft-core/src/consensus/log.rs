@@ -406,6 +406,18 @@ impl RaftLog {
         is_replaced
     }
 
+    /// Forgets that what follows `last` was applied: the state machine was replaced by one that
+    /// ends there.
+    ///
+    /// Panics: if the log does not hold that entry, or it is not committed.
+    pub(crate) fn rewind_to(&mut self, last: EntryId) {
+        assert!(
+            self.holds(last) && last.index <= self.commit_index,
+            "what is applied again is here"
+        );
+        self.applied_index = last.index;
+    }
+
     /// Lets go of entries that are applied and on disk while the tail is longer than
     /// `tail_bytes_max`. Called after either happens, for the disk may be the slower one.
     pub fn trim(&mut self, tail_bytes_max: usize) {

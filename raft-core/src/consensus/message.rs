@@ -152,6 +152,28 @@ pub enum Message {
         /// Whether there is no room.
         is_full: bool,
     },
+    /// The hash of the sender's state after the entry at `index`.
+    #[serde(rename = "sh")]
+    StateHash {
+        /// The entry.
+        index: Index,
+        /// The hash.
+        hash: u64,
+    },
+    /// The hash that a majority has after the entry at `index`.
+    #[serde(rename = "ah")]
+    AgreedHash {
+        /// The entry.
+        index: Index,
+        /// The hash.
+        hash: u64,
+    },
+    /// Asks the leader for a snapshot although the log is whole: the sender's state is wrong.
+    #[serde(rename = "rs")]
+    RequestSnapshot {
+        /// The snapshot must cover this entry.
+        least: Index,
+    },
     /// The answer to a member of old times that asks for votes: it was removed for ever.
     #[serde(rename = "nam")]
     NotAMember,
@@ -216,6 +238,9 @@ impl Message {
             Self::InstallSnapshot { .. } => "InstallSnapshot",
             Self::InstallSnapshotResponse { .. } => "InstallSnapshotResponse",
             Self::Space { .. } => "Space",
+            Self::StateHash { .. } => "StateHash",
+            Self::AgreedHash { .. } => "AgreedHash",
+            Self::RequestSnapshot { .. } => "RequestSnapshot",
             Self::NotAMember => "NotAMember",
             Self::AskEmpty => "AskEmpty",
             Self::AnswerEmpty { .. } => "AnswerEmpty",
@@ -275,6 +300,10 @@ impl fmt::Display for Envelope {
             Message::InstallSnapshotResponse { id, next_offset, installed, .. } => {
                 write!(f, " last={} next={next_offset} installed={installed}", id.last)
             }
+            Message::StateHash { index, hash } | Message::AgreedHash { index, hash } => {
+                write!(f, " index={index} hash={hash:016x}")
+            }
+            Message::RequestSnapshot { least } => write!(f, " least={least}"),
             Message::Space { is_full } => write!(f, " full={is_full}"),
             Message::TimeoutNow
             | Message::AskEmpty

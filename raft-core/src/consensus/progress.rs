@@ -57,7 +57,31 @@ const SNAPSHOT_WINDOW_BYTES: u64 = 4 * SNAPSHOT_PIECE_BYTES as u64;
 /// The length of a piece of a snapshot on the wire. Units: bytes.
 pub(crate) const SNAPSHOT_PIECE_BYTES: usize = 1024 * 1024;
 
+/// A snapshot for a follower whose log is whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rebuild {
+    /// The snapshot must cover this entry.
+    least: Index,
+    transfer: Option<Transfer>,
+}
+
 impl Transfer {
+    fn new(now: Time, id: SnapshotId) -> Self {
+        Self {
+            id,
+            next_offset: 0,
+            acked_offset: 0,
+            is_reading: false,
+            is_known: false,
+            moved_at: now,
+            failures: 0,
+        }
+    }
+
+    fn is_stalled(&self, now: Time, patience_us: u64) -> bool {
+        SNAPSHOT_PATIENCE * patience_us < now.since(self.moved_at)
+    }
+
     /// Whether another piece may be read now.
     pub(crate) fn has_room(&self) -> bool {
         let in_flight = self.next_offset - self.acked_offset;
@@ -117,6 +141,8 @@ pub(crate) struct Progress {
     pub awaits_disk: bool,
     /// Its disk has no room.
     pub disk_is_full: bool,
+    /// Its state machine is wrong: it gets a snapshot beside the entries.
+    rebuild: Option<Rebuild>,
     /// Ask, with an empty append, whether everything that was sent has arrived.
     pub reprobe: bool,
 }
@@ -138,6 +164,7 @@ impl Progress {
             bulk: false,
             awaits_disk: false,
             disk_is_full: false,
+            rebuild: None,
             reprobe: false,
         }
     }
@@ -172,7 +199,39 @@ impl Progress {
     pub(crate) fn transfer(&mut self) -> Option<&mut Transfer> {
         match &mut self.flow {
             Flow::Snapshot(transfer) => Some(transfer),
-            Flow::Probe { .. } | Flow::Replicate { .. } => None,
+            Flow::Probe { .. } | Flow::Replicate { .. } => {
+                self.rebuild.as_mut().and_then(|rebuild| rebuild.transfer.as_mut())
+            }
+        }
+    }
+
+    /// Notes that the follower wants a snapshot that covers `least`, beside the entries.
+    pub(crate) fn ask_rebuild(&mut self, least: Index) {
+        self.rebuild.get_or_insert(Rebuild { least, transfer: None });
+    }
+
+    /// What a snapshot for the follower's state must cover, while none is on its way.
+    pub(crate) fn wants_rebuild(&self) -> Option<Index> {
+        self.rebuild.as_ref().filter(|r| r.transfer.is_none()).map(|rebuild| rebuild.least)
+    }
+
+    /// Begins to send a snapshot beside the entries.
+    pub(crate) fn begin_rebuild(&mut self, now: Time, id: SnapshotId) {
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.transfer = Some(Transfer::new(now, id));
+        }
+    }
+
+    /// Notes that the follower has put a snapshot in the place of its state.
+    pub(crate) fn rebuilt(&mut self) {
+        self.rebuild = None;
+    }
+
+    /// Begins the snapshot beside the entries again if it has come to a halt.
+    pub(crate) fn retry_rebuild(&mut self, now: Time, patience_us: u64) {
+        let transfer = self.rebuild.as_mut().and_then(|rebuild| rebuild.transfer.as_mut());
+        if let Some(transfer) = transfer.filter(|transfer| transfer.is_stalled(now, patience_us)) {
+            transfer.restart(now);
         }
     }
 
@@ -188,15 +247,7 @@ impl Progress {
     pub(crate) fn begin_snapshot(&mut self, now: Time, id: SnapshotId) {
         self.reprobe = false;
         self.awaits_disk = false;
-        self.flow = Flow::Snapshot(Transfer {
-            id,
-            next_offset: 0,
-            acked_offset: 0,
-            is_reading: false,
-            is_known: false,
-            moved_at: now,
-            failures: 0,
-        });
+        self.flow = Flow::Snapshot(Transfer::new(now, id));
     }
 
     /// Notes where a follower stands with the snapshot that is sent to it. Returns whether it
@@ -231,8 +282,10 @@ impl Progress {
 
     /// Ends a snapshot that the follower has in place, or that cannot be sent any more.
     pub(crate) fn end_snapshot(&mut self) {
-        if self.transfer().is_some() {
+        if self.snapshot_under_way().is_some() {
             self.probe_from(self.next_index);
+        } else if let Some(rebuild) = &mut self.rebuild {
+            rebuild.transfer = None;
         }
     }
 
@@ -324,9 +377,7 @@ impl Progress {
             Flow::Replicate { in_flight, moved_at, .. } => {
                 !in_flight.is_empty() && patience_us < now.since(*moved_at)
             }
-            Flow::Snapshot(transfer) => {
-                SNAPSHOT_PATIENCE * patience_us < now.since(transfer.moved_at)
-            }
+            Flow::Snapshot(transfer) => transfer.is_stalled(now, patience_us),
         }
     }
 

@@ -247,7 +247,10 @@ impl Raft {
                 }
                 None
             }
-            Message::Forward { .. } => None,
+            Message::Forward { .. }
+            | Message::StateHash { .. }
+            | Message::AgreedHash { .. }
+            | Message::RequestSnapshot { .. } => None,
             message => Some(Envelope { message, ..envelope }),
         }
     }
@@ -307,6 +310,9 @@ impl Raft {
             | Message::Transfer { .. }
             | Message::Space { .. }
             | Message::NotAMember
+            | Message::StateHash { .. }
+            | Message::AgreedHash { .. }
+            | Message::RequestSnapshot { .. }
             | Message::Forward { .. } => {}
         }
         None
@@ -410,7 +416,7 @@ impl Raft {
         let Role::Leader(role) = &mut self.role else {
             return Err((ProposeError::NotLeader { hint: self.leader() }, draft));
         };
-        if role.is_handing_over() {
+        if role.is_handing_over() || self.state.is_fenced {
             return Err((ProposeError::HandingOver, draft));
         }
         if role.lacks_space(&self.state) {
@@ -460,6 +466,18 @@ impl Raft {
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => return false,
         }
         true
+    }
+
+    /// Sends a message that says nothing about consensus to every other member.
+    pub(crate) fn send_to_members(&mut self, message: &Message) {
+        for peer in self.state.peers() {
+            self.state.send(peer, message.clone());
+        }
+    }
+
+    /// Tells the operator something.
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.state.notices.push(notice);
     }
 
     /// Sends a message that says nothing about consensus.

@@ -160,6 +160,16 @@ pub enum Notice {
         /// The last entry that it covers.
         last: EntryId,
     },
+    /// This node's state differs from the majority's after this entry.
+    Fenced {
+        /// The entry.
+        index: Index,
+    },
+    /// No majority of the voters has the same state after this entry.
+    NoMajorityOfStates {
+        /// The entry.
+        index: Index,
+    },
     /// The disk has no room for the log, or has room again.
     DiskFull {
         /// Whether it is full.

@@ -25,6 +25,7 @@ impl Leader {
         let peers: Vec<NodeId> = self.progress.keys().copied().collect();
         for peer in peers {
             self.replace_entries_by_snapshot(state, now, peer);
+            self.rebuild_by_snapshot(state, now, peer);
             while self.send_append(state, now, peer) {}
             self.read_snapshot(state, peer);
         }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::consensus::leader::Leader;
 use crate::consensus::message::Message;
-use crate::consensus::progress::SNAPSHOT_PIECE_BYTES;
+use crate::consensus::progress::{Progress, SNAPSHOT_PIECE_BYTES};
 use crate::consensus::ready::SnapshotRead;
 use crate::consensus::state::State;
 use crate::snapshot::SnapshotId;
@@ -24,6 +24,28 @@ impl Leader {
         if let Some(id) = state.snapshot.filter(|id| base <= id.last.index) {
             progress.begin_snapshot(now, id);
         }
+    }
+
+    /// Begins a snapshot for a follower whose state is wrong, if one is at hand.
+    pub(super) fn rebuild_by_snapshot(&mut self, state: &State, now: Time, peer: NodeId) {
+        let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
+        let Some(least) = progress.wants_rebuild() else { return };
+        if let Some(id) = state.snapshot.filter(|id| least <= id.last.index) {
+            progress.begin_rebuild(now, id);
+        }
+    }
+
+    /// Notes that a member wants its state replaced by a snapshot that covers `least`.
+    pub(crate) fn ask_rebuild(&mut self, peer: NodeId, least: Index) {
+        if let Some(progress) = self.progress.get_mut(&peer) {
+            progress.ask_rebuild(least);
+        }
+    }
+
+    /// Whether somebody waits for a snapshot that this node does not have.
+    pub(crate) fn wants_snapshot(&self, newest: Option<SnapshotId>) -> bool {
+        let covers = |least| newest.is_some_and(|id: SnapshotId| least <= id.last.index);
+        self.progress.values().filter_map(Progress::wants_rebuild).any(|least| !covers(least))
     }
 
     /// Asks for the next piece of the follower's snapshot if there is room for it.
@@ -87,6 +109,7 @@ impl Leader {
             // Not an answer to anything this leader sent; a peer may say anything.
             return;
         }
+        progress.rebuilt();
         progress.accepted(now, id.last.index);
         if counted {
             self.count(state, from);

@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub snapshot_pieces: Vec<SnapshotPiece>,
     /// Whether a snapshot is being put in the place of the state machine.
     pub is_installing: bool,
+    /// Whether this node's state machine is known to be wrong.
+    pub is_fenced: bool,
     /// Whether the disk has no room for the log.
     pub disk_is_full: bool,
     /// Whether a member said that this node is none any more.
@@ -91,6 +93,7 @@ impl State {
             snapshot_reads: Vec::new(),
             snapshot_pieces: Vec::new(),
             is_installing: false,
+            is_fenced: false,
             disk_is_full: false,
             is_removed: false,
             notices: Vec::new(),
@@ -150,7 +153,8 @@ impl State {
 
     /// Whether this node may be elected: it votes, and nothing is being put in its place.
     pub(crate) fn may_campaign(&self) -> bool {
-        self.configuration().is_voter(self.id()) && !self.is_installing && !self.is_removed
+        let is_prevented = self.is_installing || self.is_removed || self.is_fenced;
+        self.configuration().is_voter(self.id()) && !is_prevented
     }
 
     /// Every other member.

@@ -184,6 +184,9 @@ pub enum Refusal {
     Stopping,
     /// No majority of the disks has room: nothing was done. Try again when there is space.
     NoSpace,
+    /// This node's state differs from that of the majority and is being replaced: nothing was
+    /// done. Ask another node.
+    Fenced,
     /// Nobody took over leadership in time, or the one who was named cannot. Who leads stays
     /// as it is.
     NotHandedOver,
@@ -226,6 +229,8 @@ pub struct Status {
     pub state_hash: u64,
     /// For whom it waits, if it has an empty directory.
     pub waiting_for: Vec<NodeId>,
+    /// Whether the state machine differs from the majority's, and waits to be replaced.
+    pub is_fenced: bool,
     /// The last entry that the newest snapshot of this node covers, zero without one.
     pub snapshot_index: Index,
     /// Who is in the cluster, as far as this node knows.

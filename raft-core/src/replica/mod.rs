@@ -1,7 +1,9 @@
 //! Raft, a state machine and the requests that wait for it.
 
+pub(crate) mod comparing;
 pub(crate) mod early_rounds;
 pub mod event;
+pub mod fence;
 pub(crate) mod node_session;
 pub mod pinned;
 pub(crate) mod reads;

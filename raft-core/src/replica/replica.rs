@@ -13,6 +13,7 @@ use crate::replica::early_rounds::EarlyRounds;
 use crate::replica::event::{
     Answer, Answers, Applied, Effects, Event, Outcome, Query, Refusal, Status, Submission, Ticket,
 };
+use crate::replica::fence::Fence;
 use crate::replica::node_session::NodeSessions;
 use crate::replica::reads::QueuedReads;
 use crate::replica::sessions::{Sessions, Verdict};
@@ -32,21 +33,23 @@ const SEND_AGAIN_PATIENCE: u64 = 8;
 /// One node's replica of a state machine.
 #[derive(Debug)]
 pub struct Replica<S> {
-    raft: Raft,
-    machine: S,
-    sessions: Sessions,
+    pub(super) raft: Raft,
+    pub(super) machine: S,
+    pub(super) sessions: Sessions,
     node_sessions: NodeSessions,
     writes: Writes,
     early_rounds: EarlyRounds,
     reads: QueuedReads,
     transfers: Transfers,
-    builder: Builder,
+    pub(super) builder: Builder,
     /// The snapshot that is to take this state's place.
-    loading: Option<(SnapshotId, Loader<S>)>,
-    orders: Vec<SnapshotOrder>,
+    pub(super) loading: Option<(SnapshotId, Loader<S>)>,
+    pub(super) orders: Vec<SnapshotOrder>,
     /// The log time of the last entry that was applied. Units: microseconds.
     applied_log_time: u64,
-    has_installed: bool,
+    pub(super) fence: Fence,
+    /// How far the state was last said to be.
+    reported_index: Index,
     /// Makes contexts and client ids that no earlier life of this node has used.
     rng: Rng,
     /// The term and leader that the waiting commands were last sent under; no leader while it
@@ -54,18 +57,18 @@ pub struct Replica<S> {
     led_by: (Term, Option<NodeId>),
     expired_at: Time,
     wall_time: u64,
-    answers: AnswerBuffer,
+    pub(super) answers: AnswerBuffer,
 }
 
 /// Answers of this turn, their bytes in one buffer.
 #[derive(Debug, Default)]
-struct AnswerBuffer {
+pub(super) struct AnswerBuffer {
     bytes: BytesMut,
     list: Vec<Answer>,
 }
 
 impl AnswerBuffer {
-    fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
         self.list.push(Answer { ticket, outcome: Outcome::Refused(refusal) });
     }
 
@@ -102,7 +105,8 @@ impl<S: StateMachine> Replica<S> {
             loading: None,
             orders: Vec::new(),
             applied_log_time: 0,
-            has_installed: false,
+            fence: Fence::default(),
+            reported_index: Index::ZERO,
             rng,
             led_by: (Term::ZERO, None),
             expired_at: now,
@@ -145,6 +149,7 @@ impl<S: StateMachine> Replica<S> {
             }
             Event::Submit(submission) => self.on_submit(now, submission),
             Event::Read(queries) => {
+                let queries = self.refuse_if_fenced(queries);
                 queries.into_iter().for_each(|query| self.reads.add(now, query));
             }
             Event::Persisted { number } => self.raft.persisted(now, number),
@@ -171,7 +176,6 @@ impl<S: StateMachine> Replica<S> {
         self.propose_early(now);
         self.ask_reads(now);
         let ready = self.raft.ready(now);
-        let has_applied = !ready.committed.is_empty();
         for entries in &ready.committed {
             self.apply(entries);
         }
@@ -182,7 +186,10 @@ impl<S: StateMachine> Replica<S> {
         self.answer_reads();
         self.end_transfers(now);
         // Whoever stopped leading by what was just applied or released is noticed next turn.
-        let has_moved = has_applied || std::mem::take(&mut self.has_installed);
+        let applied_index = self.raft.log().applied_index();
+        // A state that was rebuilt goes back, which nobody outside needs to know.
+        let has_moved = self.reported_index < applied_index;
+        self.reported_index = self.reported_index.max(applied_index);
         let applied = has_moved.then(|| Applied {
             index: self.raft.log().applied_index(),
             revision: self.machine.revision(),
@@ -294,6 +301,9 @@ impl<S: StateMachine> Replica<S> {
     }
 
     fn on_received(&mut self, now: Time, envelope: Envelope) {
+        if self.on_comparison(&envelope) {
+            return;
+        }
         let Message::Forward { commands } = &envelope.message else {
             self.raft.step(now, envelope);
             return;
@@ -381,6 +391,7 @@ impl<S: StateMachine> Replica<S> {
     fn apply(&mut self, entries: &Entries) {
         self.builder.applied(entries.bytes().len());
         for entry in entries.iter() {
+            let index = entry.id().index;
             self.applied_log_time = self.applied_log_time.max(entry.log_time());
             match entry.kind() {
                 EntryKind::Noop => {}
@@ -388,6 +399,7 @@ impl<S: StateMachine> Replica<S> {
                 EntryKind::Command | EntryKind::Configure => self.apply_command(entry),
                 EntryKind::Change => unreachable!("a change is decided before it is in a log"),
             }
+            self.compare_at(index);
         }
     }
 
@@ -413,6 +425,11 @@ impl<S: StateMachine> Replica<S> {
         let range = start..answers.bytes.len();
         let outcome = refusal.map_or(Outcome::Answered(range), Outcome::Session);
         let mut is_awaited = false;
+        if self.fence.is_fenced() {
+            // Whoever waits is answered when a right state has come here once more.
+            answers.bytes.truncate(start);
+            return;
+        }
         self.writes.take(&session, |ticket| {
             is_awaited = true;
             answers.list.push(Answer { ticket, outcome: outcome.clone() });
@@ -443,7 +460,7 @@ impl<S: StateMachine> Replica<S> {
         let least_bytes = self.raft.config().snapshot_log_bytes;
         let is_due = self.builder.is_due(now, least_bytes, self.raft.snapshot())
             || (self.raft.lacks_snapshot() && self.builder.may_begin(now));
-        if self.loading.is_none() && is_due {
+        if self.loading.is_none() && is_due && !self.fence.is_fenced() {
             self.begin_snapshot();
         }
         let next = self.builder.next_order(&mut self.sessions, &mut self.machine);
@@ -452,6 +469,9 @@ impl<S: StateMachine> Replica<S> {
 
     /// Begins a snapshot of the present state, unless one is being built or nothing is new.
     pub fn begin_snapshot(&mut self) {
+        if self.fence.is_fenced() {
+            return;
+        }
         let log = self.raft.log();
         let index = log.applied_index();
         let newest = self.raft.snapshot().map_or(Index::ZERO, |id| id.last.index);
@@ -497,7 +517,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     fn begin_loading(&mut self, id: SnapshotId) {
-        if !self.raft.lacks(id.last) {
+        if !self.raft.takes(id.last) {
             self.raft.install_failed();
             return;
         }
@@ -521,16 +541,21 @@ impl<S: StateMachine> Replica<S> {
 
     fn finish_loading(&mut self, now: Time) {
         let Some((id, loader)) = self.loading.take() else { return };
-        let is_needed = self.raft.lacks(id.last);
+        let is_needed = self.raft.takes(id.last);
         match loader.finish() {
             Ok(loaded) if is_needed => {
                 let Loaded { machine, sessions, state } = loaded;
                 self.machine = machine;
                 self.sessions = sessions;
                 self.applied_log_time = state.log_time;
-                self.raft.install(now, id, state);
+                if self.raft.lacks(id.last) {
+                    self.raft.install(now, id, state);
+                } else {
+                    self.raft.reinstall(id);
+                }
+                self.fence.replaced();
+                self.raft.fence(false);
                 self.builder.installed();
-                self.has_installed = true;
                 // Whoever waits for a command that the snapshot covers has its answer there.
                 self.send_again(now, now);
             }
@@ -550,6 +575,9 @@ impl<S: StateMachine> Replica<S> {
     }
 
     fn answer_reads(&mut self) {
+        if self.fence.is_fenced() {
+            return;
+        }
         let applied_index = self.raft.log().applied_index();
         let (machine, answers) = (&self.machine, &mut self.answers);
         self.reads.answer(applied_index, |query: &Query| {
@@ -571,6 +599,7 @@ impl<S: StateMachine> Replica<S> {
             answers.refuse(ticket, refusal);
         });
         self.reads.expire(now, |ticket, refusal| answers.refuse(ticket, refusal));
+        self.tend_fence(now);
         let patience_us = SEND_AGAIN_PATIENCE * self.raft.config().election_timeout_us;
         self.send_again(now, Time(now.0.saturating_sub(patience_us)));
     }
@@ -591,6 +620,7 @@ impl<S: StateMachine> Replica<S> {
             log_time: self.raft.log_time(),
             state_hash: self.machine.state_hash(),
             waiting_for: self.raft.waiting_for(),
+            is_fenced: self.fence.is_fenced(),
             snapshot_index: self.raft.snapshot().map_or(Index::ZERO, |id| id.last.index),
             configuration: self.raft.configuration().clone(),
         }

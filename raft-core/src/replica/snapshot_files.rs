@@ -51,6 +51,13 @@ impl<D: Disk> SnapshotFiles<D> {
                 Err(error) => Some(SnapshotFact::Unreadable { why: error.to_string() }),
             },
             SnapshotOrder::LoadNext => self.next_part(),
+            SnapshotOrder::DiscardAll => {
+                while let Some(id) = self.files.newest() {
+                    // It is used by nobody any more, also if its name stays.
+                    let _ = self.files.set_aside(id);
+                }
+                None
+            }
             SnapshotOrder::Discard { id } => {
                 // It is used by nobody any more, also if its name stays.
                 let _ = self.files.set_aside(id);

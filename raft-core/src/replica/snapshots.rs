@@ -63,6 +63,8 @@ pub enum SnapshotOrder {
     },
     /// Read the next part; answered by `Part`.
     LoadNext,
+    /// Set every snapshot aside: the state that they hold is wrong.
+    DiscardAll,
     /// Remove a snapshot that cannot be loaded.
     Discard {
         /// Which snapshot.

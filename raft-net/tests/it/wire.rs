@@ -88,6 +88,9 @@ fn messages() -> Vec<Message> {
         },
         Message::NotAMember,
         Message::Space { is_full: true },
+        Message::StateHash { index: Index(1_000), hash: u64::MAX },
+        Message::AgreedHash { index: Index(1_000), hash: 7 },
+        Message::RequestSnapshot { least: Index(9) },
     ]
 }
 
@@ -192,6 +195,7 @@ fn responses() -> Vec<Response<'static>> {
     );
     replies.push(Reply::Refused(Refusal::NotHandedOver));
     replies.push(Reply::Refused(Refusal::NoSpace));
+    replies.push(Reply::Refused(Refusal::Fenced));
     (1..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }
 
@@ -259,7 +263,7 @@ fn what_version_1_wrote_is_read() {
         assert_eq!(Response::decode(&content(frame)).unwrap(), response);
     }
     let names: BTreeSet<_> = messages().iter().map(Message::name).collect();
-    assert_eq!(names.len(), 19, "every message has a sample");
+    assert_eq!(names.len(), 22, "every message has a sample");
     for name in names {
         let written = messages().into_iter().filter(|message| message.name() == name);
         for (frame, message) in golden(name).iter().zip(written) {

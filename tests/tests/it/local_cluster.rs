@@ -21,6 +21,8 @@ struct Counter {
     sum: u64,
     applied: u64,
     is_cursed: bool,
+    /// Adds one more than it is told, once.
+    is_wrong: bool,
     /// Sum and count as they were when a snapshot was begun.
     pinned: Option<(u64, u64)>,
     is_loaded: bool,
@@ -31,7 +33,14 @@ const POISON: u8 = 100;
 
 impl Counter {
     fn new() -> Self {
-        Self { sum: 0, applied: 0, is_cursed: false, pinned: None, is_loaded: false }
+        Self {
+            sum: 0,
+            applied: 0,
+            is_cursed: false,
+            is_wrong: false,
+            pinned: None,
+            is_loaded: false,
+        }
     }
 }
 
@@ -39,7 +48,7 @@ impl StateMachine for Counter {
     fn apply(&mut self, command: EntryRef<'_>, answer: &mut BytesMut) {
         let amount = command.payload().first().copied().unwrap_or(0);
         assert!(!(self.is_cursed && amount == POISON), "this copy fails, as the test wants");
-        self.sum += u64::from(amount);
+        self.sum += u64::from(amount) + u64::from(std::mem::take(&mut self.is_wrong));
         self.applied += 1;
         answer.put_u64(self.sum);
     }
@@ -299,4 +308,38 @@ async fn a_fault_ends_one_node_and_is_reported() {
     assert!(outcome.is_err(), "{outcome:?}");
     wait::until("end of the node", async || (!alone.is_running()).then_some(())).await;
     assert_eq!(alone.stop(), NodeEnd::Fault { actor: "Consensus" });
+}
+
+/// A node whose state went wrong is found out when states are compared, serves nobody, and is
+/// given the right state.
+#[tokio::test]
+async fn a_node_with_a_wrong_state_is_fenced_and_rebuilt() {
+    let started = Arc::new(AtomicU64::new(0));
+    let options = ClusterOptions::in_memory(3);
+    let cluster = Cluster::start(options, move || {
+        let number = started.fetch_add(1, Ordering::Relaxed);
+        Counter { is_wrong: number == 1, ..Counter::new() }
+    })
+    .unwrap();
+    let leader = leader(&cluster).await;
+    let node = cluster.node(leader).unwrap();
+    for _ in 0..1_100 {
+        node.propose(vec![1], None, wait::DEADLINE).await.unwrap();
+    }
+    // Nobody would have had to make a snapshot of so little.
+    let rebuilt = wait::until("rebuilt node", async || {
+        for (id, node) in cluster.running() {
+            let status = node.status().await.unwrap();
+            if 0 < status.snapshot_index.0
+                && !status.is_fenced
+                && Some(id) != cluster.leader().await
+            {
+                return Some(id);
+            }
+        }
+        None
+    })
+    .await;
+    assert_eq!(rebuilt, id(2));
+    check_sum_everywhere(&cluster, 1_100).await;
 }

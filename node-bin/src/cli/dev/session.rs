@@ -152,7 +152,11 @@ impl Session {
             match result {
                 Ok(answer) => return Ok(answer),
                 Err(RequestError::Unknown) => is_open = true,
-                Err(RequestError::NotLeader { .. } | RequestError::Overloaded) => {}
+                Err(
+                    RequestError::NotLeader { .. }
+                    | RequestError::Overloaded
+                    | RequestError::Fenced,
+                ) => {}
                 Err(RequestError::Ended) => is_open |= write.is_some(),
                 Err(
                     error @ (RequestError::TooLarge

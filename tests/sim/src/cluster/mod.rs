@@ -329,6 +329,8 @@ impl Cluster {
             }
             Notice::Removed => format!("n{id} hears that it was removed"),
             Notice::Installed { last } => format!("n{id} has a snapshot up to {last}"),
+            Notice::Fenced { index } => format!("n{id} differs from the majority at {index}"),
+            Notice::NoMajorityOfStates { index } => format!("n{id} finds no majority at {index}"),
             Notice::DiskFull { is_full: true } => format!("n{id} has no room on its disk"),
             Notice::DiskFull { is_full: false } => format!("n{id} has room again"),
             Notice::SlowDisk => format!("n{id} has a slow disk"),

@@ -112,6 +112,8 @@ impl World {
                 | Notice::Removed
                 | Notice::Installed { .. }
                 | Notice::DiskFull { .. }
+                | Notice::Fenced { .. }
+                | Notice::NoMajorityOfStates { .. }
                 | Notice::SlowDisk => {}
             }
         }

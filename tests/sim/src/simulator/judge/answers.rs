@@ -118,7 +118,8 @@ fn check_refusal(asked: &Asked, refusal: Refusal, counts: &mut Counts) {
         (_, Refusal::Overloaded) => counts.refused_overloaded += 1,
         (Asked::Write { .. } | Asked::Once { .. }, Refusal::Unknown) => counts.unknown += 1,
         (Asked::Read { .. }, Refusal::Unknown)
-        | (_, Refusal::TooLarge | Refusal::Stopping | Refusal::NotHandedOver | Refusal::NoSpace) => {
+        | (_, Refusal::TooLarge | Refusal::Stopping | Refusal::NotHandedOver)
+        | (_, Refusal::NoSpace | Refusal::Fenced) => {
             panic!("{asked:?} is refused for a reason that it does not have: {refusal:?}")
         }
     }
