@@ -7,6 +7,7 @@
 mod arguments;
 mod bench;
 mod commands;
+mod member;
 mod output;
 mod shell;
 mod status;

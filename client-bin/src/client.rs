@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kv_store::command::{Answer, Command, KeyRange, List, Query};
+use raft_net::member_change::MemberChange;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -11,7 +12,7 @@ use crate::back_off::pause;
 use crate::dial::{Endpoints, Link, dial};
 use crate::driver::Driver;
 use crate::error::ClientError;
-use crate::requests::{Ask, IN_FLIGHT_MAX, Work};
+use crate::requests::{Answered, Ask, IN_FLIGHT_MAX, Work};
 
 /// Keys in one page of a range, at most.
 const PAGE_KEYS_MAX: u64 = 1_000;
@@ -169,7 +170,26 @@ impl Client {
         }
     }
 
+    /// Changes who is in the cluster; returns the ids of those who were added, in the order of
+    /// the change. Made exactly once, however often it had to be sent.
+    ///
+    /// Errors: `ChangeRefused` if the cluster decided against it; `Rejected` if it makes no
+    /// sense; otherwise as [`Client::put`].
+    pub async fn change_members(&self, change: &MemberChange) -> Result<Vec<u64>, ClientError> {
+        match self.ask_for(Work::Change(change.clone())).await? {
+            Answered::Changed(added) => Ok(added),
+            Answered::Body(_) => Err(ClientError::Unknown),
+        }
+    }
+
     async fn ask(&self, work: Work) -> Result<Bytes, ClientError> {
+        match self.ask_for(work).await? {
+            Answered::Body(body) => Ok(body),
+            Answered::Changed(_) => Err(ClientError::Unknown),
+        }
+    }
+
+    async fn ask_for(&self, work: Work) -> Result<Answered, ClientError> {
         let deadline = match self.patience {
             Patience::Each(timeout) => Instant::now() + timeout,
             Patience::Until(deadline) => deadline,

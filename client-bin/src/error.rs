@@ -1,6 +1,7 @@
 //! Why an operation brought no answer.
 
 use raft_core::replica::event::Refusal;
+use raft_net::client_protocol::ChangeRefused;
 
 /// Why an operation brought no answer. Every variant is one line for a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,8 +37,15 @@ pub enum ClientError {
     },
     /// The write may or may not have taken effect, and it will never be known from the answer:
     /// none came before the deadline. Read before writing again.
-    #[error("unknown: the write may or may not have taken effect; read the key to find out")]
+    #[error("unknown: the write may or may not have taken effect; read what it was to change")]
     Unknown,
+    /// The cluster decided against a change of its members. Everything is as it was.
+    #[error("{}", one_line(&.0.text))]
+    ChangeRefused(ChangeRefused),
+    /// Nobody took over leadership in time. Who leads stays as it is, unless somebody took over
+    /// for another reason.
+    #[error("{0}")]
+    NotHandedOver(String),
     /// The request makes no sense to the node. Nothing was done, and repeating it is of no use.
     #[error("{0}")]
     Rejected(String),
@@ -49,14 +57,15 @@ const TEXT_CHARS_MAX: usize = 300;
 impl ClientError {
     /// The node's words about a request that it rejects, on one line.
     pub(crate) fn rejected(text: &str) -> Self {
-        Self::Rejected(text.escape_debug().take(TEXT_CHARS_MAX).collect())
+        Self::Rejected(one_line(text))
     }
 
-    /// The exit code of a program that ends with this error (design: 2 wrong usage, 3 nothing
-    /// was done, 4 unknown).
+    /// The exit code of a program that ends with this error (design: 1 decided no, 2 wrong
+    /// usage, 3 nothing was done, 4 unknown).
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::ChangeRefused(_) | Self::NotHandedOver(_) => 1,
             Self::Rejected(_) => 2,
             Self::Unreachable { .. }
             | Self::NotKvorum { .. }
@@ -65,6 +74,11 @@ impl ClientError {
             Self::Unknown => 4,
         }
     }
+}
+
+/// A node's words, not at any length.
+fn one_line(text: &str) -> String {
+    text.escape_debug().take(TEXT_CHARS_MAX).collect()
 }
 
 fn no_quorum(endpoint: &str, last: Option<Refusal>) -> String {

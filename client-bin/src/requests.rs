@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use raft_core::entry::{ClientId, SessionStamp};
 use raft_core::replica::event::{Refusal, SessionRefusal};
 use raft_net::client_protocol::{Op, Reply, Request, Response};
+use raft_net::member_change::MemberChange;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -35,6 +36,27 @@ pub(crate) enum Work {
     Write(Bytes),
     /// A query.
     Read(Bytes),
+    /// A change of the members, made once like a command.
+    Change(MemberChange),
+}
+
+impl Work {
+    /// Whether it matters if it is done twice, or after its caller was told that it was not.
+    fn has_effects(&self) -> bool {
+        match self {
+            Self::Write(_) | Self::Change(_) => true,
+            Self::Read(_) => false,
+        }
+    }
+}
+
+/// What the cluster answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// The state machine's answer.
+    Body(Bytes),
+    /// The change is made, and these were added.
+    Changed(Vec<u64>),
 }
 
 /// One request of a caller.
@@ -42,8 +64,8 @@ pub(crate) enum Work {
 pub(crate) struct Ask {
     pub(crate) work: Work,
     pub(crate) deadline: Instant,
-    /// Takes the state machine's answer. The caller may have gone away.
-    pub(crate) reply: oneshot::Sender<Result<Bytes, ClientError>>,
+    /// Takes the answer. The caller may have gone away.
+    pub(crate) reply: oneshot::Sender<Result<Answered, ClientError>>,
 }
 
 /// What a response says about the connection that it came over.
@@ -61,7 +83,7 @@ pub(crate) enum Advice {
 struct Pending {
     work: Work,
     deadline: Instant,
-    reply: oneshot::Sender<Result<Bytes, ClientError>>,
+    reply: oneshot::Sender<Result<Answered, ClientError>>,
     /// Once sent, a write keeps its client id and serial.
     stamp: Option<SessionStamp>,
     in_doubt: bool,
@@ -189,7 +211,9 @@ impl Requests {
             return Advice::Stay;
         };
         let result = match &response.reply {
-            Reply::Answer(body) => Ok(frame.slice_ref(body)),
+            Reply::Answer(body) => Ok(Answered::Body(frame.slice_ref(body))),
+            Reply::Changed(added) => Ok(Answered::Changed(added.clone())),
+            Reply::ChangeRefused(refused) => Err(ClientError::ChangeRefused(refused.clone())),
             Reply::Malformed(text) => Err(ClientError::rejected(text)),
             Reply::Refused(Refusal::TooLarge) => {
                 Err(ClientError::Rejected("the command is longer than an entry may be".into()))
@@ -209,8 +233,8 @@ impl Requests {
             }
             // Forgotten is not "not executed", and the other words are never true of a serial
             // that is still open here. Nobody asks for a status over this connection.
-            Reply::Session(_) | Reply::Status(_) => Err(match pending.work {
-                Work::Write(_) => ClientError::Unknown,
+            Reply::Session(_) | Reply::Status(_) | Reply::Transferred => Err(match pending.work {
+                Work::Write(_) | Work::Change(_) => ClientError::Unknown,
                 Work::Read(_) => ClientError::Rejected("the node's answer makes no sense".into()),
             }),
         };
@@ -244,9 +268,10 @@ impl Requests {
         {
             let pending = self.pending.get(&id).expect("a deadline belongs to a request");
             let is_in_doubt = pending.in_doubt || pending.is_sent;
-            let error = match pending.work {
-                Work::Write(_) if is_in_doubt => ClientError::Unknown,
-                Work::Write(_) | Work::Read(_) => absence(pending.last),
+            let error = if pending.work.has_effects() && is_in_doubt {
+                ClientError::Unknown
+            } else {
+                absence(pending.last)
             };
             self.finish(id, Err(error));
         }
@@ -277,7 +302,7 @@ impl Requests {
         self.paused.insert((now + pause(pending.attempts), id));
     }
 
-    fn finish(&mut self, id: u64, result: Result<Bytes, ClientError>) {
+    fn finish(&mut self, id: u64, result: Result<Answered, ClientError>) {
         let Some(pending) = self.pending.remove(&id) else { return };
         self.deadlines.remove(&(pending.deadline, id));
         self.paused.retain(|(_, paused)| *paused != id);
@@ -296,20 +321,22 @@ impl Requests {
 fn prepare<'p>(pending: &'p mut Pending, session: &mut Session, now: Instant) -> Option<Op<'p>> {
     let left = pending.deadline.saturating_duration_since(now).min(ATTEMPT_TIMEOUT);
     let timeout_ms = u64::try_from(left.as_millis()).expect("an attempt is short").max(1);
-    match &pending.work {
-        Work::Read(body) => Some(Op::Read { timeout_ms, body }),
-        Work::Write(body) => {
-            let stamp = match pending.stamp {
-                // A new session has replaced this write's; its old floor is still true.
-                Some(stamp) if stamp.client != session.client() => stamp,
-                Some(stamp) => session.stamp(stamp.serial),
-                None => {
-                    let serial = session.open()?;
-                    session.stamp(serial)
-                }
-            };
-            pending.stamp = Some(stamp);
-            Some(Op::Write { session: stamp, timeout_ms, body })
-        }
+    if let Work::Read(body) = &pending.work {
+        return Some(Op::Read { timeout_ms, body });
     }
+    let stamp = match pending.stamp {
+        // A new session has replaced this write's; its old floor is still true.
+        Some(stamp) if stamp.client != session.client() => stamp,
+        Some(stamp) => session.stamp(stamp.serial),
+        None => {
+            let serial = session.open()?;
+            session.stamp(serial)
+        }
+    };
+    pending.stamp = Some(stamp);
+    Some(match &pending.work {
+        Work::Read(body) => Op::Read { timeout_ms, body },
+        Work::Write(body) => Op::Write { session: stamp, timeout_ms, body },
+        Work::Change(change) => Op::Change { session: stamp, timeout_ms, change: change.clone() },
+    })
 }

@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use raft_net::client_protocol::{Op, Reply, Request, Response};
-use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use raft_net::client_protocol::{Op, Reply};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::client::first_link;
-use crate::dial::{Endpoints, Link, check_address};
+use crate::dial::{Endpoints, check_address};
 use crate::error::ClientError;
+use crate::exchange::exchange;
 
 pub use raft_net::client_protocol::NodeStatus;
 
@@ -71,7 +69,17 @@ pub async fn status(endpoint: &str, within: Duration) -> Result<NodeStatus, Clie
     let mut endpoints = Endpoints::new(vec![endpoint.to_owned()])?;
     let link = first_link(&mut endpoints, deadline).await?;
     let left = deadline.saturating_duration_since(Instant::now());
-    timeout(left, ask(link))
+    let said = |reply: &Reply<'_>| match reply {
+        Reply::Status(status) => Some((**status).clone()),
+        Reply::Answer(_)
+        | Reply::Session(_)
+        | Reply::Refused(_)
+        | Reply::Malformed(_)
+        | Reply::Changed(_)
+        | Reply::ChangeRefused(_)
+        | Reply::Transferred => None,
+    };
+    timeout(left, exchange(link, Op::Status, said))
         .await
         .ok()
         .flatten()
@@ -142,23 +150,4 @@ fn silent_nodes(
         error,
     };
     errors.into_iter().map(silent).collect()
-}
-
-/// One request and its answer; nothing if the connection ends first.
-async fn ask(link: Link) -> Option<NodeStatus> {
-    let Link { mut stream, mut input, .. } = link;
-    let mut output = BytesMut::new();
-    Request { id: 1, op: Op::Status }.encode(&mut output).expect("a short request fits a frame");
-    stream.write_all(&output).await.ok()?;
-    let mut frames = Frames::new(CLIENT_FRAME_BYTES_MAX);
-    loop {
-        while let Some(frame) = frames.next(&mut input).ok()? {
-            if let Reply::Status(status) = Response::decode(&frame).ok()?.reply {
-                return Some(*status);
-            }
-        }
-        if stream.read_buf(&mut input).await.ok()? == 0 {
-            return None;
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The command line of `kvorum`.
 
 mod dev;
+mod join;
 mod log;
 mod serve;
 mod settings;
@@ -92,6 +93,7 @@ pub fn main() -> ExitCode {
             | StartError::Identity { .. }
             | StartError::Log { .. }
             | StartError::Snapshots { .. }
+            | StartError::Join(_)
             | StartError::Listen { .. }
             | StartError::Thread(_) => ExitCode::FAILURE,
         }

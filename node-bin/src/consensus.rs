@@ -1,16 +1,21 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
-//! Commands: `Submit`, `Read`, `Greet`, `Describe`, `HandOver` (Api and the node), `Tick`.
+//! Commands: `Submit`, `Read`, `Greet`, `Describe`, `Transfer`, `HandOver` (Api and the node),
+//! `Tick`.
 //! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched` (LogStore),
 //! `SnapshotsMoved` (SnapshotStore).
 //! Facts out: `Answered`, `Greeted`, `Described` (to Api), `Applied` (to Watch).
 //! Limits: what is in flight is bounded by Api and by the replica; the mailbox itself is not.
 
+use std::collections::BTreeMap;
+
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
+use raft_core::configuration::Configuration;
 use raft_core::consensus::ready::Notice;
 use raft_core::entry::ClientId;
 use raft_core::replica::event::{Answers, Effects, Event, Query, Status, Submission, Ticket};
 use raft_core::replica::{Replica, StateMachine};
+use raft_core::types::NodeId;
 use raft_net::network::{PeerConnected, PeerLost, Received, SetPeers, Transmit};
 
 use crate::clock::Clock;
@@ -54,6 +59,18 @@ pub(crate) struct Describe {
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct HandOver;
+
+/// Hands leadership over, because somebody wants it elsewhere; answered as commands are.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Transfer {
+    /// Who waits for it.
+    pub ticket: Ticket,
+    /// To whom; to whoever has most if it is not said.
+    pub to: Option<NodeId>,
+    /// How long it may take. Units: microseconds.
+    pub timeout_us: u64,
+}
 
 /// Reports the answers of one turn.
 #[derive(Message, Clone, Debug)]
@@ -120,6 +137,8 @@ pub(crate) struct Consensus<S> {
     replica: Replica<S>,
     clock: Clock,
     outlets: Outlets,
+    /// Where the members were when this node joined.
+    known: BTreeMap<NodeId, String>,
     is_turn_due: bool,
     /// What was written to the log last.
     told: Option<Notice>,
@@ -129,11 +148,24 @@ pub(crate) struct Consensus<S> {
 impl<S: StateMachine + Unpin + 'static> Consensus<S> {
     pub(crate) fn new(
         replica: Replica<S>,
-        clock: Clock,
+        (clock, known): (Clock, BTreeMap<NodeId, String>),
         outlets: Outlets,
         fault: FaultGuard,
     ) -> Self {
-        Self { replica, clock, outlets, is_turn_due: false, told: None, _fault: fault }
+        Self { replica, clock, outlets, known, is_turn_due: false, told: None, _fault: fault }
+    }
+
+    /// Where to reach the members. A log that is being caught up with may be in a time before
+    /// this node joined; then those who were there when it did are to be reached.
+    fn peers(&self, configuration: &Configuration) -> BTreeMap<NodeId, String> {
+        let is_ahead = |id: NodeId| configuration.next_id <= id.number();
+        let mut peers = if is_ahead(self.replica.raft().config().id) {
+            self.known.clone()
+        } else {
+            configuration.members.clone()
+        };
+        peers.retain(|_, address| !address.is_empty());
+        peers
     }
 
     /// One event in; the turn that follows is taken when the mailbox is empty.
@@ -161,8 +193,7 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
             more,
         } = effects;
         if let Some(configuration) = configuration {
-            let mut peers = configuration.members.clone();
-            peers.retain(|_, address| !address.is_empty());
+            let peers = self.peers(&configuration);
             self.outlets.set_peers.do_send(SetPeers { peers });
             let configuration = configuration.encode();
             self.outlets.configure.do_send(Configure { configuration });
@@ -223,7 +254,7 @@ fn tell(node: u64, notice: &Notice) {
             );
         }
         Notice::Members { configuration } => {
-            let numbers = |ids: &std::collections::BTreeSet<raft_core::types::NodeId>| {
+            let numbers = |ids: &std::collections::BTreeSet<NodeId>| {
                 ids.iter().map(|id| id.number()).collect::<Vec<u64>>()
             };
             let voters = numbers(&configuration.voters);
@@ -328,6 +359,8 @@ is_event! {
     Submit(submission) => Submit => Event::Submit(submission),
     Read(queries) => Read => Event::Read(queries),
     HandOver => HandOver => Event::HandOver,
+    Transfer { ticket, to, timeout_us } => Transfer =>
+        Event::Transfer { ticket, to, timeout_us },
     Received { envelopes } => Received => Event::Received(envelopes),
     PeerConnected { peer, connection } => PeerConnected =>
         Event::PeerConnected { peer, connection },

@@ -2,12 +2,11 @@
 
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use raft_core::configuration::Configuration;
 use raft_core::consensus::log::RaftLog;
 use raft_core::hard_state::HardState;
 use raft_core::replica::StateMachine;
@@ -52,6 +51,8 @@ pub(crate) struct Claim {
     /// Every member's address, this node's included; empty for "as recorded", and a cluster of
     /// one if nothing is.
     pub(crate) members: BTreeMap<NodeId, String>,
+    /// Those of the members that do not vote.
+    pub(crate) learners: BTreeSet<NodeId>,
     /// Where this node can be reached.
     pub(crate) address: String,
     /// The cluster to found if the directory is empty; by default it follows from the members.
@@ -100,7 +101,7 @@ pub(crate) fn open<S: StateMachine>(
         }
     };
     let identity = claim_identity(&mut disk, &directory, claim)?;
-    let founding = Configuration::founding(identity.members.clone());
+    let founding = identity.configuration();
     let (snapshot_files, snapshot) = load_snapshot(snapshot_disk, &directory, machine)?;
     let options = WalOptions {
         segment_bytes: claim.segment_bytes,
@@ -113,6 +114,17 @@ pub(crate) fn open<S: StateMachine>(
         opened.map_err(|source| StartError::Log { directory, source })?;
     report(&identity, &recovered);
     Ok(Opened { identity, wal, hard_state, log, snapshot, snapshot_files, spare_disk, lock })
+}
+
+/// Whose directory this is; `None` if it is nobody's yet. Changes nothing.
+///
+/// Errors: `StartError` if the identity that stands there cannot be read.
+pub(crate) fn owner(directory: &Path) -> Result<Option<Identity>, StartError> {
+    if !directory.join(IDENTITY_FILE).exists() {
+        return Ok(None);
+    }
+    let failed = |source| StartError::Identity { directory: directory.to_owned(), source };
+    Identity::load(&mut FileDisk::new(directory)).map_err(failed)
 }
 
 fn report(identity: &Identity, recovered: &Recovered) {
@@ -194,6 +206,7 @@ fn claim_identity(
             node_id: claim.node_id,
             incarnation: new_incarnation(),
             members,
+            learners: claim.learners.clone(),
         };
         identity.store(disk).map_err(failed)?;
         return Ok(identity);

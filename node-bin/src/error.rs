@@ -92,6 +92,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The cluster that the node was to join did not take it in.
+    #[error("cannot join the cluster: {0}")]
+    Join(String),
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(String),

@@ -25,6 +25,7 @@ mod tests;
 mod ticker;
 mod watch;
 
+pub use raft_core::configuration::{Change, ChangeRefusal, Configuration};
 pub use raft_core::entry::{ClientId, EntryRef, SessionStamp};
 pub use raft_core::replica::event::Status;
 pub use raft_core::replica::{LoadError, StateMachine};

@@ -5,7 +5,7 @@
 
 mod wiring;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use actix::Recipient;
 use bytes::Bytes;
+use raft_core::configuration::{ADDRESS_BYTES_MAX, Change, ChangeRefusal, Decision, VOTERS_MAX};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::StateMachine;
 use raft_core::replica::event::{Refusal, SessionRefusal, Status};
@@ -36,6 +37,8 @@ pub(crate) const WAL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 pub(crate) const SNAPSHOT_LOG_BYTES: u64 = 64 * 1024 * 1024;
 /// The shortest segment that can be asked for.
 pub(crate) const WAL_SEGMENT_BYTES_MIN: u64 = 64 * 1024;
+/// The default of `NodeOptions::voters_target`.
+pub(crate) const VOTERS_TARGET: usize = 5;
 
 /// How a node reaches others and is reached.
 #[derive(Clone, Debug)]
@@ -65,6 +68,9 @@ pub struct NodeOptions {
     /// Every member's address, this node's included, the same on all nodes. Empty: as the
     /// directory has it, and a cluster of one if it is empty too.
     pub members: BTreeMap<NodeId, String>,
+    /// Those of the members that do not vote, if the cluster exists already and this node
+    /// joins it; what the log says later wins.
+    pub learners: BTreeSet<NodeId>,
     /// Whether `members` replaces the addresses that the directory has.
     pub renews_addresses: bool,
     /// The id of the cluster to found, if the directory is empty; by default it follows from
@@ -76,6 +82,10 @@ pub struct NodeOptions {
     pub election_timeout_ms: u64,
     /// How often a leader says that it leads. Units: milliseconds.
     pub heartbeat_interval_ms: u64,
+    /// Whether this node, when it leads, promotes learners that have caught up.
+    pub auto_promote: bool,
+    /// As many voters as such promotions lead to.
+    pub voters_target: usize,
     /// The length of a segment of the log. Units: bytes.
     pub wal_segment_bytes: u64,
     /// A snapshot is made when this much log, and half as much as the last snapshot, lies
@@ -99,11 +109,14 @@ impl NodeOptions {
             bound: None,
             advertise: None,
             members: BTreeMap::new(),
+            learners: BTreeSet::new(),
             renews_addresses: false,
             cluster_id: None,
             data,
             election_timeout_ms: ELECTION_TIMEOUT_MS,
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
+            auto_promote: true,
+            voters_target: VOTERS_TARGET,
             wal_segment_bytes: WAL_SEGMENT_BYTES,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             cluster_secret: None,
@@ -132,6 +145,12 @@ impl NodeOptions {
             return wrong(format!(
                 "a log segment of {bytes} bytes is too short, it must have at least \
                  {WAL_SEGMENT_BYTES_MIN}"
+            ));
+        }
+        if !(1..=VOTERS_MAX).contains(&self.voters_target) {
+            let target = self.voters_target;
+            return wrong(format!(
+                "{target} voters cannot be aimed at, only 1 to {VOTERS_MAX} can"
             ));
         }
         if !self.members.is_empty() && !self.members.contains_key(&self.node_id) {
@@ -212,6 +231,9 @@ pub enum RequestError {
     /// Nobody took over leadership in time; who leads stays as it is.
     #[error("nobody took over leadership in time, it stays as it is")]
     NotHandedOver,
+    /// The cluster decided not to change the members; everything stays as it was.
+    #[error("the members stay as they are: {0}")]
+    ChangeRefused(ChangeRefusal),
     /// The session rules decided that the command is not to be executed.
     #[error("the session does not allow it: {0:?}")]
     Session(SessionRefusal),
@@ -308,6 +330,46 @@ impl Node {
         self.query(Bytes::new(), timeout).await.map(drop)
     }
 
+    /// Changes who is in the cluster, from whichever node, and returns the ids of those who
+    /// were added, in the order of the change.
+    ///
+    /// With a `request_id` the change is made once, as a command with one.
+    ///
+    /// Errors: `ChangeRefused` says why it was decided against; otherwise as `propose`.
+    pub async fn change_members(
+        &self,
+        change: Change,
+        request_id: Option<SessionStamp>,
+        timeout: Duration,
+    ) -> Result<Vec<NodeId>, RequestError> {
+        let mut addresses = change.add.iter().chain(change.readdress.values());
+        if addresses.any(|address| ADDRESS_BYTES_MAX < address.len()) {
+            return Err(RequestError::ChangeRefused(ChangeRefusal::BadAddress));
+        }
+        let session = request_id.unwrap_or_default();
+        let outcome = self.call(Operation::Change { change, session }, timeout).await?;
+        match Decision::decode(&self.answer(outcome).await?) {
+            Some(Decision::Made { added, .. }) => Ok(added),
+            Some(Decision::Refused(refusal)) => Err(RequestError::ChangeRefused(refusal)),
+            // The request id stands for something else, and this is its answer.
+            None => Err(RequestError::Session(SessionRefusal::AlreadyAcknowledged)),
+        }
+    }
+
+    /// Hands leadership over, from whichever node, to `to` or to the voter that has most, and
+    /// returns when somebody else leads.
+    ///
+    /// Errors: `NotHandedOver` if nobody took over in time, or nobody is there who could;
+    /// `Ended`.
+    pub async fn transfer(
+        &self,
+        to: Option<NodeId>,
+        timeout: Duration,
+    ) -> Result<(), RequestError> {
+        let outcome = self.call(Operation::Transfer { to }, timeout).await?;
+        self.answer(outcome).await.map(drop)
+    }
+
     /// What the node says of itself.
     ///
     /// Errors: `Ended`.
@@ -325,7 +387,7 @@ impl Node {
         operation: Operation,
         timeout: Duration,
     ) -> Result<CallOutcome, RequestError> {
-        let is_write = matches!(operation, Operation::Write { .. });
+        let is_write = matches!(operation, Operation::Write { .. } | Operation::Change { .. });
         let (reply, outcome) = oneshot::channel();
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         if !self.started.calls.connected() {

@@ -54,6 +54,16 @@ impl Configuration {
         Self { members, voters, outgoing: BTreeSet::new(), learners: BTreeSet::new(), next_id }
     }
 
+    /// The configuration that a node knows before its log has told it one: those named in
+    /// `learners` do not vote, and every other member does.
+    #[must_use]
+    pub fn known(members: BTreeMap<NodeId, String>, learners: &BTreeSet<NodeId>) -> Self {
+        let mut known = Self::founding(members);
+        known.learners = known.voters.intersection(learners).copied().collect();
+        known.voters.retain(|id| !learners.contains(id));
+        known
+    }
+
     /// How many voters make a majority of the new half: ⌊n/2⌋ + 1, dead or alive.
     #[must_use]
     pub fn quorum(&self) -> usize {

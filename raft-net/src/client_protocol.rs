@@ -7,12 +7,14 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
+use raft_core::configuration::ChangeRefusal;
 use raft_core::entry::{ClientId, SessionStamp};
 use raft_core::replica::event::{Refusal, SessionRefusal};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::frame::{self, CLIENT_FRAME_BYTES_MAX, FrameError};
+use crate::member_change::MemberChange;
 
 /// A node's answer to a client whose preface it accepts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +32,7 @@ pub struct Hello {
 }
 
 /// What a client asks for. Borrows the bodies from the frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request<'a> {
     /// Chosen by the client; the response carries it. Must differ from the ids of the requests
     /// that are not answered yet.
@@ -40,8 +42,8 @@ pub struct Request<'a> {
     pub op: Op<'a>,
 }
 
-/// The three things a client may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a client may ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op<'a> {
     /// Replicate a command and answer with what it did.
     #[serde(rename = "w")]
@@ -67,6 +69,24 @@ pub enum Op<'a> {
     /// Describe this node.
     #[serde(rename = "s")]
     Status,
+    /// Change who is in the cluster.
+    #[serde(rename = "c")]
+    Change {
+        /// Which write of which client it is, as for a write.
+        session: SessionStamp,
+        /// How long the client waits. Units: milliseconds.
+        timeout_ms: u64,
+        /// What is to be different.
+        change: MemberChange,
+    },
+    /// Hand leadership over.
+    #[serde(rename = "t")]
+    Transfer {
+        /// How long the client waits. Units: milliseconds.
+        timeout_ms: u64,
+        /// To which node; to whichever has most if it is not said.
+        to: Option<u64>,
+    },
 }
 
 /// A node's answer to one request.
@@ -97,6 +117,35 @@ pub enum Reply<'a> {
     /// The request makes no sense; repeating it will not help. Says why.
     #[serde(rename = "m")]
     Malformed(#[serde(borrow)] Cow<'a, str>),
+    /// The change of the members is made: the ids of those who were added, in the order of the
+    /// request.
+    #[serde(rename = "c")]
+    Changed(Vec<u64>),
+    /// The cluster decided not to make the change.
+    #[serde(rename = "d")]
+    ChangeRefused(ChangeRefused),
+    /// Somebody else leads now, or whoever was named.
+    #[serde(rename = "t")]
+    Transferred,
+}
+
+/// Why a change of the members is not made. Decided by the leader in the log, so it is the
+/// same on every node, and repeating the request with the same serial cannot change it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRefused {
+    /// The number of the reason (`docs/wire.md`); a client may meet one that it does not know.
+    pub code: u8,
+    /// The node that the reason is about.
+    pub about: Option<u64>,
+    /// The reason, for people.
+    pub text: String,
+}
+
+impl From<ChangeRefusal> for ChangeRefused {
+    fn from(refusal: ChangeRefusal) -> Self {
+        let (code, about) = refusal.code();
+        Self { code, about: about.map(|id| id.number()), text: refusal.to_string() }
+    }
 }
 
 /// What a node says of itself. Travels as a map, so that any program may read what it knows of
@@ -108,7 +157,7 @@ pub struct NodeStatus {
     pub node_id: u64,
     /// The cluster.
     pub cluster_id: u64,
-    /// `leader`, `follower`, `candidate` or `pre-candidate`.
+    /// `leader`, `follower`, `candidate`, `pre-candidate`, `learner` or `removed`.
     pub role: String,
     /// The node's term.
     pub term: u64,
@@ -130,13 +179,23 @@ pub struct NodeStatus {
     pub waiting_for: Vec<u64>,
     /// The state machine's hash at `applied_index`.
     pub state_hash: u64,
-    /// Every member with its address, this node included.
+    /// Every member with its address, as far as this node knows.
     pub members: Vec<(u64, String)>,
     /// The last entry that the node's newest snapshot covers, zero without one.
     pub snapshot_index: u64,
     /// Whether the node's state differs from the majority's and waits to be replaced.
     pub fenced: bool,
+    /// Every member with its part in the cluster: `voter`, `learner`, or `outgoing` for one that
+    /// votes only until the change that is under way is complete.
+    pub member_roles: Vec<(u64, String)>,
 }
+
+/// The part of a member that votes.
+pub const VOTER: &str = "voter";
+/// The part of a member that receives everything and decides nothing.
+pub const LEARNER: &str = "learner";
+/// The part of a member that votes until a change is complete.
+pub const OUTGOING: &str = "outgoing";
 
 impl<'a> Request<'a> {
     /// Appends the request to `output` as a frame.
@@ -176,7 +235,9 @@ impl<'a> Response<'a> {
 /// By hand because everything else after the preface travels as arrays.
 impl Serialize for NodeStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(16))?;
+        // Left out when nothing is said, as by a program that did not know it.
+        let has_roles = !self.member_roles.is_empty();
+        let mut map = serializer.serialize_map(Some(16 + usize::from(has_roles)))?;
         map.serialize_entry("node_id", &self.node_id)?;
         map.serialize_entry("cluster_id", &self.cluster_id)?;
         map.serialize_entry("role", &self.role)?;
@@ -193,6 +254,9 @@ impl Serialize for NodeStatus {
         map.serialize_entry("members", &self.members)?;
         map.serialize_entry("snapshot_index", &self.snapshot_index)?;
         map.serialize_entry("fenced", &self.fenced)?;
+        if has_roles {
+            map.serialize_entry("member_roles", &self.member_roles)?;
+        }
         map.end()
     }
 }

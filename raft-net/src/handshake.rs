@@ -33,6 +33,8 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// What every node of the cluster knows and nobody else, if the cluster has one.
     pub secret: Option<ClusterSecret>,
+    /// Where others reach the node, which it tells whom it calls; empty if it cannot tell.
+    pub address: String,
 }
 
 /// The secret of a cluster. Never printed.
@@ -193,6 +195,34 @@ pub(crate) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     to: NodeId,
     link: LinkClass,
 ) -> Result<BytesMut, HandshakeError> {
+    let mut input = BytesMut::new();
+    let (preface, welcome) = be_welcomed(stream, &mut input, (identity, to, link)).await?;
+    if let Some(secret) = &identity.secret {
+        let proof = prove(secret, Side::Initiator, &preface, &welcome);
+        send(stream, &Proof { proof }).await?;
+    }
+    Ok(input)
+}
+
+/// Asks the node `to` whether it would let a node with this identity in, and checks its proof
+/// of the cluster secret. The connection is of no use afterwards. Has no deadline of its own.
+///
+/// Errors: `HandshakeError` says what a link between the two would fail for.
+pub async fn try_as_peer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    identity: &Identity,
+    to: NodeId,
+) -> Result<(), HandshakeError> {
+    let mut input = BytesMut::new();
+    be_welcomed(stream, &mut input, (identity, to, LinkClass::Control)).await.map(drop)
+}
+
+/// Says who this is, and judges the welcome.
+async fn be_welcomed<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    input: &mut BytesMut,
+    (identity, to, link): (&Identity, NodeId, LinkClass),
+) -> Result<(Preface, Welcome), HandshakeError> {
     let preface = Preface {
         version_min: VERSION_MIN,
         version_max: VERSION_MAX,
@@ -203,19 +233,15 @@ pub(crate) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
         incarnation: identity.incarnation.0,
         secret: identity.secret.is_some(),
         nonce: Nonce::random(),
+        address: identity.address.clone(),
     };
-    let mut input = BytesMut::new();
-    let welcome = match greet(stream, &mut input, &preface).await? {
+    let welcome = match greet(stream, input, &preface).await? {
         Greeting::Welcome(welcome) => welcome,
         Greeting::Refused(refused) => return Err(HandshakeError::Refused(refused)),
         Greeting::Hello(_) => return Err(not_for_us("a hello for clients")),
     };
     judge_welcome(identity, to, &preface, &welcome).map_err(HandshakeError::Refuses)?;
-    if let Some(secret) = &identity.secret {
-        let proof = prove(secret, Side::Initiator, &preface, &welcome);
-        send(stream, &Proof { proof }).await?;
-    }
-    Ok(input)
+    Ok((preface, welcome))
 }
 
 /// Opens a connection as a client. `cluster_id` is 0 if any cluster will do. Returns the node's

@@ -18,6 +18,7 @@ pub mod frame;
 pub mod handshake;
 pub mod link;
 pub mod listener;
+pub mod member_change;
 pub mod network;
 pub mod outbox;
 pub mod peer_codec;

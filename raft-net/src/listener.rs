@@ -51,6 +51,8 @@ pub struct PeerAccepted {
     pub ends: Ends,
     /// Which of the peer's links it is.
     pub link: LinkClass,
+    /// Where the peer says that it is reached; empty if it did not say.
+    pub address: String,
     /// The connection.
     pub stream: Box<dyn ByteStream>,
     /// What has been read behind the handshake.
@@ -173,8 +175,8 @@ impl Desk {
         let Incoming { mut stream, from } = incoming;
         let mut read = BytesMut::with_capacity(1024);
         match timeout(UNDECIDED_DEADLINE, self.decide(&mut stream, &mut read, &from)).await {
-            Ok(Some(Decided::Peer { ends, link })) => {
-                self.peers.do_send(PeerAccepted { ends, link, stream, read, from });
+            Ok(Some(Decided::Peer { ends, link, address })) => {
+                self.peers.do_send(PeerAccepted { ends, link, address, stream, read, from });
             }
             Ok(Some(Decided::Client { version, preface })) => {
                 self.clients.do_send(ClientAccepted { version, preface, stream, read, from });
@@ -242,14 +244,15 @@ impl Desk {
             Role::Client => Ok(Decided::Client { version, preface }),
             Role::Peer { link } => {
                 handshake::welcome(stream, read, &self.identity, &preface, version).await?;
-                Ok(Decided::Peer { ends: handshake::ends(&self.identity, &preface), link })
+                let ends = handshake::ends(&self.identity, &preface);
+                Ok(Decided::Peer { ends, link, address: preface.address })
             }
         }
     }
 }
 
 enum Decided {
-    Peer { ends: Ends, link: LinkClass },
+    Peer { ends: Ends, link: LinkClass, address: String },
     Client { version: u16, preface: Preface },
 }
 

@@ -7,12 +7,16 @@
 //! messages are dropped; `INBOUND_LINKS_MAX` links of peers, beyond which new ones are closed.
 //! A newer link of a peer takes the place of the older one, unless it comes from another data
 //! directory.
+//! A peer that is not on the list and calls is called back where it says that it is reached: a
+//! node that was away cannot know who has joined and leads meanwhile, and whoever was removed
+//! is to be told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use raft_core::configuration::ADDRESS_BYTES_MAX;
 use raft_core::consensus::message::Envelope;
 use raft_core::types::{Incarnation, NodeId};
 use tokio::time::timeout;
@@ -98,6 +102,8 @@ pub struct Network {
     facts: Facts,
     links: BTreeMap<(NodeId, LinkClass), Link>,
     inbound: BTreeMap<(NodeId, LinkClass), Inbound>,
+    /// The nodes to be connected to, this one left out.
+    peers: BTreeMap<NodeId, String>,
     /// The last number given to a link or a connection.
     number: u64,
     /// Whether `SetPeers` has said who the peers are, which is worth more than what was found.
@@ -109,6 +115,8 @@ struct Inbound {
     connection: u64,
     incarnation: Incarnation,
     from: String,
+    /// Where the peer says that it is reached.
+    address: String,
     _reader: Task,
 }
 
@@ -126,8 +134,16 @@ impl Network {
     /// A node without peers; `SetPeers` names them.
     #[must_use]
     pub fn new(identity: Arc<Identity>, transport: Transport, facts: Facts) -> Self {
-        let (links, inbound) = (BTreeMap::new(), BTreeMap::new());
-        Self { identity, transport, facts, links, inbound, number: 0, is_told: false }
+        Self {
+            identity,
+            transport,
+            facts,
+            links: BTreeMap::new(),
+            inbound: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            number: 0,
+            is_told: false,
+        }
     }
 
     fn next_number(&mut self) -> u64 {
@@ -137,6 +153,18 @@ impl Network {
 
     fn set_peers(&mut self, mut peers: BTreeMap<NodeId, String>, ctx: &Context<Self>) {
         peers.remove(&self.identity.node_id);
+        self.peers = peers;
+        self.connect(ctx);
+    }
+
+    /// Opens the links that should stand and are not there, and ends those that should not.
+    fn connect(&mut self, ctx: &Context<Self>) {
+        let mut peers = self.peers.clone();
+        for ((peer, _), inbound) in &self.inbound {
+            if is_dialable(&inbound.address) {
+                peers.entry(*peer).or_insert_with(|| inbound.address.clone());
+            }
+        }
         self.links.retain(|(peer, _), link| peers.get(peer) == Some(&link.target().address));
         let around = Surroundings {
             identity: self.identity.clone(),
@@ -154,6 +182,11 @@ impl Network {
                     .or_insert_with(|| Link::start(id, target, around.clone()));
             }
         }
+    }
+
+    /// Whether a link to this peer stands only because it has called.
+    fn is_stranger(&self, peer: NodeId) -> bool {
+        !self.peers.contains_key(&peer)
     }
 
     fn push(&mut self, class: LinkClass, envelopes: &[Envelope]) {
@@ -230,7 +263,7 @@ impl Handler<PeerAccepted> for Network {
     type Result = ();
 
     fn handle(&mut self, fact: PeerAccepted, ctx: &mut Self::Context) {
-        let PeerAccepted { ends, link: class, stream, read, from } = fact;
+        let PeerAccepted { ends, link: class, address, stream, read, from } = fact;
         let (peer, incarnation) = (ends.from, ends.incarnation);
         let same_id = self.inbound.range((peer, LinkClass::Control)..=(peer, LinkClass::Bulk));
         if same_id.into_iter().any(|(_, inbound)| inbound.incarnation != incarnation) {
@@ -253,8 +286,11 @@ impl Handler<PeerAccepted> for Network {
             ended.do_send(InboundEnded { peer, class, connection, end });
         });
         // A link that stood before is superseded: its task ends here, without a fact.
-        self.inbound
-            .insert((peer, class), Inbound { connection, incarnation, from, _reader: reader });
+        let inbound = Inbound { connection, incarnation, from, address, _reader: reader };
+        self.inbound.insert((peer, class), inbound);
+        if self.is_stranger(peer) {
+            self.connect(ctx);
+        }
         for class in [LinkClass::Control, LinkClass::Bulk] {
             if let Some(link) = self.links.get_mut(&(peer, class)) {
                 link.peer_is_there();
@@ -276,7 +312,7 @@ impl Handler<LinkMoved> for Network {
 impl Handler<InboundEnded> for Network {
     type Result = ();
 
-    fn handle(&mut self, fact: InboundEnded, _: &mut Self::Context) {
+    fn handle(&mut self, fact: InboundEnded, ctx: &mut Self::Context) {
         let InboundEnded { peer, class, connection, end } = fact;
         let current = self.inbound.get(&(peer, class)).map(|inbound| inbound.connection);
         if current != Some(connection) {
@@ -291,7 +327,15 @@ impl Handler<InboundEnded> for Network {
         if class == LinkClass::Control {
             self.facts.lost.do_send(PeerLost { peer, connection });
         }
+        if self.is_stranger(peer) {
+            self.connect(ctx);
+        }
     }
+}
+
+/// Whether what a peer said of itself can be an address.
+fn is_dialable(address: &str) -> bool {
+    (1..=ADDRESS_BYTES_MAX).contains(&address.len()) && !address.contains(char::is_control)
 }
 
 impl Handler<Writable> for Network {

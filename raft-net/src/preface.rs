@@ -90,6 +90,10 @@ pub struct Preface {
     /// For the proofs.
     #[serde(default)]
     pub nonce: Nonce,
+    /// Where the sender is reached, for nodes that cannot know it yet; empty for a client, and
+    /// if the sender cannot tell.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
 }
 
 impl Preface {
@@ -106,6 +110,7 @@ impl Preface {
             incarnation: 0,
             secret: false,
             nonce: Nonce::default(),
+            address: String::new(),
         }
     }
 

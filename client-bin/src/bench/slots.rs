@@ -225,7 +225,9 @@ impl Slots {
                 self.needs_session |= *refusal == SessionRefusal::SessionExpired;
                 self.give_up_one(place);
             }
-            Reply::Status(_) => return Err(ClientError::rejected("the answer makes no sense")),
+            Reply::Status(_) | Reply::Changed(_) | Reply::ChangeRefused(_) | Reply::Transferred => {
+                return Err(ClientError::rejected("the answer makes no sense"));
+            }
         }
         Ok(())
     }
@@ -371,7 +373,7 @@ mod tests {
         let (mut frames, mut requests) = (raft_net::frame::Frames::new(1 << 20), Vec::new());
         while let Some(frame) = frames.next(&mut output).unwrap() {
             let request = Request::decode(&frame).unwrap();
-            let Op::Write { session, .. } = request.op else { panic!("a put is a write") };
+            let Op::Write { session, .. } = &request.op else { panic!("a put is a write") };
             requests.push((request.id, session.serial, session.acknowledged));
         }
         requests

@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStringExt;
 
 use tokio::time::Instant;
 
-use super::arguments::{DataCommand, DelArguments, Format, GetArguments};
+use super::arguments::{DataCommand, DelArguments, Format, GetArguments, MemberCommand};
 use super::output::{self, PairWriter};
-use super::{CommandError, DECIDED_NO, status, value};
+use super::{CommandError, DECIDED_NO, member, status, value};
 use crate::client::{Client, Options};
 use crate::{KeyRange, RangeEnd};
 
@@ -18,6 +18,7 @@ pub(crate) enum Job {
     Get { key: Vec<u8>, end: RangeEnd<'static> },
     Delete { keys: Vec<Vec<u8>>, end: RangeEnd<'static> },
     Status,
+    Member(MemberCommand),
 }
 
 /// Whom a command is for.
@@ -50,6 +51,7 @@ impl Job {
                 end: range_end(prefix),
             },
             DataCommand::Status => Self::Status,
+            DataCommand::Member(command) => Self::Member(command),
         })
     }
 
@@ -80,16 +82,21 @@ impl Job {
                 output::deleted(output, format, deleted)?;
                 Ok(0)
             }
-            Self::Status => {
-                let (Target::Endpoints(endpoints) | Target::Session(_, endpoints)) = target;
-                status::run(endpoints, deadline, format, output).await
-            }
+            Self::Status => status::run(target.endpoints(), deadline, format, output).await,
+            Self::Member(command) => member::run(command, target, deadline, (format, output)).await,
         }
     }
 }
 
 impl Target<'_> {
-    async fn client(&self, deadline: Instant) -> Result<Client, CommandError> {
+    /// The nodes to ask.
+    pub(crate) fn endpoints(&self) -> &[String] {
+        let (Self::Endpoints(endpoints) | Self::Session(_, endpoints)) = self;
+        endpoints
+    }
+
+    /// A client whose operations end at the deadline.
+    pub(crate) async fn client(&self, deadline: Instant) -> Result<Client, CommandError> {
         match self {
             Self::Endpoints(endpoints) => {
                 let timeout = deadline.saturating_duration_since(Instant::now());

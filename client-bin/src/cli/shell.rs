@@ -17,6 +17,7 @@ const WORDS: &[Word] = &[
     Word { name: "get", usage: "KEY [--prefix]" },
     Word { name: "del", usage: "KEY... [--prefix]" },
     Word { name: "status", usage: "" },
+    Word { name: "member", usage: "list|add|remove|promote|demote|update|transfer" },
     Word { name: "help", usage: "[COMMAND]" },
     Word { name: "exit", usage: "" },
 ];

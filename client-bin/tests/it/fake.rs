@@ -197,8 +197,8 @@ impl Node {
             return true;
         }
         let mut state = self.world.0.lock().unwrap();
-        if let Op::Write { session, .. } = request.op {
-            state.writes.push(Seen { node_id: self.node_id, session });
+        if let Op::Write { session, .. } | Op::Change { session, .. } = &request.op {
+            state.writes.push(Seen { node_id: self.node_id, session: *session });
         }
         let act = {
             let mut acts = self.acts.lock().unwrap();
@@ -242,7 +242,7 @@ impl Node {
 
 impl State {
     fn carry_out(&mut self, op: &Op<'_>) -> Vec<u8> {
-        match *op {
+        match op {
             Op::Write { session, body, .. } => {
                 let write = (session.client.random, session.serial);
                 if !self.answers.contains_key(&write) {
@@ -252,7 +252,9 @@ impl State {
                 self.answers[&write].clone()
             }
             Op::Read { body, .. } => self.read(&Query::decode(body).unwrap()),
-            Op::Status => unreachable!("answered without a script"),
+            Op::Status | Op::Change { .. } | Op::Transfer { .. } => {
+                unreachable!("answered without a script")
+            }
         }
     }
 

@@ -163,7 +163,7 @@ fn exit_codes_tell_not_done_from_unknown() {
     assert_eq!(code, 4);
     assert_eq!(
         errors,
-        "kvctl: unknown: the write may or may not have taken effect; read the key to find out\n"
+        "kvctl: unknown: the write may or may not have taken effect; read what it was to change\n"
     );
 }
 

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use actix::Message;
 use bytes::Bytes;
+use raft_core::configuration::Change;
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Refusal, SessionRefusal, Status};
+use raft_core::types::NodeId;
 use tokio::sync::oneshot;
 
 /// Carries out an operation for the embedding program.
@@ -37,6 +39,18 @@ pub enum Operation {
     },
     /// Describe the node.
     Describe,
+    /// Change who is in the cluster; answered with a decision's bytes.
+    Change {
+        /// What is to be different.
+        change: Change,
+        /// Which write of which client it is, as for a command.
+        session: SessionStamp,
+    },
+    /// Hand leadership over; answered with nothing.
+    Transfer {
+        /// To whom; to whoever has most if it is not said.
+        to: Option<NodeId>,
+    },
 }
 
 /// How an operation ended.

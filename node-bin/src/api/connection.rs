@@ -14,6 +14,7 @@ use raft_net::stream::ReadHalf;
 use tokio::io::AsyncReadExt;
 
 use super::Api;
+use super::unlike::Unlike;
 
 /// Answers that a client has not read. Units: bytes.
 const OUTPUT_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -45,6 +46,8 @@ pub(super) struct Connection {
     version: u16,
     /// Requests that are not answered yet.
     pub(super) in_flight: usize,
+    /// The requests whose answers are not the state machine's; there are few.
+    pub(super) unlike: Unlike,
     /// Whether the output has grown since the last flush.
     is_touched: bool,
     reader: JoinHandle<()>,
@@ -66,6 +69,7 @@ impl Connection {
             outbox: Outbox::new(connection, writing, OUTPUT_BYTES_MAX, owner),
             version,
             in_flight: 0,
+            unlike: Unlike::default(),
             is_touched: false,
             reader,
         }

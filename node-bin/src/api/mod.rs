@@ -2,22 +2,26 @@
 //!
 //! Commands: `Call` (the embedding program), `Stop`. Facts in: `ClientAccepted` (Listener),
 //! `FromClient`, `ClientEnded` (its reader tasks), `Writable` (its outboxes), `Answered`,
-//! `Greeted`, `Described` (Consensus). Commands out: `Submit`, `Read`, `Greet`, `Describe`.
+//! `Greeted`, `Described` (Consensus). Commands out: `Submit`, `Read`, `Greet`, `Describe`,
+//! `Transfer`.
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
 //! `OUTPUT_BYTES_MAX` unread answers each, beyond which the connection is closed.
 
 mod call;
 mod connection;
+mod description;
 mod round;
+mod unlike;
 
 use std::collections::HashMap;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use bytes::Bytes;
 use raft_core::replica::event::{Outcome, Refusal, Ticket};
+use raft_core::types::NodeId;
 use raft_net::Stop;
-use raft_net::client_protocol::{Hello, NodeStatus, Op, Reply, Request, Response};
+use raft_net::client_protocol::{Hello, Op, Reply, Request, Response};
 use raft_net::listener::ClientAccepted;
 use raft_net::outbox::Writable;
 use tokio::sync::oneshot;
@@ -25,9 +29,10 @@ use tokio::sync::oneshot;
 pub use call::{Call, CallOutcome, Operation};
 use connection::{ClientEnded, Connection, FromClient};
 use round::Round;
+use unlike::About;
 
 use crate::clock::Clock;
-use crate::consensus::{Answered, Describe, Described, Greet, Greeted, Read, Submit};
+use crate::consensus::{Answered, Describe, Described, Greet, Greeted, Read, Submit, Transfer};
 use crate::fault::FaultGuard;
 
 /// Client connections at a time.
@@ -48,7 +53,6 @@ pub(crate) struct NodeInfo {
     pub(crate) cluster_id: u64,
     pub(crate) node_id: u64,
     pub(crate) address: String,
-    pub(crate) members: Vec<(u64, String)>,
 }
 
 /// Says whether a body makes sense before it is replicated or asked; the text of an error is
@@ -68,6 +72,7 @@ pub(crate) struct Outlets {
     pub(crate) read: Recipient<Read>,
     pub(crate) greet: Recipient<Greet>,
     pub(crate) describe: Recipient<Describe>,
+    pub(crate) transfer: Recipient<Transfer>,
 }
 
 /// Takes no more requests, and answers when none is under way.
@@ -146,15 +151,24 @@ impl Api {
         }
         client.in_flight += 1;
         self.in_flight += 1;
-        let taken = match request.op {
+        let taken = match &request.op {
             Op::Write { session, timeout_ms, body } => (self.checks.command)(body)
-                .map(|()| self.round.write(ticket, &session, timeout_us(timeout_ms), body)),
+                .map(|()| self.round.write(ticket, session, timeout_us(*timeout_ms), body)),
             Op::Read { timeout_ms, body } => (self.checks.query)(body)
-                .map(|()| self.round.read(ticket, timeout_us(timeout_ms), body)),
+                .map(|()| self.round.read(ticket, timeout_us(*timeout_ms), body)),
             Op::Status => {
                 self.outlets.describe.do_send(Describe { ticket });
                 Ok(())
             }
+            Op::Change { session, timeout_ms, change } => change.to_change().map(|change| {
+                client.unlike.begin(request.id, About::Members);
+                self.round.change(ticket, session, timeout_us(*timeout_ms), &change);
+            }),
+            Op::Transfer { timeout_ms, to } => target(*to).map(|to| {
+                client.unlike.begin(request.id, About::Leadership);
+                let timeout_us = timeout_us(*timeout_ms);
+                self.outlets.transfer.do_send(Transfer { ticket, to, timeout_us });
+            }),
         };
         if let Err(why) = taken {
             self.respond(ticket, &Reply::Malformed(why.into()), true);
@@ -194,6 +208,15 @@ impl Api {
         let Some(client) = self.connections.remove(&connection) else { return false };
         self.in_flight -= client.in_flight;
         true
+    }
+}
+
+/// The node that a client names, if it names one.
+fn target(to: Option<u64>) -> Result<Option<NodeId>, String> {
+    match to.map(NodeId::new) {
+        Some(None) => Err("0 is not the number of a node".to_owned()),
+        Some(named) => Ok(named),
+        None => Ok(None),
     }
 }
 
@@ -275,10 +298,20 @@ impl Handler<Answered> for Api {
                 );
                 continue;
             }
+            let Ticket { connection, request } = answer.ticket;
+            let Some(client) = self.connections.get_mut(&connection) else { continue };
             let reply = match &answer.outcome {
-                Outcome::Answered(range) => Reply::Answer(&answers.bytes[range.clone()]),
-                Outcome::Session(refusal) => Reply::Session(*refusal),
-                Outcome::Refused(refusal) => Reply::Refused(*refusal),
+                Outcome::Answered(range) => {
+                    client.unlike.reply(request, &answers.bytes[range.clone()])
+                }
+                Outcome::Session(refusal) => {
+                    client.unlike.end(request);
+                    Reply::Session(*refusal)
+                }
+                Outcome::Refused(refusal) => {
+                    client.unlike.end(request);
+                    Reply::Refused(*refusal)
+                }
             };
             self.respond(answer.ticket, &reply, true);
         }
@@ -312,24 +345,7 @@ impl Handler<Described> for Api {
             self.calls.end(ticket.request, CallOutcome::Described(Box::new(status)));
             return;
         }
-        let status = NodeStatus {
-            node_id: status.node.number(),
-            cluster_id: self.info.cluster_id,
-            role: status.role.as_str().to_owned(),
-            term: status.term.0,
-            leader_id: status.leader.map(|id| id.number()),
-            commit_index: status.commit_index.0,
-            applied_index: status.applied_index.0,
-            last_index: status.last_index.0,
-            revision: status.revision,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            address: self.info.address.clone(),
-            waiting_for: status.waiting_for.iter().map(|id| id.number()).collect(),
-            state_hash: status.state_hash,
-            members: self.info.members.clone(),
-            snapshot_index: status.snapshot_index.0,
-            fenced: status.is_fenced,
-        };
+        let status = description::of(&self.info, &status);
         self.respond(ticket, &Reply::Status(Box::new(status)), true);
         self.flush_touched();
     }
@@ -350,6 +366,14 @@ impl Handler<Call> for Api {
                 self.plan_flush(context);
             }
             Operation::Describe => self.outlets.describe.do_send(Describe { ticket }),
+            Operation::Change { change, session } => {
+                self.round.change(ticket, &session, timeout_us(timeout_ms), &change);
+                self.plan_flush(context);
+            }
+            Operation::Transfer { to } => {
+                let timeout_us = timeout_us(timeout_ms);
+                self.outlets.transfer.do_send(Transfer { ticket, to, timeout_us });
+            }
         }
     }
 }

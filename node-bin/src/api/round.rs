@@ -1,5 +1,6 @@
 //! What clients asked for since the last turn.
 
+use raft_core::configuration::Change;
 use raft_core::entry::{Draft, EntryKind, SessionStamp};
 use raft_core::replica::event::{Query, Submission, Ticket};
 
@@ -30,13 +31,34 @@ impl Round {
         timeout_us: u64,
         body: &[u8],
     ) {
+        self.add((ticket, session), EntryKind::Command, timeout_us, body);
+    }
+
+    /// Adds a change of the members, which goes the same way as a command.
+    pub(super) fn change(
+        &mut self,
+        ticket: Ticket,
+        session: &SessionStamp,
+        timeout_us: u64,
+        change: &Change,
+    ) {
+        self.add((ticket, session), EntryKind::Change, timeout_us, &change.encode());
+    }
+
+    fn add(
+        &mut self,
+        (ticket, session): (Ticket, &SessionStamp),
+        kind: EntryKind,
+        timeout_us: u64,
+        body: &[u8],
+    ) {
         let place = self.writes.iter().position(|writes| writes.timeout_us == timeout_us);
         let place = place.unwrap_or_else(|| {
             self.writes.push(Writes { timeout_us, draft: Draft::default(), tickets: Vec::new() });
             self.writes.len() - 1
         });
         let writes = &mut self.writes[place];
-        writes.draft.push(EntryKind::Command, session, body);
+        writes.draft.push(kind, session, body);
         writes.tickets.push(ticket);
     }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use kv_store::store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::settings::ServeArguments;
-use super::store_checks;
-use crate::directory::Data;
+use super::settings::{FIRST_ID, ServeArguments, Switch};
+use super::{join, store_checks};
+use crate::directory::{self, Data};
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
 use crate::node::{Node, NodeOptions};
@@ -24,8 +24,7 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs a node.
 pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
-    let node_id = arguments.id()?;
-    let members = arguments.members()?;
+    let (given_id, members, doors) = (arguments.id()?, arguments.members()?, arguments.doors()?);
     let cluster_secret = arguments.secret()?;
     if let Some(advertise) = &arguments.advertise {
         super::settings::check_address("--advertise", advertise)?;
@@ -36,21 +35,37 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         .data_dir
         .clone()
         .unwrap_or_else(|| Path::new("kvorum-data").join(port.to_string()));
-    abort_on_panic();
-    let options = NodeOptions {
+    let owner = directory::owner(&directory)?;
+    let recorded_id = owner.as_ref().map(|owner| owner.node_id);
+    let mut options = NodeOptions {
         bound: Some(bound),
         advertise: arguments.advertise.clone(),
         members,
+        auto_promote: arguments.auto_promote == Switch::On,
+        voters_target: arguments.voters_target,
         election_timeout_ms: arguments.election_timeout_ms,
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,
         wal_segment_bytes: arguments.wal_segment_bytes,
         snapshot_log_bytes: arguments.snapshot_log_bytes,
         cluster_secret,
         checks: store_checks(),
-        ..NodeOptions::new(node_id, &listen, Data::Directory(directory.clone()))
+        ..NodeOptions::new(
+            given_id.or(recorded_id).unwrap_or(FIRST_ID),
+            &listen,
+            Data::Directory(directory.clone()),
+        )
     };
+    options.check()?;
+    if !doors.is_empty() {
+        match &owner {
+            None => join::prepare(doors, given_id, port, &mut options)?,
+            Some(_) => tracing::info!("the data directory has a cluster already: no --join"),
+        }
+    }
+    let node_id = options.node_id.number();
+    abort_on_panic();
     let node = Node::start(options, Store::default())?;
-    announce(&node, node_id.number(), &directory);
+    announce(&node, node_id, &directory);
     wait_for_signal(&node).map_err(StartError::Thread)?;
     Ok(match node.stop() {
         NodeEnd::Stopped => ExitCode::SUCCESS,

@@ -11,8 +11,12 @@ use raft_net::handshake::ClusterSecret;
 use super::LogLevel;
 use crate::error::StartError;
 use crate::node::{
-    ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, SNAPSHOT_LOG_BYTES, WAL_SEGMENT_BYTES,
+    ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, SNAPSHOT_LOG_BYTES, VOTERS_TARGET,
+    WAL_SEGMENT_BYTES,
 };
+
+/// The id of a node that founds a cluster and was given none.
+pub(super) const FIRST_ID: NodeId = NodeId::new(1).expect("1 is an id");
 
 /// The flags of a node.
 #[derive(Debug, Args)]
@@ -27,12 +31,34 @@ pub(super) struct ServeArguments {
     /// Where others reach this node [default: where it listens]
     #[arg(long, value_name = "HOST:PORT", env = "KVORUM_ADVERTISE")]
     pub(super) advertise: Option<String>,
-    /// This node's number in the cluster, from 1
-    #[arg(long, value_name = "N", env = "KVORUM_NODE_ID", default_value = "1")]
-    pub(super) node_id: u64,
+    /// This node's number in the cluster, from 1 [default: as its folder says, or as the cluster
+    /// gives it out, or 1]
+    #[arg(long, value_name = "N", env = "KVORUM_NODE_ID")]
+    pub(super) node_id: Option<u64>,
     /// Every node's address, this one's included, the same text on all nodes
     #[arg(long, value_name = "1=HOST:PORT,2=...", env = "KVORUM_PEERS")]
     pub(super) peers: Option<String>,
+    /// Nodes of a cluster that this node is to join, if its folder is empty
+    #[arg(
+        long,
+        value_name = "HOST:PORT,...",
+        env = "KVORUM_JOIN",
+        value_delimiter = ',',
+        num_args = 1
+    )]
+    pub(super) join: Vec<String>,
+    /// Whether this node, when it leads, makes voters of learners that have caught up
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        env = "KVORUM_AUTO_PROMOTE",
+        default_value = "on"
+    )]
+    pub(super) auto_promote: Switch,
+    /// As many voters as that leads to
+    #[arg(long, value_name = "N", env = "KVORUM_VOTERS_TARGET", default_value_t = VOTERS_TARGET)]
+    pub(super) voters_target: usize,
     /// A follower that hears nothing waits at random between this and twice this
     #[arg(long, value_name = "MS", env = "KVORUM_ELECTION_TIMEOUT_MS",
           default_value_t = ELECTION_TIMEOUT_MS)]
@@ -94,6 +120,13 @@ pub(super) struct DevArguments {
     pub(super) log_level: LogLevel,
 }
 
+/// Something that is done or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Switch {
+    On,
+    Off,
+}
+
 /// How the nodes of a cluster in one process reach each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum TransportName {
@@ -106,11 +139,26 @@ fn wrong(text: String) -> StartError {
 }
 
 impl ServeArguments {
-    /// The node's id.
+    /// The node's id, if it was given.
     ///
     /// Errors: if it is zero, which is no id.
-    pub(super) fn id(&self) -> Result<NodeId, StartError> {
-        NodeId::new(self.node_id).ok_or_else(|| wrong("--node-id must be at least 1".to_owned()))
+    pub(super) fn id(&self) -> Result<Option<NodeId>, StartError> {
+        let id = |number| {
+            NodeId::new(number).ok_or_else(|| wrong("--node-id must be at least 1".to_owned()))
+        };
+        self.node_id.map(id).transpose()
+    }
+
+    /// The nodes of the cluster to join; empty if there is none to join.
+    ///
+    /// Errors: names the one that is no address; with `--peers` it is not clear what is meant.
+    pub(super) fn doors(&self) -> Result<&[String], StartError> {
+        self.join.iter().try_for_each(|address| check_address("--join", address))?;
+        if !self.join.is_empty() && self.peers.is_some() {
+            let text = "--peers founds a cluster and --join enters one; give one of them";
+            return Err(wrong(text.to_owned()));
+        }
+        Ok(&self.join)
     }
 
     /// Every member's address; empty if none were given.
@@ -138,8 +186,8 @@ impl ServeArguments {
                 return Err(wrong(text));
             }
         }
-        if !members.is_empty() && !members.contains_key(&self.id()?) {
-            let id = self.node_id;
+        let id = self.id()?.unwrap_or(FIRST_ID);
+        if !members.is_empty() && !members.contains_key(&id) {
             return Err(wrong(format!(
                 "--peers does not name this node, {id}; give it with its address, \
                  or choose another --node-id"
@@ -235,6 +283,17 @@ mod tests {
             let error = peers_error(line);
             assert!(error.contains(words), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn a_node_founds_or_joins_and_not_both() {
+        let joins = |line: &str| arguments(line).doors().map(<[String]>::to_vec);
+        assert_eq!(joins("kvorum --join a:1,b:2").unwrap(), ["a:1", "b:2"]);
+        assert!(joins("kvorum --peers 1=a:1").unwrap().is_empty());
+        let error = joins("kvorum --join a").unwrap_err().to_string();
+        assert!(error.contains("--join: \"a\" is not an address"), "{error}");
+        let error = joins("kvorum --join a:1 --peers 1=b:1").unwrap_err().to_string();
+        assert!(error.contains("give one of them"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The only place that sees two actor types at once: makes the six and connects them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -8,7 +9,6 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use actix_rt::{Arbiter, System};
 use raft_core::consensus::RaftConfig;
-use raft_core::hard_state::Configuration;
 use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::replica::{Replica, StateMachine};
 use raft_core::types::NodeId;
@@ -38,6 +38,9 @@ use crate::watch::Watch;
 
 /// How often time passes for Consensus: fine enough for the waits of a fast fail-over.
 const TICK: Duration = Duration::from_millis(5);
+
+/// The most voters that may be asked for, unless the settings aim at more.
+const VOTERS_MAX: usize = 9;
 
 /// How long a stopping node waits for answers that are under way.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -88,7 +91,6 @@ where
 struct Running {
     actors: Actors,
     lock: Option<std::fs::File>,
-    is_alone: bool,
     /// How long handing over may take.
     patience: Duration,
 }
@@ -128,6 +130,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let claim = Claim {
         node_id,
         members,
+        learners: options.learners,
         address: address.clone(),
         cluster_id,
         renews_addresses: options.renews_addresses,
@@ -136,14 +139,17 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let opened = directory::open(data, &claim, &machine)?;
     let Opened { identity, wal, hard_state, log, snapshot, snapshot_files, .. } = opened;
     let (spare_disk, lock) = (opened.spare_disk, opened.lock);
+    let configuration = identity.configuration();
     let (cluster_id, members) = (identity.cluster_id, identity.members);
     let clock = Clock::start();
-    let configuration = Configuration::founding(members.clone());
     let config = RaftConfig {
         election_timeout_us: options.election_timeout_ms * 1_000,
         heartbeat_interval_us: options.heartbeat_interval_ms * 1_000,
         snapshot_log_bytes: options.snapshot_log_bytes,
         seed: directory::new_incarnation().0,
+        auto_promote: options.auto_promote,
+        voters_target: options.voters_target,
+        voters_max: VOTERS_MAX.max(options.voters_target),
         ..RaftConfig::new(node_id, identity.incarnation, configuration)
     };
     let replica = match snapshot {
@@ -152,25 +158,31 @@ async fn start<S: StateMachine + Unpin + 'static>(
     };
     let (incarnation, secret) = (identity.incarnation, options.cluster_secret);
     let wire = Wire {
-        identity: Arc::new(Identity { cluster_id, node_id, incarnation, secret }),
+        identity: Arc::new(Identity {
+            cluster_id,
+            node_id,
+            incarnation,
+            secret,
+            address: told_address(&address),
+        }),
         tcp,
         wires,
         listens_at: listens_at.clone(),
         members: members.clone(),
     };
-    let info = NodeInfo {
-        cluster_id,
-        node_id: node_id.number(),
-        address,
-        members: members.iter().map(|(id, at)| (id.number(), at.clone())).collect(),
-    };
+    let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
     let actors = connect((replica, clock), storage, wire, (info, checks), faults);
     let calls = actors.api.clone().recipient();
-    let is_alone = members.len() == 1;
     let patience = Duration::from_millis(2 * options.election_timeout_ms);
-    let running = Running { actors, lock, is_alone, patience };
+    let running = Running { actors, lock, patience };
     Ok((running, Started { address: listens_at, cluster_id, members, calls }))
+}
+
+/// The address that peers are told: one that is good for listening only says nothing to them.
+fn told_address(address: &str) -> String {
+    let is_anywhere = address.parse().is_ok_and(|at: SocketAddr| at.ip().is_unspecified());
+    if is_anywhere { String::new() } else { address.to_owned() }
 }
 
 /// Makes every actor with the addresses of those that it speaks to.
@@ -207,12 +219,14 @@ fn connect<S: StateMachine + Unpin + 'static>(
         described: to_api.clone().recipient(),
     };
     let guard = FaultGuard::new("Consensus", faults);
-    consensus.run(Consensus::new(replica, clock, effects, guard));
+    let known = (clock, wire.members.clone());
+    consensus.run(Consensus::new(replica, known, effects, guard));
     let requests = api::Outlets {
         submit: to_consensus.clone().recipient(),
         read: to_consensus.clone().recipient(),
         greet: to_consensus.clone().recipient(),
         describe: to_consensus.clone().recipient(),
+        transfer: to_consensus.clone().recipient(),
     };
     api.run(Api::new(info, checks, requests, FaultGuard::new("Api", faults)));
     let Wire { identity, tcp, wires, listens_at, members } = wire;
@@ -300,7 +314,7 @@ async fn listen(options: &mut NodeOptions) -> Result<(Option<TcpListener>, Strin
 
 impl Running {
     async fn stop(self) -> Remains {
-        if !self.is_alone {
+        if self.could_hand_over().await {
             self.actors.hand_over.do_send(HandOver);
             // If nobody takes over in time, the others find out by the closed links.
             let _ = tokio::time::timeout(self.patience, self.until_another_leads()).await;
@@ -314,12 +328,13 @@ impl Running {
     }
 
     async fn until_another_leads(&self) {
-        while self.leads().await {
+        while self.could_hand_over().await {
             tokio::time::sleep(TICK).await;
         }
     }
 
-    async fn leads(&self) -> bool {
+    /// Whether this node leads and is not the only one that can.
+    async fn could_hand_over(&self) -> bool {
         let (reply, outcome) = oneshot::channel();
         self.actors.api.do_send(api::Call {
             operation: Operation::Describe,
@@ -327,7 +342,10 @@ impl Running {
             reply,
         });
         match outcome.await {
-            Ok(CallOutcome::Described(status)) => status.leader == Some(status.node),
+            Ok(CallOutcome::Described(status)) => {
+                let is_alone = status.configuration.all_voters().iter().eq([&status.node]);
+                status.leader == Some(status.node) && !is_alone
+            }
             Ok(_) | Err(_) => false,
         }
     }

@@ -4,7 +4,7 @@
 //! notes what passes. Only the network is played, by handing envelopes on, and time stands
 //! still while the put travels, so that nothing else does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use bytes::BytesMut;
@@ -128,6 +128,7 @@ fn recover(id: NodeId, clock: &Clock) -> Recovered {
     let claim = Claim {
         node_id: id,
         members: (1..=3).map(|id| (number(id), format!("n{id}"))).collect(),
+        learners: BTreeSet::new(),
         address: format!("n{id}"),
         cluster_id: Some(1),
         renews_addresses: false,
@@ -198,7 +199,8 @@ impl Node {
             greeted: to_api.clone().recipient(),
             described: to_api.clone().recipient(),
         };
-        consensus.run(Consensus::new(replica, clock, outlets, guard("Consensus")));
+        let known = (clock, BTreeMap::new());
+        consensus.run(Consensus::new(replica, known, outlets, guard("Consensus")));
         let requests = api::Outlets {
             submit: taps.tap(to_consensus.clone().recipient(), |Submit(submission): &Submit| {
                 format!("Api -> Consensus: Submit {}", submission.tickets.len())
@@ -206,8 +208,9 @@ impl Node {
             read: to_consensus.clone().recipient(),
             greet: to_consensus.clone().recipient(),
             describe: to_consensus.clone().recipient(),
+            transfer: to_consensus.clone().recipient(),
         };
-        let info = NodeInfo { cluster_id: 1, node_id: id.number(), address, members: vec![] };
+        let info = NodeInfo { cluster_id: 1, node_id: id.number(), address };
         let checks = BodyChecks { command: |_| Ok(()), query: |_| Ok(()) };
         api.run(Api::new(info, checks, requests, guard("Api")));
         Self { consensus: to_consensus, api: to_api }

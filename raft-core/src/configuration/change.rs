@@ -242,7 +242,9 @@ impl Decision {
 }
 
 impl ChangeRefusal {
-    const fn code(self) -> (u8, Option<NodeId>) {
+    /// The number by which it travels, never used for anything else, and the node it is about.
+    #[must_use]
+    pub const fn code(self) -> (u8, Option<NodeId>) {
         match self {
             Self::Malformed => (1, None),
             Self::InProgress => (2, None),
@@ -260,7 +262,9 @@ impl ChangeRefusal {
         }
     }
 
-    const fn from_code(code: u8, about: Option<NodeId>) -> Option<Self> {
+    /// The refusal with this number; `None` if only a later version knows it.
+    #[must_use]
+    pub const fn from_code(code: u8, about: Option<NodeId>) -> Option<Self> {
         Some(match (code, about) {
             (1, _) => Self::Malformed,
             (2, _) => Self::InProgress,

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::configuration::{Change, ChangeRefusal, Configuration, Decision};
 use crate::consensus::leader::Leader;
+use crate::consensus::message::Message;
 use crate::consensus::progress::Progress;
 use crate::consensus::quorum::reached_by_majority;
 use crate::consensus::state::State;
@@ -175,11 +176,29 @@ impl Leader {
         self.allowed(state, now, &change).ok().map(|(configuration, _)| configuration)
     }
 
+    /// Tells those who were removed, once: nobody sends them the entry that says so, and who
+    /// listens only never asks.
+    pub(crate) fn tell_removed(&mut self, state: &mut State) {
+        let commit_index = state.log.commit_index();
+        let leaving = std::mem::take(&mut self.leaving);
+        let (told, waiting) =
+            leaving.into_iter().partition(|(made_by, _)| *made_by <= commit_index);
+        self.leaving = waiting;
+        let told: Vec<(Index, NodeId)> = told;
+        for (_, peer) in told {
+            if state.log.membership().at(commit_index).1.was_removed(peer) {
+                state.send(peer, Message::NotAMember);
+            }
+        }
+    }
+
     /// Follows the configuration in force: whoever is new is probed at once, and whoever left
     /// is forgotten.
     pub(crate) fn follow_configuration(&mut self, state: &State) {
         let last = state.log.last().index;
         let peers = state.peers();
+        let left = self.progress.keys().filter(|peer| !peers.contains(peer));
+        self.leaving.extend(left.map(|&peer| (last, peer)));
         self.progress.retain(|peer, _| peers.contains(peer));
         for peer in peers {
             self.progress.entry(peer).or_insert_with(|| Progress::new(last));

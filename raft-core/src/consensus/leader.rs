@@ -38,6 +38,8 @@ pub(crate) struct Leader {
     pub(super) hand_over: Option<HandOver>,
     /// Whether followers were last told that commands are refused for lack of space.
     pub(super) has_told_full: bool,
+    /// Who is to be told that it was removed, once the entry that says so is committed.
+    pub(super) leaving: Vec<(Index, NodeId)>,
 }
 
 impl Leader {
@@ -68,6 +70,7 @@ impl Leader {
             check_quorum_at: now.after(state.config.election_timeout_us),
             hand_over: None,
             has_told_full: false,
+            leaving: Vec::new(),
         };
         let mut draft = Draft::default();
         if leader.binding.is_empty() {
@@ -146,6 +149,7 @@ impl Leader {
             state.notices.push(Notice::SlowDisk);
         }
         self.continue_hand_over(state);
+        self.tell_removed(state);
         self.tend_members(state, now);
         if self.check_quorum_at <= now {
             self.check_quorum_at = now.after(state.config.election_timeout_us);

@@ -720,6 +720,14 @@ impl Raft {
         self.state.configuration()
     }
 
+    /// Whether this node was removed for ever: a member said so, or its own log does.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        let log = &self.state.log;
+        let (_, committed) = log.membership().at(log.commit_index());
+        self.state.is_removed || committed.was_removed(self.state.id())
+    }
+
     /// The newest snapshot of this node.
     #[must_use]
     pub fn snapshot(&self) -> Option<SnapshotId> {

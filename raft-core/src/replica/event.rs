@@ -65,6 +65,8 @@ pub enum Event {
         ticket: Ticket,
         /// To whom; to whoever has most if it is not said.
         to: Option<NodeId>,
+        /// How long it may take at most. Units: microseconds.
+        timeout_us: u64,
     },
     /// Whether the disk has no room for the log; said when it changes.
     DiskFull {
@@ -235,4 +237,6 @@ pub struct Status {
     pub snapshot_index: Index,
     /// Who is in the cluster, as far as this node knows.
     pub configuration: Configuration,
+    /// Whether the cluster has removed this node, as far as it knows.
+    pub is_removed: bool,
 }

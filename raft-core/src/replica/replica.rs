@@ -19,7 +19,7 @@ use crate::replica::reads::QueuedReads;
 use crate::replica::sessions::{Sessions, Verdict};
 use crate::replica::snapshots::{Builder, Loaded, Loader, SnapshotFact, SnapshotOrder};
 use crate::replica::state_machine::StateMachine;
-use crate::replica::transfers::Transfers;
+use crate::replica::transfers::{self, Transfers};
 use crate::replica::writes::Writes;
 use crate::snapshot::SnapshotId;
 use crate::types::{EntryId, Index, NodeId, Term, Time};
@@ -163,7 +163,9 @@ impl<S: StateMachine> Replica<S> {
                 self.raft.hand_over(now, None);
             }
             Event::HandOver => {}
-            Event::Transfer { ticket, to } => self.on_transfer(now, ticket, to),
+            Event::Transfer { ticket, to, timeout_us } => {
+                self.on_transfer(now, ticket, (to, timeout_us));
+            }
             Event::DiskFull { is_full } => self.raft.disk_is_full(is_full),
             Event::Snapshot(fact) => self.on_snapshot_fact(now, fact),
         }
@@ -318,13 +320,14 @@ impl<S: StateMachine> Replica<S> {
         let _ = self.propose(now, Some(envelope.from), draft);
     }
 
-    fn on_transfer(&mut self, now: Time, ticket: Ticket, to: Option<NodeId>) {
+    fn on_transfer(&mut self, now: Time, ticket: Ticket, (to, timeout_us): (Option<NodeId>, u64)) {
         let leader = self.raft.leader();
         let is_votable = to.is_none_or(|to| self.raft.configuration().voters.contains(&to));
         let leads_already = to.is_some() && to == leader;
         if leads_already || (is_votable && self.raft.hand_over(now, to)) {
-            let patience = (now, self.raft.config().election_timeout_us);
-            self.transfers.add(patience, ticket, (to, leader));
+            let election_timeout_us = self.raft.config().election_timeout_us;
+            let deadline = transfers::deadline(now, timeout_us, election_timeout_us);
+            self.transfers.add(deadline, ticket, (to, leader));
         } else {
             self.answers.refuse(ticket, Refusal::NotHandedOver);
         }
@@ -623,6 +626,7 @@ impl<S: StateMachine> Replica<S> {
             is_fenced: self.fence.is_fenced(),
             snapshot_index: self.raft.snapshot().map_or(Index::ZERO, |id| id.last.index),
             configuration: self.raft.configuration().clone(),
+            is_removed: self.raft.is_removed(),
         }
     }
 

@@ -17,6 +17,11 @@ struct Pending {
     deadline: Time,
 }
 
+/// When a request has failed that may take `timeout_us`.
+pub(crate) fn deadline(now: Time, timeout_us: u64, election_timeout_us: u64) -> Time {
+    now.after(timeout_us.min(PATIENCE * election_timeout_us))
+}
+
 /// All requests that somebody waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Transfers {
@@ -27,11 +32,10 @@ impl Transfers {
     /// Adds a request that was made while `from` led.
     pub(crate) fn add(
         &mut self,
-        (now, election_timeout_us): (Time, u64),
+        deadline: Time,
         ticket: Ticket,
         (to, from): (Option<NodeId>, Option<NodeId>),
     ) {
-        let deadline = now.after(PATIENCE * election_timeout_us);
         self.pending.push(Pending { ticket, to, from, deadline });
     }
 

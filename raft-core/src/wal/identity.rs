@@ -8,14 +8,16 @@
 //! incarnation = 8f14e45fceea167a
 //! member.1 = 127.0.0.1:2379
 //! member.2 = 127.0.0.1:2380
+//! learner.4 = 127.0.0.1:2381
 //! checksum = 1a2b3c4d
 //! ```
 //!
 //! The checksum is the CRC32C of all lines before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
+use crate::configuration::Configuration;
 use crate::types::{Incarnation, NodeId};
 use crate::wal::disk::{Disk, DiskError};
 
@@ -27,6 +29,8 @@ pub const IDENTITY_BYTES_MAX: usize = 64 * 1024;
 
 const IDENTITY_FILE_NEW: &str = "identity.new";
 const FORMAT: u32 = 1;
+const MEMBER: &str = "member.";
+const LEARNER: &str = "learner.";
 const COMMENT: &str = "# Written by kvorum; do not change, move or copy.";
 
 /// Who a data directory belongs to, and whom it knew last.
@@ -40,15 +44,23 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// Where the members were heard last, so that a restart needs no flags.
     pub members: BTreeMap<NodeId, String>,
+    /// Those of the members that did not vote.
+    pub learners: BTreeSet<NodeId>,
 }
 
 impl Identity {
+    /// What the node takes for the configuration until its log says more.
+    #[must_use]
+    pub fn configuration(&self) -> Configuration {
+        Configuration::known(self.members.clone(), &self.learners)
+    }
+
     /// The identity as text.
     ///
     /// Errors: `Address` if an address cannot stand on one line, `TooLong`; nothing should be
     /// stored then.
     pub fn encode(&self) -> Result<String, IdentityError> {
-        let Self { cluster_id, node_id, incarnation, members } = self;
+        let Self { cluster_id, node_id, incarnation, members, learners } = self;
         let mut text = format!(
             "{COMMENT}\nformat = {FORMAT}\ncluster_id = {cluster_id:016x}\nnode_id = {node_id}\n\
              incarnation = {:016x}\n",
@@ -58,7 +70,8 @@ impl Identity {
             if address.trim() != address || address.is_empty() || address.contains(is_control) {
                 return Err(IdentityError::Address(*member));
             }
-            let _ = writeln!(text, "member.{member} = {address}");
+            let role = if learners.contains(member) { LEARNER } else { MEMBER };
+            let _ = writeln!(text, "{role}{member} = {address}");
         }
         let checksum = crc32c::crc32c(text.as_bytes());
         let _ = writeln!(text, "checksum = {checksum:08x}");
@@ -163,7 +176,7 @@ impl std::error::Error for IdentityError {}
 
 fn parse_lines(body: &str) -> Result<Identity, IdentityError> {
     let (mut cluster_id, mut node_id, mut incarnation) = (None, None, None);
-    let mut members = BTreeMap::new();
+    let (mut members, mut learners) = (BTreeMap::new(), BTreeSet::new());
     let mut has_format = false;
     for (number, line) in (1..).zip(body.lines()) {
         let bad = |problem| IdentityError::Line { number, problem };
@@ -187,8 +200,10 @@ fn parse_lines(body: &str) -> Result<Identity, IdentityError> {
                 incarnation.replace(Incarnation(drawn)).is_none()
             }
             member => {
-                let id = member.strip_prefix("member.").ok_or(bad("unknown key"))?;
+                let learner = member.strip_prefix(LEARNER);
+                let id = learner.or(member.strip_prefix(MEMBER)).ok_or(bad("unknown key"))?;
                 let id = node(id).ok_or(bad("expected a number above zero after member"))?;
+                learners.extend(learner.map(|_| id));
                 members.insert(id, value.to_owned()).is_none()
             }
         };
@@ -204,6 +219,7 @@ fn parse_lines(body: &str) -> Result<Identity, IdentityError> {
         node_id: node_id.ok_or(IdentityError::Missing("node_id"))?,
         incarnation: incarnation.ok_or(IdentityError::Missing("incarnation"))?,
         members,
+        learners,
     })
 }
 
@@ -234,6 +250,7 @@ mod tests {
             incarnation: Incarnation(u64::MAX),
             members: [(node(1), "127.0.0.1:2379".to_owned()), (node(2), "[::1]:80".to_owned())]
                 .into(),
+            learners: [node(2)].into(),
         }
     }
 
@@ -251,6 +268,7 @@ mod tests {
 
         let mut moved = identity();
         moved.members.clear();
+        moved.learners.clear();
         disk.set_capacity(Some(1));
         assert_eq!(moved.store(&mut disk), Err(IdentityError::Disk(DiskError::NoSpace)));
         assert_eq!(Identity::load(&mut disk), Ok(Some(identity())));
@@ -268,6 +286,20 @@ mod tests {
             assert!(Identity::parse(&changed).is_err(), "byte {at} was changed");
             assert!(Identity::parse(&text[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn a_file_from_before_there_were_learners_is_read() {
+        let mut text = identity().encode().unwrap().replace("learner.2", "member.2");
+        text.truncate(text.rfind("checksum").unwrap());
+        let read = Identity::parse(&with_checksum(&text)).unwrap();
+        assert_eq!(read, Identity { learners: BTreeSet::new(), ..identity() });
+        let (founded, joined) = (read.configuration(), identity().configuration());
+        assert!(founded.voters.len() == 2 && founded.learners.is_empty());
+        assert!(joined.voters.len() == 1 && joined.learners.len() == 1 && joined.next_id == 3);
+        let body = format!("{text}learner.1 = a:1\n");
+        let twice = Identity::parse(&with_checksum(&body)).unwrap_err().to_string();
+        assert!(twice.contains("the key stands there twice"), "{twice}");
     }
 
     #[test]

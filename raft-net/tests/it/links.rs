@@ -248,6 +248,28 @@ async fn a_second_node_with_a_peers_id_does_not_take_its_place() {
     one.stop();
 }
 
+/// A node that was away does not know who has joined meanwhile, and is to answer all the same.
+#[actix_rt::test]
+async fn a_stranger_who_calls_is_called_back_until_it_is_gone() {
+    let (mut one, at_one) = tcp_node(1, "127.0.0.1:0").await;
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap().to_string();
+    let stranger = Identity { address, ..identity(2, None) };
+    let mut two = Node::start(stranger, Transport::Tcp, Some(tcp));
+    two.set_peers(&[(1, &at_one)]);
+    assert_eq!(one.seen.connected().await.peer, node(2));
+    assert_eq!(two.seen.connected().await.peer, node(1), "n1 has called back");
+    one.say(&mut two, 10).await;
+    // A list without it does not end the link, as long as it calls.
+    one.set_peers(&[]);
+    one.say(&mut two, 20).await;
+    two.set_peers(&[]);
+    assert_eq!(one.seen.lost().await.peer, node(2));
+    assert_eq!(two.seen.lost().await.peer, node(1), "and n1 has hung up too");
+    one.stop();
+    two.stop();
+}
+
 #[actix_rt::test]
 async fn a_prepared_stream_does_not_wait_for_more() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -321,6 +343,7 @@ async fn a_late_end_of_an_older_link_is_no_loss_of_the_newer() {
     let peer = identity(2, None);
     let ends = Ends { from: node(2), incarnation: peer.incarnation, to: node(1) };
     let accepted = |stream: Box<dyn ByteStream>| PeerAccepted {
+        address: String::new(),
         ends,
         link: LinkClass::Control,
         stream,

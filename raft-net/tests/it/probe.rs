@@ -188,6 +188,7 @@ pub(crate) fn identity(number: u64, secret: Option<&str>) -> Identity {
         node_id: node(number),
         incarnation: Incarnation(1000 + number),
         secret: secret.map(ClusterSecret::new),
+        address: String::new(),
     }
 }
 

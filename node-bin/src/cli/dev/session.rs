@@ -162,7 +162,8 @@ impl Session {
                     error @ (RequestError::TooLarge
                     | RequestError::Session(_)
                     | RequestError::NoSpace
-                    | RequestError::NotHandedOver),
+                    | RequestError::NotHandedOver
+                    | RequestError::ChangeRefused(_)),
                 ) => {
                     return Err(error.to_string());
                 }

@@ -11,6 +11,9 @@ use raft_core::types::NodeId;
 
 use super::{Cluster, node};
 
+/// So long that the patience of a hand-over itself ends first. Units: microseconds.
+const TRANSFER_TIMEOUT_US: u64 = 60_000_000;
+
 impl Cluster {
     /// Asks a node for a change of the membership; what is decided is told under `label`, in
     /// words.
@@ -118,7 +121,7 @@ impl Cluster {
     /// Asks a node that `to` may lead, or whoever has most; told under `label` when it does.
     pub fn transfer(&mut self, id: NodeId, label: &str, to: Option<NodeId>) {
         let ticket = self.ticket(label);
-        self.handle(id, Event::Transfer { ticket, to });
+        self.handle(id, Event::Transfer { ticket, to, timeout_us: TRANSFER_TIMEOUT_US });
     }
 
     /// The members as a running node has them in its log, in words.

@@ -7,7 +7,7 @@ use kv_store::command::{Command, Query};
 use kvorum_client::{KeyRange, KeyValue, Options};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Refusal, SessionRefusal};
-use raft_net::client_protocol::{Hello, NodeStatus, Op, Reply, Request, Response};
+use raft_net::client_protocol::{ChangeRefused, Hello, NodeStatus, Op, Reply, Request, Response};
 use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use raft_net::handshake::{HandshakeError, open_as_client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,6 +26,9 @@ pub(crate) enum Said {
     Refused(Refusal),
     Status(Box<NodeStatus>),
     Malformed(String),
+    Changed(Vec<u64>),
+    ChangeRefused(ChangeRefused),
+    Transferred,
 }
 
 /// One connection to one node.
@@ -68,6 +71,9 @@ impl Connection {
                     Reply::Refused(refusal) => Said::Refused(refusal),
                     Reply::Status(status) => Said::Status(status),
                     Reply::Malformed(why) => Said::Malformed(why.into_owned()),
+                    Reply::Changed(added) => Said::Changed(added),
+                    Reply::ChangeRefused(refused) => Said::ChangeRefused(refused),
+                    Reply::Transferred => Said::Transferred,
                 };
                 return Ok((id, said));
             }
