@@ -2,6 +2,7 @@
 //! right exit code, and whoever did make sense is served on.
 
 mod frames;
+mod members;
 mod peers;
 
 use std::fs;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use kvorum_node::{
-    ClientId, ClusterOptions, Data, EntryRef, LoadError, LocalCluster, Node, NodeEnd, NodeId,
-    NodeOptions, PlaceError, SessionStamp, StartError, StateMachine, Storage, Transport,
+    Change, ChangeRefusal, ClientId, ClusterOptions, Data, EntryRef, LoadError, LocalCluster, Node,
+    NodeEnd, NodeId, NodeOptions, PlaceError, RequestError, SessionStamp, StartError, StateMachine,
+    Storage, Transport,
 };
 
 use crate::harness::ports;
@@ -342,4 +343,41 @@ async fn a_node_with_a_wrong_state_is_fenced_and_rebuilt() {
     .await;
     assert_eq!(rebuilt, id(2));
     check_sum_everywhere(&cluster, 1_100).await;
+}
+
+/// An embedding program takes in a node that is still to come, once, and says who leads.
+#[tokio::test]
+async fn members_and_the_leader_are_changed_from_the_program() {
+    let cluster = LocalCluster::start(ClusterOptions::in_memory(3), Counter::new).unwrap();
+    Adder::new().add(&cluster, 1).await;
+    let node = cluster.node(id(2)).unwrap();
+    let client = ClientId { issued_at: 0, random: 77 };
+    let stamp = |serial| Some(SessionStamp { client, serial, acknowledged: serial - 1 });
+    let add = Change { add: vec!["node-4".to_owned()], ..Change::default() };
+    for through in [node, cluster.node(id(1)).unwrap()] {
+        let added = through.change_members(add.clone(), stamp(1), wait::DEADLINE).await;
+        assert_eq!(added, Ok(vec![id(4)]));
+    }
+    let absent = Change { remove: [id(9)].into(), ..Change::default() };
+    let mut serial = 1;
+    let refusal = wait::until("refusal that is not for now", async || {
+        serial += 1;
+        match node.change_members(absent.clone(), stamp(serial), wait::DEADLINE).await {
+            Err(RequestError::ChangeRefused(ChangeRefusal::InProgress)) => None,
+            outcome => Some(outcome),
+        }
+    });
+    let refused = Err(RequestError::ChangeRefused(ChangeRefusal::NotAMember(id(9))));
+    assert_eq!(refusal.await, refused);
+    let long = Change { add: vec!["h".repeat(256)], ..Change::default() };
+    let refused = node.change_members(long, None, wait::DEADLINE).await;
+    assert_eq!(refused, Err(RequestError::ChangeRefused(ChangeRefusal::BadAddress)));
+    assert_eq!(node.status().await.unwrap().configuration.learners, [id(4)].into());
+
+    for to in [3, 1] {
+        assert_eq!(node.transfer(Some(id(to)), wait::DEADLINE).await, Ok(()));
+        assert_eq!(cluster.leader().await, Some(id(to)));
+    }
+    let refused = node.transfer(Some(id(4)), wait::DEADLINE).await;
+    assert_eq!(refused, Err(RequestError::NotHandedOver), "a learner cannot lead");
 }

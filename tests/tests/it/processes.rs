@@ -1,6 +1,7 @@
 //! Real processes on loopback, killed, revived and stopped.
 
 mod crashes;
+mod members;
 mod quorum;
 mod snapshots;
 

@@ -1,11 +1,13 @@
 //! A cluster of real processes, told of each other by `--peers`.
 
+use std::cell::Cell;
+
 use raft_core::types::NodeId;
 use raft_net::client_protocol::NodeStatus;
 
 use super::client::{self, Client};
 use super::ports;
-use super::process::{Ended, KVORUM, Process};
+use super::process::{Ended, KVCTL, KVORUM, Process};
 use super::scratch::Scratch;
 use super::wait;
 
@@ -17,6 +19,8 @@ pub(crate) struct Cluster {
     nodes: Vec<Option<Process>>,
     /// More flags for every node.
     flags: Vec<String>,
+    /// How many runs of `kvctl` there were, for the names of their files.
+    runs: Cell<u64>,
 }
 
 impl Cluster {
@@ -30,7 +34,8 @@ impl Cluster {
         let flags = flags.iter().map(ToString::to_string).collect();
         let addresses = ports::addresses(count);
         let nodes = addresses.iter().map(|_| None).collect();
-        let mut cluster = Self { scratch: Scratch::new(), addresses, nodes, flags };
+        let (scratch, runs) = (Scratch::new(), Cell::new(0));
+        let mut cluster = Self { scratch, addresses, nodes, flags, runs };
         for id in cluster.ids() {
             cluster.revive(id);
         }
@@ -63,16 +68,40 @@ impl Cluster {
     /// The same, with another list of peers.
     pub(crate) fn revive_with(&mut self, id: u64, peers: &str) {
         let number = id.to_string();
+        self.begin(id, &["--node-id", &number, "--peers", peers]);
+    }
+
+    /// Starts a dead node on its folder, and tells it nothing else.
+    pub(crate) fn revive_alone(&mut self, id: u64) {
+        self.begin(id, &[]);
+    }
+
+    /// Starts a node that is to join through the nodes that run, and waits until it does; ids
+    /// are handed out one after the other.
+    pub(crate) async fn join(&mut self) -> u64 {
+        let doors: Vec<&str> = self.alive().iter().map(|&id| self.address(id)).collect();
+        let doors = doors.join(",");
+        self.addresses.extend(ports::addresses(1));
+        self.nodes.push(None);
+        let id = u64::try_from(self.nodes.len()).unwrap();
+        self.begin(id, &["--join", &doors]);
+        let said = self.node(id).lines(1).await;
+        assert!(said[0].contains(&format!("node {id} of cluster")), "{said:?}");
+        id
+    }
+
+    /// Gives a dead node another address, which is returned.
+    pub(crate) fn move_to_another_port(&mut self, id: u64) -> String {
+        let address = ports::addresses(1).remove(0);
+        self.addresses[place(id)].clone_from(&address);
+        address
+    }
+
+    fn begin(&mut self, id: u64, flags: &[&str]) {
         let name = format!("node-{id}");
-        let arguments = [
-            ["--node-id", &number],
-            ["--listen", &self.addresses[place(id)]],
-            ["--peers", peers],
-            ["--data-dir", &name],
-            // Nodes start sooner if they do not fill 64 MiB first.
-            ["--wal-segment-bytes", "1048576"],
-        ];
-        let mut arguments = arguments.as_flattened().to_vec();
+        let own = ["--listen", self.address(id), "--data-dir", &name];
+        // Nodes start sooner if they do not fill 64 MiB first.
+        let mut arguments = [&own[..], &["--wal-segment-bytes", "1048576"], flags].concat();
         arguments.extend(self.flags.iter().map(String::as_str));
         let process = Process::start(&self.scratch, &name, KVORUM, &arguments);
         let before = self.nodes[place(id)].replace(process);
@@ -115,6 +144,23 @@ impl Cluster {
         let folder = format!("node-{id}");
         let arguments = ["log", "dump", &folder, "--write-out", "json"];
         Process::start(&self.scratch, &format!("dump-{id}"), KVORUM, &arguments).end().await
+    }
+
+    /// Starts `kvctl` on the nodes that run.
+    pub(crate) fn begin_kvctl(&self, words: &[&str]) -> Process {
+        let endpoints: Vec<&str> = self.alive().iter().map(|&id| self.address(id)).collect();
+        self.runs.set(self.runs.get() + 1);
+        let name = format!("kvctl-{}", self.runs.get());
+        let endpoints = endpoints.join(",");
+        let arguments = [&["--endpoints", endpoints.as_str()], words].concat();
+        let mut process = Process::start(&self.scratch, &name, KVCTL, &arguments);
+        process.end_input();
+        process
+    }
+
+    /// Runs `kvctl` on the nodes that run.
+    pub(crate) async fn kvctl(&self, words: &[&str]) -> Ended {
+        self.begin_kvctl(words).end().await
     }
 
     /// A client of all nodes.

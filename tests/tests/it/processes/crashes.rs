@@ -43,10 +43,16 @@ async fn acknowledged_writes_survive_ten_killed_leaders_and_one_killed_cluster()
     terms.look_at(&cluster).await;
     let written = writers.end().await;
 
-    for id in cluster.ids() {
+    check_written(&cluster, &cluster.ids(), &written).await;
+    cluster.check_equal().await;
+}
+
+/// Every one of these nodes has what was acknowledged, each write once, and nothing else.
+pub(super) async fn check_written(cluster: &Cluster, ids: &[u64], written: &BTreeMap<String, u64>) {
+    for &id in ids {
         let (revision, found) = cluster.client_of(id).await.prefix("").await;
         let mut expected = 1;
-        for (key, count) in &written {
+        for (key, count) in written {
             let kv = found.iter().find(|kv| kv.key == *key).expect(key);
             assert_eq!(kv.value, count.to_string(), "the last acknowledged value of {key}");
             assert_eq!(kv.version, *count, "each put of {key} happened once");
@@ -54,18 +60,17 @@ async fn acknowledged_writes_survive_ten_killed_leaders_and_one_killed_cluster()
         }
         assert_eq!(revision, expected, "no write happened that nobody made");
     }
-    cluster.check_equal().await;
 }
 
 /// Clients that count, each under a key of its own: 1, 2, 3, ...
-struct Writers {
+pub(super) struct Writers {
     tasks: Vec<JoinHandle<(String, u64)>>,
     progress: Vec<watch::Receiver<u64>>,
     stop: watch::Sender<bool>,
 }
 
 impl Writers {
-    async fn start(cluster: &Cluster) -> Self {
+    pub(super) async fn start(cluster: &Cluster) -> Self {
         let stop = watch::Sender::new(false);
         let (mut tasks, mut progress) = (Vec::new(), Vec::new());
         for number in 0..WRITERS {
@@ -81,14 +86,14 @@ impl Writers {
     }
 
     /// Waits until all together have this many more acknowledged writes.
-    async fn go_on(&self, writes: u64) {
+    pub(super) async fn go_on(&self, writes: u64) {
         let sum = || self.progress.iter().map(|count| *count.borrow()).sum::<u64>();
         let goal = sum() + writes;
         wait::until("acknowledged writes", async || (goal <= sum()).then_some(())).await;
     }
 
     /// Lets everybody finish; returns each key with its number of acknowledged writes.
-    async fn end(&mut self) -> BTreeMap<String, u64> {
+    pub(super) async fn end(&mut self) -> BTreeMap<String, u64> {
         self.stop.send_replace(true);
         let mut written = BTreeMap::new();
         for task in self.tasks.drain(..) {
