@@ -15,7 +15,7 @@ use crate::types::{Incarnation, NodeId, Time};
 /// What an unbound node remembers of its asking.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admission {
-    asked_at: Option<Time>,
+    pub(super) asked_at: Option<Time>,
 }
 
 impl Admission {

@@ -12,11 +12,11 @@ use crate::types::{EntryId, Incarnation, NodeId, Term, Time};
 #[derive(Clone, Debug)]
 pub(crate) struct Campaign {
     /// What each voter said, this node included once its own vote is durable.
-    answers: BTreeMap<NodeId, bool>,
+    pub(super) answers: BTreeMap<NodeId, bool>,
     /// Under which incarnation each voter granted.
-    granted_by: BTreeMap<NodeId, Incarnation>,
+    pub(super) granted_by: BTreeMap<NodeId, Incarnation>,
     /// When to give up and ask anew.
-    deadline: Time,
+    pub(super) deadline: Time,
 }
 
 impl Campaign {

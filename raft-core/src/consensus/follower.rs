@@ -15,9 +15,9 @@ pub(crate) struct Follower {
     /// The leader of this term, if it was heard of and its link has not ended since.
     pub leader: Option<NodeId>,
     /// When the leader was last heard of.
-    heard_at: Option<Time>,
+    pub(super) heard_at: Option<Time>,
     /// When to doubt the leader.
-    election_deadline: Time,
+    pub(super) election_deadline: Time,
     /// Whether the leader refuses commands because no majority has room for them.
     pub leader_lacks_space: bool,
 }

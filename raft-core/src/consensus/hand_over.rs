@@ -10,11 +10,11 @@ use crate::types::{NodeId, Time};
 #[derive(Clone, Debug)]
 pub(crate) struct HandOver {
     /// To whom, if that was said; otherwise to the first voter that has everything.
-    target: Option<NodeId>,
+    pub(super) target: Option<NodeId>,
     /// Whom `TimeoutNow` was sent to.
-    asked: Option<NodeId>,
+    pub(super) asked: Option<NodeId>,
     /// When to give up and lead on.
-    deadline: Time,
+    pub(super) deadline: Time,
 }
 
 impl Leader {

@@ -29,12 +29,12 @@ pub(crate) struct Leader {
     /// The newest decision of this leadership on a change of the membership, made or refused.
     pub(super) decided_index: Index,
     /// Bindings that are in the log but not committed.
-    binding: BTreeMap<NodeId, Incarnation>,
+    pub(super) binding: BTreeMap<NodeId, Incarnation>,
     pub(super) elected_at: Time,
     /// The highest log time when this node was elected. Units: microseconds.
-    log_time_base: u64,
-    heartbeat_at: Time,
-    check_quorum_at: Time,
+    pub(super) log_time_base: u64,
+    pub(super) heartbeat_at: Time,
+    pub(super) check_quorum_at: Time,
     pub(super) hand_over: Option<HandOver>,
     /// Whether followers were last told that commands are refused for lack of space.
     pub(super) has_told_full: bool,

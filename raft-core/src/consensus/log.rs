@@ -17,22 +17,22 @@ use crate::types::{EntryId, Index, Term};
 #[derive(Clone, Debug)]
 pub struct RaftLog {
     /// The last entry that only a snapshot has (Raft §7: last included index and term).
-    base: EntryId,
+    pub(super) base: EntryId,
     /// The first entry of each term that begins behind `base`, ascending.
-    terms: Vec<EntryId>,
-    last: EntryId,
+    pub(super) terms: Vec<EntryId>,
+    pub(super) last: EntryId,
     /// Consecutive runs that end at `last`; empty if everything is on disk only.
-    tail: VecDeque<Entries>,
-    tail_bytes: usize,
+    pub(super) tail: VecDeque<Entries>,
+    pub(super) tail_bytes: usize,
     /// The first entry that no batch for the disk contains yet.
-    unwritten: Index,
-    durable_index: Index,
+    pub(super) unwritten: Index,
+    pub(super) durable_index: Index,
     /// Rises with every truncation, so that a late completion of overwritten entries is void.
-    epoch: u64,
-    commit_index: Index,
-    applied_index: Index,
-    log_time: u64,
-    membership: Membership,
+    pub(super) epoch: u64,
+    pub(super) commit_index: Index,
+    pub(super) applied_index: Index,
+    pub(super) log_time: u64,
+    pub(super) membership: Membership,
 }
 
 /// Where entries are.

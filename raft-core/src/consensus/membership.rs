@@ -13,9 +13,9 @@ use crate::types::Index;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Membership {
     /// What the log begins with, and from which entry each later one is in force; ascending.
-    made: Vec<(Index, Arc<Configuration>)>,
+    pub(super) made: Vec<(Index, Arc<Configuration>)>,
     /// Counts what was in force, so that others notice a change.
-    version: u64,
+    pub(super) version: u64,
 }
 
 impl Membership {

@@ -10,6 +10,7 @@ pub(crate) mod candidate;
 pub(crate) mod change;
 pub(crate) mod compaction;
 pub mod config;
+mod digest;
 pub mod error;
 pub(crate) mod follower;
 pub(crate) mod hand_over;

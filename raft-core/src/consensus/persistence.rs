@@ -14,24 +14,24 @@ use crate::hard_state::{HardState, Standing};
 use crate::types::{EntryId, Index, Time};
 
 #[derive(Clone, Debug)]
-struct Outstanding {
-    number: u64,
-    epoch: u64,
-    last_index: Index,
-    standing: Standing,
-    begun_at: Time,
+pub(super) struct Outstanding {
+    pub(super) number: u64,
+    pub(super) epoch: u64,
+    pub(super) last_index: Index,
+    pub(super) standing: Standing,
+    pub(super) begun_at: Time,
 }
 
 /// The state of what is being written.
 #[derive(Clone, Debug)]
 pub(crate) struct Persistence {
-    newest: u64,
-    outstanding: VecDeque<Outstanding>,
-    held: VecDeque<(u64, Envelope)>,
+    pub(super) newest: u64,
+    pub(super) outstanding: VecDeque<Outstanding>,
+    pub(super) held: VecDeque<(u64, Envelope)>,
     /// The hard state of the newest batch, durable or not.
-    written: HardState,
+    pub(super) written: HardState,
     /// The standing in the newest batch that is on disk.
-    durable_standing: Standing,
+    pub(super) durable_standing: Standing,
 }
 
 impl Persistence {

@@ -14,7 +14,7 @@ const SNAPSHOT_PATIENCE: u64 = 8;
 
 /// How entries go to a follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Flow {
+pub(super) enum Flow {
     /// One append at a time, until one is accepted and shows where the logs agree.
     Probe {
         /// The one append that is under way, and since when.
@@ -44,11 +44,11 @@ pub(crate) struct Transfer {
     /// A piece is being read from disk.
     pub is_reading: bool,
     /// Whether the follower has said where it stands, so that more than one piece may go.
-    is_known: bool,
+    pub(super) is_known: bool,
     /// When a piece was last sent or confirmed.
-    moved_at: Time,
+    pub(super) moved_at: Time,
     /// How often the follower threw away what it had.
-    failures: u32,
+    pub(super) failures: u32,
 }
 
 /// Bytes of a snapshot that a follower has not confirmed; when full, pieces wait.
@@ -114,10 +114,10 @@ pub(crate) struct Progress {
     ///
     /// Starts at zero for every new leader and only grows. Invariant: `match_index <
     /// next_index` (I7). Source: Raft Figure 2.
-    match_index: Index,
+    pub(super) match_index: Index,
     /// The first entry that was not sent yet. Source: Raft Figure 2.
-    next_index: Index,
-    flow: Flow,
+    pub(super) next_index: Index,
+    pub(super) flow: Flow,
     /// The directory that all of this was learned about, once it was heard of.
     pub incarnation: Option<Incarnation>,
     /// How much of `match_index` counts: nothing of a follower that is quarantined or whose

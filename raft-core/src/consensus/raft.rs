@@ -43,18 +43,18 @@ pub struct Raft {
     pub(super) state: State,
     pub(super) role: Role,
     /// When `tick` last ran.
-    ticked_at: Time,
-    admission: Admission,
+    pub(super) ticked_at: Time,
+    pub(super) admission: Admission,
     /// Entries from disk that are to be applied.
     pub(super) fetched: Option<Vec<Entries>>,
     /// The epoch of the log when entries were asked from disk, while they are awaited.
-    fetching: Option<u64>,
+    pub(super) fetching: Option<u64>,
     /// The log was replaced by a snapshot that ends here, and the disk does not know it yet.
     pub(super) replaced_at: Option<EntryId>,
     /// The log was cut up to here, and the disk does not know it yet.
     pub(super) cut_before: Option<Index>,
     /// Which configuration was last reported.
-    reported_version: u64,
+    pub(super) reported_version: u64,
 }
 
 /// The roles (Raft §5.1).

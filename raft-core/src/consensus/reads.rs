@@ -30,12 +30,12 @@ pub(crate) struct PendingRead {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reads {
     /// The round that messages sent now carry.
-    round: u64,
+    pub(super) round: u64,
     /// Whether a read was registered in this turn, so that its round is still to be sent.
-    is_open: bool,
+    pub(super) is_open: bool,
     /// Asked before the leader had committed in its term; they have no index yet.
-    early: VecDeque<(u64, Option<NodeId>)>,
-    waiting: VecDeque<PendingRead>,
+    pub(super) early: VecDeque<(u64, Option<NodeId>)>,
+    pub(super) waiting: VecDeque<PendingRead>,
 }
 
 impl Reads {

@@ -28,10 +28,10 @@ pub(crate) struct State {
     /// All randomness.
     pub rng: Rng,
     /// The latest term seen. Source: Raft Figure 2, currentTerm.
-    term: Term,
+    pub(super) term: Term,
     /// Whom this node voted for in `term`. Source: Raft Figure 2, votedFor.
-    vote: Option<NodeId>,
-    standing: Standing,
+    pub(super) vote: Option<NodeId>,
+    pub(super) standing: Standing,
     /// The log. Source: Raft Figure 2, log[].
     pub log: RaftLog,
     /// Which incarnation answers for an id, by committed entries.

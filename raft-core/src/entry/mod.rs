@@ -91,7 +91,7 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    const fn code(self) -> u8 {
+    pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Noop => 0,
             Self::Command => 1,
