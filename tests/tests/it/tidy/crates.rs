@@ -74,7 +74,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 const OWN: &[&str] =
-    &["raft-core", "kv-store", "raft-net", "node-bin", "client-bin", "sim", "tests"];
+    &["raft-core", "kv-store", "raft-net", "node-bin", "client-bin", "sim", "model", "tests"];
 
 /// What a package may depend on: a complete list, or the packages of ours alone.
 enum May<'a> {
@@ -93,6 +93,7 @@ fn may(manifest: &str) -> May<'static> {
         "node-bin/Cargo.toml" => May::OwnOnly(&["raft-core", "kv-store", "raft-net", "client-bin"]),
         "client-bin/Cargo.toml" => May::OwnOnly(&["raft-core", "kv-store", "raft-net"]),
         "tests/sim/Cargo.toml" => May::OwnOnly(&["raft-core", "kv-store"]),
+        "tests/model/Cargo.toml" => May::OwnOnly(&["raft-core"]),
         // Whatever else there is, nothing sees the tests.
         _ => May::OwnOnly(&["raft-core", "kv-store", "raft-net", "node-bin", "client-bin", "sim"]),
     }
