@@ -141,7 +141,7 @@ impl Sessions {
         }
         let known = session.map_or(0, |session| session.acknowledged);
         let acknowledged = known.max(stamp.acknowledged.min(stamp.serial.saturating_sub(1)));
-        if stamp.serial <= acknowledged || WINDOW <= stamp.serial - acknowledged - 1 {
+        if stamp.serial <= acknowledged || WINDOW < stamp.serial - acknowledged {
             return false;
         }
         let place = usize::try_from(stamp.serial - known - 1).unwrap_or(usize::MAX);

@@ -1,7 +1,7 @@
 //! The state machine of the tests: a few named registers, in words that a script can show.
 //!
-//! Commands are text: `put <key> <value>` and `add <key> <number>`; a query is a key. Every
-//! command that makes sense raises the revision by one and is answered with it.
+//! Commands are text: `put <key> <value>`, `add <key> <number>` and `delete <key>`; a query is a
+//! key. Every command that makes sense raises the revision by one and is answered with it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -57,12 +57,15 @@ impl Registers {
     /// Executes a command given as text; `None` if it makes no sense.
     fn execute(&mut self, command: &str) -> Option<u64> {
         let mut words = command.splitn(3, ' ');
-        let (verb, key, value) = (words.next()?, words.next()?, words.next()?);
-        match verb {
-            "put" => {
+        let (verb, key) = (words.next()?, words.next()?);
+        match (verb, words.next()) {
+            ("put", Some(value)) => {
                 self.values.insert(key.to_owned(), value.to_owned());
             }
-            "add" => {
+            ("delete", None) => {
+                self.values.remove(key);
+            }
+            ("add", Some(value)) => {
                 let old: u64 = self.values.get(key).and_then(|old| old.parse().ok()).unwrap_or(0);
                 let new = old.wrapping_add(value.parse().ok()?);
                 self.values.insert(key.to_owned(), new.to_string());
