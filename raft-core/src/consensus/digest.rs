@@ -28,7 +28,7 @@ use crate::consensus::log::RaftLog;
 use crate::consensus::membership::Membership;
 use crate::consensus::message::{Envelope, Message};
 use crate::consensus::persistence::{Outstanding, Persistence};
-use crate::consensus::progress::{Flow, Progress, Transfer};
+use crate::consensus::progress::{Flow, Progress, Rebuild, Transfer};
 use crate::consensus::raft::{Raft, Role};
 use crate::consensus::reads::Reads;
 use crate::consensus::state::State;
@@ -109,6 +109,9 @@ fn hash_envelope(envelope: &Envelope, hasher: &mut impl Hasher) {
         | Message::InstallSnapshotResponse { .. }
         | Message::NotAMember
         | Message::Space { .. }
+        | Message::StateHash { .. }
+        | Message::AgreedHash { .. }
+        | Message::RequestSnapshot { .. }
         | Message::AskEmpty
         | Message::AnswerEmpty { .. }
         | Message::Forward { .. } => format!("{message:?}").hash(hasher),
@@ -141,6 +144,7 @@ fn hash_state(state: &State, hasher: &mut impl Hasher) {
         snapshot_pieces,
         is_installing,
         is_removed,
+        is_fenced,
         disk_is_full,
         notices: _,
     } = state;
@@ -149,7 +153,7 @@ fn hash_state(state: &State, hasher: &mut impl Hasher) {
     // The other settings are the same for a node's whole life.
     (config.id, config.incarnation).hash(hasher);
     (term, vote, *standing as u8, bindings, said_empty, links).hash(hasher);
-    (lost_leader, snapshot, is_installing, is_removed, disk_is_full).hash(hasher);
+    (lost_leader, snapshot, is_installing, is_removed, is_fenced, disk_is_full).hash(hasher);
     hash_log(log, hasher);
     hash_persistence(persistence, log, hasher);
 }
@@ -213,9 +217,10 @@ fn hash_leader(role: &Leader, state: &State, now: Time, hasher: &mut impl Hasher
         heartbeat_at: _,
         check_quorum_at: _,
         hand_over,
+        leaving,
         has_told_full,
     } = role;
-    (decided_index, has_told_full).hash(hasher);
+    (decided_index, leaving, has_told_full).hash(hasher);
     (3, first_index, binding, round, is_open, early).hash(hasher);
     for read in waiting {
         (read.context, read.requester, read.index, read.round).hash(hasher);
@@ -252,6 +257,7 @@ fn hash_progress(progress: &Progress, state: &State, now: Time, hasher: &mut imp
         awaits_disk,
         reprobe,
         disk_is_full,
+        rebuild,
     } = progress;
     let is_stalled = progress.is_stalled(now, 2 * state.config.heartbeat_interval_us);
     (match_index, next_index, incarnation, counted_index, acked_round, active).hash(hasher);
@@ -264,16 +270,18 @@ fn hash_progress(progress: &Progress, state: &State, now: Time, hasher: &mut imp
             in_flight.hash(hasher);
         }
         Flow::Snapshot(transfer) => {
-            let Transfer {
-                id,
-                next_offset,
-                acked_offset,
-                is_reading,
-                is_known,
-                moved_at: _,
-                failures,
-            } = transfer;
-            (2, id, next_offset, acked_offset, is_reading, is_known, failures).hash(hasher);
+            2.hash(hasher);
+            hash_transfer(transfer, hasher);
         }
     }
+    if let Some(Rebuild { least, transfer }) = rebuild {
+        least.hash(hasher);
+        transfer.iter().for_each(|transfer| hash_transfer(transfer, hasher));
+    }
+}
+
+fn hash_transfer(transfer: &Transfer, hasher: &mut impl Hasher) {
+    let Transfer { id, next_offset, acked_offset, is_reading, is_known, moved_at: _, failures } =
+        transfer;
+    (id, next_offset, acked_offset, is_reading, is_known, failures).hash(hasher);
 }

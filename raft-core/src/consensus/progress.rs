@@ -59,10 +59,10 @@ pub(crate) const SNAPSHOT_PIECE_BYTES: usize = 1024 * 1024;
 
 /// A snapshot for a follower whose log is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Rebuild {
+pub(super) struct Rebuild {
     /// The snapshot must cover this entry.
-    least: Index,
-    transfer: Option<Transfer>,
+    pub(super) least: Index,
+    pub(super) transfer: Option<Transfer>,
 }
 
 impl Transfer {
@@ -142,7 +142,7 @@ pub(crate) struct Progress {
     /// Its disk has no room.
     pub disk_is_full: bool,
     /// Its state machine is wrong: it gets a snapshot beside the entries.
-    rebuild: Option<Rebuild>,
+    pub(super) rebuild: Option<Rebuild>,
     /// Ask, with an empty append, whether everything that was sent has arrived.
     pub reprobe: bool,
 }

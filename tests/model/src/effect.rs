@@ -189,6 +189,9 @@ impl Flight {
             | Message::InstallSnapshotResponse { .. }
             | Message::NotAMember
             | Message::Space { .. }
+            | Message::StateHash { .. }
+            | Message::AgreedHash { .. }
+            | Message::RequestSnapshot { .. }
             | Message::AskEmpty
             | Message::AnswerEmpty { .. }
             | Message::Forward { .. } => false,
