@@ -47,6 +47,10 @@ enum Node<'a> {
         commit_index: u64,
         applied_index: u64,
         revision: u64,
+        /// In hexadecimal: a number would not survive every reader of JSON.
+        state_hash: String,
+        snapshot_index: u64,
+        fenced: bool,
         version: &'a str,
         #[serde(skip_serializing_if = "<[u64]>::is_empty")]
         waiting_for: &'a [u64],
@@ -70,6 +74,9 @@ impl<'a> From<&'a ClusterStatus> for Document<'a> {
             commit_index: node.commit_index,
             applied_index: node.applied_index,
             revision: node.revision,
+            state_hash: format!("{:016x}", node.state_hash),
+            snapshot_index: node.snapshot_index,
+            fenced: node.fenced,
             version: &node.version,
             waiting_for: &node.waiting_for,
         };
@@ -97,7 +104,8 @@ fn lines(output: &mut dyn Write, cluster: &ClusterStatus) -> io::Result<()> {
     for node in cluster.nodes.values() {
         write!(
             output,
-            "node {} at {}: {}, term {}, commit {}, applied {}, revision {}, version {}",
+            "node {} at {}: {}, term {}, commit {}, applied {}, revision {}, hash {:016x}, \
+             snapshot {}, version {}",
             node.node_id,
             node.address,
             node.role,
@@ -105,8 +113,13 @@ fn lines(output: &mut dyn Write, cluster: &ClusterStatus) -> io::Result<()> {
             node.commit_index,
             node.applied_index,
             node.revision,
+            node.state_hash,
+            node.snapshot_index,
             node.version
         )?;
+        if node.fenced {
+            write!(output, ", fenced: its state differs from the majority's and is replaced")?;
+        }
         if !node.waiting_for.is_empty() {
             write!(output, ", waits for {}", waits(node))?;
         }
@@ -123,8 +136,10 @@ fn lines(output: &mut dyn Write, cluster: &ClusterStatus) -> io::Result<()> {
 }
 
 fn table(output: &mut dyn Write, cluster: &ClusterStatus) -> io::Result<()> {
-    let heads =
-        ["NODE", "ADDRESS", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "REVISION", "VERSION"];
+    let heads = [
+        "NODE", "ADDRESS", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "REVISION", "HASH",
+        "VERSION",
+    ];
     let or_none = |id: Option<u64>| id.map_or("-".to_owned(), |id| id.to_string());
     let answered = |node: &NodeStatus| {
         vec![
@@ -136,6 +151,7 @@ fn table(output: &mut dyn Write, cluster: &ClusterStatus) -> io::Result<()> {
             node.commit_index.to_string(),
             node.applied_index.to_string(),
             node.revision.to_string(),
+            if node.fenced { "fenced".to_owned() } else { format!("{:016x}", node.state_hash) },
             node.version.clone(),
         ]
     };

@@ -175,7 +175,8 @@ fn status_finds_every_member_from_one_endpoint() {
     let node = |id: u64, address: &str, role: &str| {
         json!({
             "node_id": id, "address": address, "role": role, "term": 5, "leader_id": 1,
-            "commit_index": 9, "applied_index": 8, "revision": 0, "version": "0.1.0"
+            "commit_index": 9, "applied_index": 8, "revision": 0, "version": "0.1.0",
+            "state_hash": "0000000000000000", "snapshot_index": 0, "fenced": false
         })
     };
     assert_eq!(

@@ -36,10 +36,16 @@ pub(crate) fn all(world: &World) -> Vec<Property<World>> {
         Property::always("what is applied is what was committed, in order", |_, it: &Cluster| {
             !matches!(it.past.history.breach, Some(Breach::AppliedWrongly(_)))
         }),
-        Property::sometimes("a leader is elected", |_, it: &Cluster| {
-            !it.past.history.leaders.is_empty()
-        }),
     ];
+    all.extend(happenings(world));
+    all
+}
+
+/// What must happen somewhere within these bounds.
+fn happenings(world: &World) -> Vec<Property<World>> {
+    let mut all = vec![Property::sometimes("a leader is elected", |_, it: &Cluster| {
+        !it.past.history.leaders.is_empty()
+    })];
     let bounds = &world.bounds;
     if 1 < bounds.terms {
         all.push(Property::sometimes("a second leader is elected", |_, it: &Cluster| {

@@ -26,11 +26,11 @@ fn rel_e11_a_leader_that_is_to_leave_hands_over_first() {
     assert_eq!(cluster.answer("remove=1"), Some("voters=2,3"));
     assert_eq!((cluster.role(1), cluster.leaders().len()), (RoleName::Follower, 1));
     let term = cluster.term(2);
+    assert!(cluster.was_told(&["n1 hears that it was removed"]));
     cluster.take_told();
     cluster.run(1000);
     assert!(!cluster.was_told(&["n1 ->", "Heartbeat "]), "it does not go on leading");
     assert_eq!(cluster.term(2), term, "nor does it disturb those who stay");
-    assert!(cluster.was_told(&["n1 hears that it was removed"]));
     let leader = cluster.leaders()[0];
     let other = 5 - leader;
     cluster.crash(node(other));
