@@ -158,6 +158,7 @@ impl Progress {
             counted_index: Index::ZERO,
             acked_round: 0,
             active: true,
+            is_there: false,
             heard_at: None,
             commit_sent: Index::ZERO,
             commit_wanted: Index::ZERO,
@@ -482,6 +483,18 @@ mod tests {
         assert!(send(&mut progress) && !send(&mut progress));
         progress.snapshot_answered(Time(3), snapshot(), 0);
         assert_eq!(progress.transfer().unwrap().next_offset, 0, "it lost what it had");
+    }
+
+    #[test]
+    fn who_has_a_whole_snapshot_and_says_nothing_more_is_asked_with_the_last_piece() {
+        let mut progress = Progress::new(Index(60));
+        progress.begin_snapshot(Time(0), snapshot());
+        progress.snapshot_answered(Time(1), snapshot(), snapshot().bytes);
+        assert!(!progress.transfer().unwrap().has_room(), "the follower puts it in place");
+        progress.retry(Time(1_000));
+        let transfer = progress.transfer().unwrap();
+        assert!(transfer.has_room(), "the answer may be lost");
+        assert_eq!(transfer.next_offset, snapshot().bytes - SNAPSHOT_PIECE_BYTES as u64);
     }
 
     #[test]
