@@ -161,7 +161,10 @@ impl Leader {
                     because_of: None,
                 };
             }
-            self.progress.values_mut().for_each(|progress| progress.active = false);
+            for progress in self.progress.values_mut() {
+                progress.active = false;
+                progress.is_there = false;
+            }
         }
         if self.heartbeat_at <= now {
             self.heartbeat_at = now.after(state.config.heartbeat_interval_us);
@@ -303,6 +306,7 @@ impl Leader {
     ) {
         let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
         progress.heard_at = Some(now);
+        progress.is_there = true;
         if counted {
             progress.active = true;
             progress.acked_round = progress.acked_round.max(round);

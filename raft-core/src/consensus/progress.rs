@@ -100,6 +100,11 @@ impl Transfer {
 
     /// Goes back to what is known to have arrived, and asks with one piece.
     fn restart(&mut self, now: Time) {
+        if self.acked_offset == self.id.bytes {
+            // All of it is there, but not the answer that it is in place: the last piece asks.
+            let piece = SNAPSHOT_PIECE_BYTES as u64;
+            self.acked_offset = self.id.bytes.saturating_sub(1) / piece * piece;
+        }
         self.next_offset = self.acked_offset;
         self.is_reading = false;
         self.is_known = false;
@@ -125,8 +130,10 @@ pub(crate) struct Progress {
     pub counted_index: Index,
     /// The newest read round that the follower has answered.
     pub acked_round: u64,
-    /// Whether it was heard of since the last check for a quorum.
+    /// Whether it was heard of, and its word counts, since the last check for a quorum.
     pub active: bool,
+    /// Whether it was heard of since then, whatever its word is worth.
+    pub is_there: bool,
     /// When it was last heard of under this leader.
     pub heard_at: Option<Time>,
     /// The highest commit index that it was told in a form it can use.

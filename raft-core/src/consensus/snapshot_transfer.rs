@@ -17,8 +17,7 @@ impl Leader {
         let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
         let base = state.log.base().index;
         let is_behind = progress.next_index() <= base;
-        let is_there = progress.heard_at.is_some() && progress.active;
-        if !is_behind || !is_there || progress.snapshot_under_way().is_some() {
+        if !is_behind || !progress.is_there || progress.snapshot_under_way().is_some() {
             return;
         }
         if let Some(id) = state.snapshot.filter(|id| base <= id.last.index) {
@@ -119,7 +118,7 @@ impl Leader {
     /// The entries that followers still need and would get from the log: those of followers
     /// that are heard of, and what follows a snapshot that is on its way.
     pub(crate) fn needed_from(&self) -> Option<Index> {
-        let needed = self.progress.values().filter(|progress| progress.active);
+        let needed = self.progress.values().filter(|progress| progress.is_there);
         needed
             .map(|progress| match progress.snapshot_under_way() {
                 Some(id) => id.last.index.next(),
