@@ -520,6 +520,10 @@ impl<S: StateMachine> Replica<S> {
     }
 
     fn begin_loading(&mut self, id: SnapshotId) {
+        if self.loading.is_some() {
+            // A piece came twice. The parts on their way belong to what is being loaded.
+            return;
+        }
         if !self.raft.takes(id.last) {
             self.raft.install_failed();
             return;
