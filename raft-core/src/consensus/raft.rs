@@ -91,6 +91,11 @@ impl Raft {
         if is_alone && state.is_empty() {
             state.admit("it is the only member");
         }
+        if state.term() < state.log.last().term {
+            // A snapshot of a later leader was durable before its term was. Nothing was promised
+            // in that term, for a promise waits for its term.
+            state.enter_term(state.log.last().term);
+        }
         // Whoever joins has never acknowledged anything that counts.
         let joins = state.standing() == Standing::Unbound && !state.configuration().is_voter(id);
         if !state.counts() && !state.is_empty() && !joins {
