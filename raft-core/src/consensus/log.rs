@@ -199,6 +199,9 @@ impl RaftLog {
             Some(too_new) => index.min(too_new.index.prev()),
             None => index,
         };
+        // What stands behind `base` before the next term is of its term, and so is `base`.
+        let is_before = allowed == 0 && at.term < self.base.term;
+        let index = if is_before { index.min(self.base.index.prev()) } else { index };
         EntryId { term: self.term_at(index).unwrap_or(Term::ZERO), index }
     }
 
@@ -489,6 +492,20 @@ mod tests {
         assert_eq!(log.last_possible_match(id(3, 5)), id(1, 3));
         assert_eq!(log.last_possible_match(id(9, 99)), id(6, 7));
         assert_eq!(log.last_possible_match(id(0, 2)), EntryId::ZERO);
+    }
+
+    #[test]
+    fn a_log_of_earlier_terms_only_meets_this_one_before_its_base() {
+        let mut log = log(&[(1, 1, 3), (4, 4, 3), (6, 7, 2)]);
+        log.take_unwritten();
+        log.persisted(0, Index(8));
+        log.commit_to(Index(8));
+        log.applied_to(Index(8), 0);
+        log.compact_to(Index(5));
+        assert_eq!(log.last_possible_match(id(4, 9)), id(4, 6));
+        assert_eq!(log.last_possible_match(id(3, 9)), id(0, 4));
+        assert_eq!(log.last_possible_match(id(3, 5)), id(0, 4));
+        assert_eq!(log.last_possible_match(id(3, 2)), id(0, 2));
     }
 
     #[test]
