@@ -18,7 +18,7 @@ impl World {
         self.say(|| format!("all faults end; the core is {core:?}"));
         for node in (0..self.nodes.len()).filter(|node| !core.contains(node)) {
             if self.nodes[node].process.is_some() {
-                self.crash(node, crate::simulator::storage::Crash::Clean);
+                self.crash(node, crate::simulator::disk::Crash::Clean);
             }
         }
         self.healed = Some(Healed {

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use raft_core::consensus::ready::RoleName;
 use raft_core::replica::event::Event;
 
+use crate::simulator::disk::Crash;
 use crate::simulator::network::LinkId;
 use crate::simulator::node::id_of;
 use crate::simulator::plan::{FAULTS, Fault, Transport};
 use crate::simulator::schedule::{LinkFact, What};
-use crate::simulator::storage::Crash;
 use crate::simulator::world::World;
 
 /// How long pauses, partitions and slow disks last. Units: microseconds.
@@ -247,9 +247,13 @@ impl World {
         process.jobs.clear();
         process.mark();
         self.crash(node, Crash::Process);
-        let disk = self.nodes[node].disk.as_mut().expect("it is down");
-        let both = if self.dice.chance(150) { disk.rot_both_copies(&mut self.dice) } else { None };
-        let what = both.unwrap_or_else(|| disk.rot(&mut self.dice));
+        let disks = self.nodes[node].disks.as_mut().expect("it is down");
+        let what = match self.dice.below(100) {
+            0..15 => disks.log.rot_both_copies(&mut self.dice),
+            15..50 => disks.snapshots.rot_snapshot(&mut self.dice),
+            _ => None,
+        };
+        let what = what.unwrap_or_else(|| disks.log.rot(&mut self.dice));
         self.judge.damaged(node);
         self.counts.damages += 1;
         self.say(|| format!("n{} finds later that these rotted: {what}", node + 1));

@@ -4,10 +4,11 @@ use raft_core::hard_state::Standing;
 use raft_core::replica::event::Event;
 use raft_core::wal::OpenError;
 
+use crate::simulator::disk::Crash;
 use crate::simulator::node::id_of;
 use crate::simulator::plan::Transport;
 use crate::simulator::schedule::{LinkFact, What};
-use crate::simulator::storage::{Crash, Storage};
+use crate::simulator::storage::Storage;
 use crate::simulator::world::World;
 
 /// How long a node stays down. Units: microseconds.
@@ -18,7 +19,7 @@ impl World {
     pub(crate) fn crash(&mut self, node: usize, crash: Crash) {
         let under_way = self.nodes[node].crash(crash, &mut self.dice);
         let id = node + 1;
-        let in_write = if under_way.is_some() { " in the middle of a batch" } else { "" };
+        let in_write = if under_way.is_some() { " in the middle of a write" } else { "" };
         self.say(|| format!("n{id} crashes{in_write}: {crash:?}"));
         self.counts.crashes_in_write += u64::from(under_way.is_some());
         match crash {
@@ -39,10 +40,10 @@ impl World {
         if this.process.is_some() || this.is_lost || is_dead {
             return;
         }
-        let disk = this.disk.take().expect("a node that is down has its disk");
+        let disks = this.disks.take().expect("a node that is down has its disks");
         let directory = (this.incarnation, &self.configuration);
         let segment_bytes = self.plan.limits.segment_bytes;
-        let opened = match Storage::open(disk, directory, segment_bytes, &mut self.dice) {
+        let opened = match Storage::open(disks, directory, segment_bytes, &mut self.dice) {
             Ok(opened) => opened,
             Err(OpenError::BothCopiesLost(damage)) => {
                 assert!(!self.judge.is_healthy(node), "n{} had no damage: {damage}", node + 1);
@@ -53,11 +54,13 @@ impl World {
             }
             Err(error) => panic!("n{} cannot open its log: {error}", node + 1),
         };
-        let found = opened.recovered.clone();
-        self.say(|| format!("n{} starts with {found:?}", node + 1));
+        let (found, snapshot) = (opened.recovered.clone(), opened.snapshot_id());
+        self.say(|| format!("n{} starts with {snapshot:?} {found:?}", node + 1));
         self.judge.started(node, &opened);
         let standing = opened.recovered.hard_state.standing;
         self.counts.starts += 1;
+        self.counts.snapshots_loaded += u64::from(snapshot.is_some());
+        self.counts.snapshots_damaged += opened.snapshots_damaged;
         self.counts.torn += u64::from(0 < opened.recovered.torn_bytes);
         self.counts.quarantines += u64::from(standing == Standing::Quarantined);
         let this = &mut self.nodes[node];
@@ -65,6 +68,8 @@ impl World {
         let life = this.life;
         let settings = (&self.plan.limits, self.configuration.clone());
         this.start(self.schedule.now(), opened, settings, &mut self.dice);
+        let replica = &this.process.as_ref().expect("it has just started").replica;
+        self.judge.resumed(replica);
         let delay_us = self.dice.below(self.plan.tick_us);
         self.schedule.after(delay_us, What::Tick { node, life });
         if self.plan.transport == Transport::Datagram {

@@ -7,8 +7,10 @@
 
 mod client;
 mod dice;
+mod disk;
 mod ending;
 mod faults;
+mod files;
 mod judge;
 mod lives;
 mod network;

@@ -4,14 +4,18 @@ use std::collections::{BTreeSet, VecDeque};
 
 use raft_core::consensus::RaftConfig;
 use raft_core::consensus::ready::{Fetch, Persist};
+use raft_core::entry::Entries;
 use raft_core::hard_state::Configuration;
 use raft_core::replica::Replica;
 use raft_core::replica::event::{Effects, Event, Ticket};
+use raft_core::replica::snapshots::{SnapshotFact, SnapshotOrder};
 use raft_core::types::{Incarnation, Index, NodeId, Time};
 
 use crate::simulator::dice::Dice;
+use crate::simulator::disk::Crash;
+use crate::simulator::files::Files;
 use crate::simulator::plan::{Limits, Plan};
-use crate::simulator::storage::{Crash, Opened, SimDisk, Storage, raft_log};
+use crate::simulator::storage::{Disks, Opened, Storage, UnderWay};
 use crate::simulator::witness::Witness;
 
 /// One node of the cluster.
@@ -22,8 +26,8 @@ pub(crate) struct Node {
     /// How often it was started.
     pub(crate) life: u64,
     pub(crate) process: Option<Process>,
-    /// The disk while no process runs.
-    pub(crate) disk: Option<SimDisk>,
+    /// The disks while no process runs.
+    pub(crate) disks: Option<Disks>,
     pub(crate) is_paused: bool,
     pub(crate) is_disk_slow: bool,
     /// The power fails in the middle of the next batch.
@@ -36,13 +40,26 @@ pub(crate) struct Node {
     clock: (u64, u64),
 }
 
-/// Something for the disk to do, in order.
+/// Something for the log to do, in order.
 #[derive(Debug)]
 pub(crate) enum Job {
     /// A batch to be written and synced.
     Persist(Persist),
+    /// What stands before this entry is not needed any more.
+    Cut(Index),
     /// Entries to be read.
     Fetch(Fetch),
+}
+
+/// A job that is done.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// A batch is on disk.
+    Persisted(Persist),
+    /// The log was cut.
+    Cut,
+    /// Entries were read.
+    Fetched(Vec<Entries>),
 }
 
 /// A running process.
@@ -50,10 +67,13 @@ pub(crate) enum Job {
 pub(crate) struct Process {
     pub(crate) replica: Replica<Witness>,
     storage: Storage,
+    files: Files,
     pub(crate) inbox: Vec<Event>,
     /// Whether a `Wake` is on its way.
     pub(crate) is_woken: bool,
     pub(crate) jobs: VecDeque<Job>,
+    /// Orders about snapshot files, which have a thread of their own.
+    pub(crate) orders: VecDeque<SnapshotOrder>,
     /// Requests that it has taken and not answered.
     pub(crate) unanswered: BTreeSet<Ticket>,
 }
@@ -67,7 +87,7 @@ impl Node {
             incarnation: Incarnation(dice.word()),
             life: 0,
             process: None,
-            disk: Some(SimDisk::new()),
+            disks: Some(Disks::default()),
             is_paused: false,
             is_disk_slow: false,
             is_doomed: false,
@@ -95,7 +115,7 @@ impl Node {
 
     /// Empties the directory of a node that is down.
     pub(crate) fn wipe(&mut self, dice: &mut Dice) {
-        self.disk = Some(SimDisk::new());
+        self.disks = Some(Disks::default());
         self.incarnation = Incarnation(dice.word());
         self.was_wiped = true;
     }
@@ -108,10 +128,8 @@ impl Node {
         (limits, configuration): (&Limits, Configuration),
         dice: &mut Dice,
     ) {
-        let last = opened.recovered.last.index.0;
         let tail_max = dice.pick(&[1, 40]);
-        let tail_from = Index(last - dice.below(last.clamp(1, tail_max)));
-        let log = raft_log(&opened, tail_from);
+        let log = opened.raft_log(&configuration, tail_max, dice);
         let mut config = RaftConfig::new(self.id, self.incarnation, configuration);
         config.seed = dice.word();
         config.election_timeout_us = limits.election_timeout_us;
@@ -121,29 +139,39 @@ impl Node {
         config.window_bytes_max = limits.window_bytes_max;
         config.tail_bytes_max = limits.tail_bytes_max;
         config.pending_bytes_max = limits.pending_bytes_max;
-        let hard_state = opened.recovered.hard_state;
-        let machine = Witness::default();
+        config.snapshot_log_bytes = limits.snapshot_log_bytes;
+        config.trailing_entries = limits.trailing_entries;
+        let (hard_state, now) = (opened.recovered.hard_state, self.local(now));
+        let replica = match opened.snapshot {
+            Some(snapshot) => Replica::resume(config, hard_state, log, snapshot, now),
+            None => Replica::new(config, hard_state, log, Witness::default(), now),
+        };
         self.process = Some(Process {
-            replica: Replica::new(config, hard_state, log, machine, self.local(now)),
+            replica,
             storage: opened.storage,
+            files: opened.files,
             inbox: Vec::new(),
             is_woken: false,
             jobs: VecDeque::new(),
+            orders: VecDeque::new(),
             unanswered: BTreeSet::new(),
         });
         self.is_paused = false;
     }
 
-    /// Ends the process and leaves its disk behind.
+    /// Ends the process and leaves its disks behind.
     ///
-    /// Returns the batch that its disk was at work on.
-    pub(crate) fn crash(&mut self, crash: Crash, dice: &mut Dice) -> Option<Persist> {
+    /// Returns what its log was at work on.
+    pub(crate) fn crash(&mut self, crash: Crash, dice: &mut Dice) -> Option<UnderWay> {
         let mut process = self.process.take().expect("it was running");
         let under_way = match process.jobs.pop_front() {
-            Some(Job::Persist(persist)) => Some(persist),
+            Some(Job::Persist(persist)) => Some(UnderWay::Persist(persist)),
+            Some(Job::Cut(first)) => Some(UnderWay::Cut(first)),
             Some(Job::Fetch(_)) | None => None,
         };
-        self.disk = Some(process.storage.crash(under_way.as_ref(), crash, dice));
+        let log = process.storage.crash(under_way.as_ref(), crash, dice);
+        let snapshots = process.files.crash(process.orders.pop_front(), crash, dice);
+        self.disks = Some(Disks { log, snapshots });
         under_way
     }
 }
@@ -155,19 +183,27 @@ impl Process {
         self.replica.turn(now)
     }
 
-    /// Does the job that is due. Returns the event that says so, and the batch that is on
-    /// disk now if it was one.
-    pub(crate) fn finish_job(&mut self) -> Option<(Event, Option<Persist>)> {
+    /// Does the job that is due.
+    pub(crate) fn finish_job(&mut self) -> Option<Done> {
         Some(match self.jobs.pop_front()? {
             Job::Persist(persist) => {
                 self.storage.append(&persist);
-                (Event::Persisted { number: persist.number }, Some(persist))
+                Done::Persisted(persist)
+            }
+            Job::Cut(first) => {
+                self.storage.cut_before(first);
+                Done::Cut
             }
             Job::Fetch(Fetch { first, end, bytes_max }) => {
-                let entries = self.storage.read(first, end, bytes_max);
-                (Event::Fetched { entries }, None)
+                Done::Fetched(self.storage.read(first, end, bytes_max))
             }
         })
+    }
+
+    /// Executes the order that is due, and returns what the replica is to be told of it.
+    pub(crate) fn finish_order(&mut self) -> Option<SnapshotFact> {
+        let order = self.orders.pop_front().expect("an order was begun");
+        self.files.execute(order)
     }
 
     /// Says on disk that everything is synced.

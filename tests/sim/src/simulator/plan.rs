@@ -100,6 +100,10 @@ pub(crate) struct Limits {
     pub(crate) tail_bytes_max: usize,
     pub(crate) pending_bytes_max: usize,
     pub(crate) segment_bytes: u64,
+    /// After so much log a snapshot is made.
+    pub(crate) snapshot_log_bytes: u64,
+    /// So many entries are kept behind one.
+    pub(crate) trailing_entries: u64,
 }
 
 /// What clients do.
@@ -170,6 +174,8 @@ impl Limits {
             tail_bytes_max: dice.pick(&[0, 500, 4_000, 16 << 20]),
             pending_bytes_max: dice.pick(&[2_000, 20_000, 64 << 20, 64 << 20]),
             segment_bytes: dice.pick(&[4 << 10, 16 << 10, 64 << 10]),
+            snapshot_log_bytes: dice.pick(&[600, 3_000, 20_000, 100_000, u64::MAX]),
+            trailing_entries: dice.pick(&[0, 1, 10, 100, 10_000]),
         }
     }
 }

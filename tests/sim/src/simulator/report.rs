@@ -47,6 +47,18 @@ counts! {
     persisted,
     /// Reads of entries that were no longer in memory.
     fetches,
+    /// Snapshots that were made.
+    snapshots,
+    /// Snapshots of a leader that took the place of a follower's state.
+    installs,
+    /// Starts from a snapshot.
+    snapshots_loaded,
+    /// Snapshots that turned out to be damaged at a start.
+    snapshots_damaged,
+    /// Pieces of snapshots that were not there any more when they were to be sent.
+    pieces_gone,
+    /// Cuts of the front of a log.
+    cuts,
     /// Messages that were sent.
     messages,
     /// Messages that were lost.

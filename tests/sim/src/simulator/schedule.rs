@@ -16,6 +16,8 @@ pub(crate) enum What {
     Wake { node: usize, life: u64 },
     /// The node's disk has finished what it was doing.
     DiskDone { node: usize, life: u64 },
+    /// The node's snapshot files are as the oldest order wants them.
+    OrderDone { node: usize, life: u64 },
     /// The node's disk may have nothing to do, and then marks its log as synced.
     DiskIdle { node: usize, life: u64 },
     /// A message arrives.

@@ -2,8 +2,9 @@
 
 use raft_core::consensus::ready::{Notice, Persist};
 use raft_core::replica::event::{Effects, Event};
+use raft_core::replica::snapshots::{SnapshotFact, SnapshotOrder};
 
-use crate::simulator::node::Job;
+use crate::simulator::node::{Done, Job};
 use crate::simulator::schedule::What;
 use crate::simulator::world::World;
 
@@ -106,11 +107,11 @@ impl World {
                     self.judge.admitted(node);
                 }
                 Notice::ForeignIncarnation { .. } => self.counts.foreign_messages += 1,
+                Notice::Installed { .. } => self.counts.installs += 1,
                 Notice::Role { .. }
                 | Notice::WaitingFor(_)
                 | Notice::Members { .. }
                 | Notice::Removed
-                | Notice::Installed { .. }
                 | Notice::DiskFull { .. }
                 | Notice::Fenced { .. }
                 | Notice::NoMajorityOfStates { .. }
@@ -124,8 +125,12 @@ impl World {
             self.send(envelope, true);
         }
         let jobs = effects.persist.map(Job::Persist).into_iter();
+        let jobs = jobs.chain(effects.cut_before.map(Job::Cut));
         for job in jobs.chain(effects.fetch.map(Job::Fetch)) {
             self.give_to_disk(node, job);
+        }
+        for order in effects.snapshots {
+            self.give_order(node, order);
         }
         self.hand_out(node, &effects.answers);
         if effects.more {
@@ -150,7 +155,22 @@ impl World {
         }
     }
 
-    fn start_job(&mut self, node: usize) {
+    fn give_order(&mut self, node: usize, order: SnapshotOrder) {
+        let process = self.nodes[node].process.as_mut().expect("it has just taken a turn");
+        process.orders.push_back(order);
+        if process.orders.len() == 1 {
+            self.start_order(node);
+        }
+    }
+
+    fn start_order(&mut self, node: usize) {
+        let delay_us = self.disk_us(node);
+        let life = self.nodes[node].life;
+        self.schedule.after(delay_us, What::OrderDone { node, life });
+    }
+
+    /// How long the disk of a node takes for something.
+    fn disk_us(&mut self, node: usize) -> u64 {
         let is_slow = self.nodes[node].is_disk_slow;
         let range = if self.is_healed() {
             HEALTHY_DISK_US
@@ -159,7 +179,11 @@ impl World {
         } else {
             self.plan.disk_us
         };
-        let delay_us = self.dice.between(range);
+        self.dice.between(range)
+    }
+
+    fn start_job(&mut self, node: usize) {
+        let delay_us = self.disk_us(node);
         let life = self.nodes[node].life;
         if std::mem::take(&mut self.nodes[node].is_doomed) && !self.is_healed() {
             self.schedule.after(delay_us / 2, What::PowerFails { node, life });
@@ -170,18 +194,48 @@ impl World {
     /// The disk of a node has finished a job.
     pub(crate) fn disk_done(&mut self, node: usize, life: u64) {
         let Some(process) = self.nodes[node].in_life(life) else { return };
-        let (event, persist) = process.finish_job().expect("a job was begun");
+        let done = process.finish_job().expect("a job was begun");
         let has_more = !process.jobs.is_empty();
-        match &persist {
-            Some(persist) => self.note_persisted(node, persist),
-            None => self.counts.fetches += 1,
+        match done {
+            Done::Persisted(persist) => {
+                self.note_persisted(node, &persist);
+                self.tell(node, Event::Persisted { number: persist.number });
+            }
+            Done::Cut => self.counts.cuts += 1,
+            Done::Fetched(entries) => {
+                self.counts.fetches += 1;
+                self.tell(node, Event::Fetched { entries });
+            }
         }
-        self.tell(node, event);
         if has_more {
             self.start_job(node);
         } else {
             self.schedule.after(IDLE_US, What::DiskIdle { node, life });
         }
+    }
+
+    /// The snapshot files of a node are as its oldest order wanted them.
+    pub(crate) fn order_done(&mut self, node: usize, life: u64) {
+        let Some(process) = self.nodes[node].in_life(life) else { return };
+        let fact = process.finish_order();
+        let has_more = !process.orders.is_empty();
+        if has_more {
+            self.start_order(node);
+        }
+        let Some(fact) = fact else { return };
+        match &fact {
+            SnapshotFact::Finished { id } => {
+                self.counts.snapshots += 1;
+                self.judge.covered(node, *id);
+            }
+            SnapshotFact::Received { id, is_whole: true, .. } => self.judge.covered(node, *id),
+            SnapshotFact::Piece { data: None, .. } => self.counts.pieces_gone += 1,
+            SnapshotFact::Failed { why } => {
+                self.say(|| format!("n{} no snapshot: {why}", node + 1))
+            }
+            _ => {}
+        }
+        self.tell(node, Event::Snapshot(fact));
     }
 
     fn note_persisted(&mut self, node: usize, persist: &Persist) {
@@ -208,6 +262,13 @@ impl World {
                 }
                 Event::Submit(submission) => format!("submit {:?}", submission.tickets),
                 Event::Read(queries) => format!("{} queries", queries.len()),
+                Event::Snapshot(SnapshotFact::Part { part: Some(part) }) => {
+                    format!("a part of {} bytes", part.len())
+                }
+                Event::Snapshot(SnapshotFact::Piece { id, offset, data }) => {
+                    let bytes = data.as_ref().map_or(0, bytes::Bytes::len);
+                    format!("a piece of {bytes} bytes at {offset} of {id}")
+                }
                 other => format!("{other:?}"),
             };
             self.say(|| format!("n{} <- {text}", node + 1));
@@ -226,6 +287,15 @@ impl World {
             let Persist { number, hard_state, entries, .. } = persist;
             self.say(|| format!("n{id} writes batch {number} {hard_state:?} {entries:?}"));
         }
+        if let Some(base) = effects.persist.as_ref().and_then(|persist| persist.base) {
+            self.say(|| format!("n{id} begins its log anew behind {base}"));
+        }
+        if let Some(first) = effects.cut_before {
+            self.say(|| format!("n{id} cuts its log before {first}"));
+        }
+        for order in &effects.snapshots {
+            self.say(|| format!("n{id} orders {}", Shown(order)));
+        }
         if let Some(fetch) = &effects.fetch {
             self.say(|| format!("n{id} {fetch:?}"));
         }
@@ -234,6 +304,21 @@ impl World {
         }
         for answer in &effects.answers.list {
             self.say(|| format!("n{id} {answer:?}"));
+        }
+    }
+}
+
+/// An order without the bytes in it.
+struct Shown<'o>(&'o SnapshotOrder);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            SnapshotOrder::Append { part } => write!(f, "a part of {} bytes", part.len()),
+            SnapshotOrder::Receive { id, offset, data } => {
+                write!(f, "{} bytes at {offset} of {id} to be kept", data.len())
+            }
+            other => write!(f, "{other:?}"),
         }
     }
 }

@@ -111,6 +111,7 @@ impl World {
             What::Tick { node, life } => self.tick(node, life),
             What::Wake { node, life } => self.wake(node, life),
             What::DiskDone { node, life } => self.disk_done(node, life),
+            What::OrderDone { node, life } => self.order_done(node, life),
             What::DiskIdle { node, life } => self.disk_idle(node, life),
             What::Deliver(packet) => self.deliver(packet),
             What::LinkFact { node, life, fact } => self.link_fact(node, life, fact),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use kv_store::command::{Command, KeyRange};
 use raft_core::entry::ClientId;
-use raft_core::types::NodeId;
+use raft_core::types::{Index, NodeId};
 
 use super::model::Model;
 use crate::simulator::witness::Execution;
@@ -40,6 +40,11 @@ impl Executions {
         assert_eq!(expected, execution.answer, "the store answers as the model does");
         assert_eq!(self.model.revision, execution.revision, "the store counts as the model does");
         self.all.push(execution);
+    }
+
+    /// How many of the commands stand at or before `index`.
+    pub(super) fn count_through(&self, index: Index) -> usize {
+        self.all.partition_point(|execution| execution.index <= index)
     }
 
     /// How many commands were executed.

@@ -58,7 +58,9 @@ impl Logs {
     /// Called before `view` has seen the batch.
     pub(super) fn appended(&mut self, view: &View, persist: &Persist) {
         let first = persist.entries.first().map_or(Index(1), Entries::first_index);
-        let mut prev = view.at(first.prev()).map_or(Term::ZERO, |mark| mark.term);
+        let before = persist.base.filter(|base| base.index == first.prev()).map(|base| base.term);
+        let before = before.or_else(|| view.at(first.prev()).map(|mark| mark.term));
+        let mut prev = before.unwrap_or(Term::ZERO);
         for entry in persist.entries.iter().flat_map(Entries::iter) {
             let found = (crc_of(entry), prev);
             let known = *self.contents.entry(entry.id()).or_insert(found);
@@ -107,6 +109,29 @@ impl Logs {
             for (&node, &incarnation) in self.binding.get(&id).into_iter().flatten() {
                 self.bound.entry(node).or_insert(incarnation);
             }
+        }
+    }
+
+    /// The log up to `last`, which a snapshot covers and which is therefore committed.
+    pub(super) fn prefix(&self, last: EntryId) -> Vec<Mark> {
+        self.check_covered(last);
+        let count = place(last.index.next());
+        self.committed[..count].iter().map(|committed| committed.mark).collect()
+    }
+
+    /// Only what is committed gets into a snapshot.
+    pub(super) fn check_covered(&self, last: EntryId) {
+        if last == EntryId::ZERO {
+            return;
+        }
+        let term = self.committed.get(place(last.index)).map(|known| known.mark.term);
+        assert_eq!(term, Some(last.term), "a snapshot covers {last}, which is not committed");
+    }
+
+    /// C4 for a state that was loaded.
+    pub(super) fn check_loaded(&self, index: Index, found: (u64, u64)) {
+        if let Some(known) = self.states.get(&index) {
+            assert_eq!(*known, found, "C4 the state loaded for entry {index} is another one");
         }
     }
 

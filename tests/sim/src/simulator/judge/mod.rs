@@ -11,15 +11,16 @@ mod promises;
 mod registers;
 mod view;
 
-use raft_core::consensus::ready::{Persist, RoleName};
+use raft_core::consensus::ready::{Notice, Persist, RoleName};
 use raft_core::hard_state::Standing;
 use raft_core::replica::Replica;
 use raft_core::replica::event::Effects;
-use raft_core::types::{Incarnation, NodeId};
+use raft_core::snapshot::SnapshotId;
+use raft_core::types::{Incarnation, Index, NodeId};
 
 use crate::simulator::node::id_of;
 use crate::simulator::report::Counts;
-use crate::simulator::storage::Opened;
+use crate::simulator::storage::{Opened, UnderWay};
 use crate::simulator::witness::Witness;
 
 pub(crate) use answers::{Asked, History};
@@ -96,19 +97,34 @@ impl Judge {
         self.views[node].is_damaged = true;
     }
 
-    /// A process has ended while its disk was at work on this batch.
-    pub(crate) fn crashed(&mut self, node: usize, under_way: Option<Persist>) {
+    /// A process has ended while its log was at work on this.
+    pub(crate) fn crashed(&mut self, node: usize, under_way: Option<UnderWay>) {
         self.views[node].crashed(under_way);
     }
 
     /// A node has started on what it found.
     pub(crate) fn started(&mut self, node: usize, opened: &Opened) {
-        self.views[node].restart(node, opened);
+        self.views[node].restart(node, opened, &self.logs);
+        let covered = opened.snapshot_id().map_or(Index::ZERO, |id| id.last.index);
+        self.views[node].executed_count = self.executions.count_through(covered);
+    }
+
+    /// A node that has just started is about to work: the state that it loaded is the one that
+    /// others have there.
+    pub(crate) fn resumed(&self, replica: &Replica<Witness>) {
+        let status = replica.status();
+        self.logs.check_loaded(status.applied_index, (status.state_hash, status.revision));
+    }
+
+    /// A snapshot is durable on a node.
+    pub(crate) fn covered(&mut self, node: usize, id: SnapshotId) {
+        self.logs.check_covered(id.last);
+        self.views[node].covered(id.last);
     }
 
     /// A batch has reached a node's disk.
     pub(crate) fn persisted(&mut self, node: usize, persist: &Persist) {
-        self.views[node].persisted(persist);
+        self.views[node].persisted(persist, &self.logs);
     }
 
     /// A node has taken a turn.
@@ -122,7 +138,12 @@ impl Judge {
         let (id, raft) = (id_of(node), replica.raft());
         if let Some(persist) = &effects.persist {
             self.logs.appended(&self.views[node], persist);
-            counts.truncations += u64::from(self.views[node].written(persist));
+            counts.truncations += u64::from(self.views[node].written(persist, &self.logs));
+        }
+        for notice in &effects.notices {
+            if let Notice::Installed { last } = notice {
+                self.views[node].executed_count = self.executions.count_through(last.index);
+            }
         }
         self.views[node].moved_on(node, raft);
         if raft.role_name() == RoleName::Leader && self.logs.leads(node, raft.term()) {
