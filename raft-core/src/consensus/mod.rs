@@ -4,6 +4,7 @@
 //! upper boxes, `follower`, `candidate` and `leader` the rules for servers, `message` the
 //! calls. `log`, `progress`, `quorum` and `reads` are arithmetic and know no message.
 
+mod acceptance;
 pub(crate) mod admission;
 pub mod binding;
 pub(crate) mod candidate;

@@ -20,7 +20,7 @@ use crate::consensus::message::{AppendResult, Envelope, Message};
 use crate::consensus::quorum::VoteResult;
 use crate::consensus::ready::{Fetch, Notice, Persist, Ready, RoleName};
 use crate::consensus::state::State;
-use crate::entry::{Draft, Entries, TERM_MAX};
+use crate::entry::{Draft, Entries};
 use crate::hard_state::{HardState, Standing};
 use crate::snapshot::SnapshotId;
 use crate::types::{EntryId, Incarnation, Index, NodeId, Term, Time};
@@ -31,11 +31,6 @@ const APPLY_BYTES_MAX: usize = 512 * 1024;
 
 /// Bytes read from disk at once.
 const FETCH_BYTES_MAX: usize = 512 * 1024;
-
-/// The highest term that a message may bring about at once, and how far beyond it counting
-/// elections may have led: a single wrong message cannot use up the terms there are.
-const TERM_LEAP_MAX: Term = Term(TERM_MAX.0 / 2);
-const TERM_STEP_MAX: u64 = 1 << 32;
 
 /// One node's consensus.
 #[derive(Clone, Debug)]
@@ -151,38 +146,6 @@ impl Raft {
         }
         self.step_accepted(now, envelope);
         invariants::check(self);
-    }
-
-    /// Whether a message is for this node, from somebody who may send it, and not void.
-    pub(crate) fn is_acceptable(&mut self, envelope: &Envelope) -> bool {
-        let believable = self.believable_term();
-        let (from, state) = (envelope.from, &mut self.state);
-        if envelope.to != state.id() || from == state.id() || believable < envelope.term {
-            return false;
-        }
-        let bound = state.bindings.get(&from);
-        if bound.is_some_and(|bound| *bound != envelope.incarnation) {
-            state.notices.push(Notice::ForeignIncarnation { peer: from });
-            return false;
-        }
-        let asks_for_votes =
-            matches!(envelope.message, Message::PreVote { .. } | Message::RequestVote { .. });
-        // What is committed is final: a removal that is not may still be taken back, by the
-        // very node that it concerns.
-        let commit_index = state.log.commit_index();
-        if state.log.membership().at(commit_index).1.was_removed(from) {
-            if asks_for_votes {
-                state.send(from, Message::NotAMember);
-            }
-            return false;
-        }
-        // Who was added behind the end of this log may lead or campaign nevertheless
-        // (Ongaro 2014 §4.1).
-        state.configuration().is_member(from) || asks_for_votes || envelope.message.is_from_leader()
-    }
-
-    fn believable_term(&self) -> Term {
-        TERM_LEAP_MAX.max(Term(self.state.term().0 + TERM_STEP_MAX)).min(TERM_MAX)
     }
 
     fn step_accepted(&mut self, now: Time, envelope: Envelope) {
