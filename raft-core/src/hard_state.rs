@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::teeth::is_removed;
 use crate::types::{Index, NodeId, Term};
 
 pub use crate::configuration::Configuration;
@@ -38,6 +39,7 @@ impl HardState {
     /// any message that depends on it. The commit index is no promise.
     #[must_use]
     pub fn promises_more_than(&self, older: &Self) -> bool {
-        (self.term, self.vote, self.standing) != (older.term, older.vote, older.standing)
+        !is_removed("votes-are-written")
+            && (self.term, self.vote, self.standing) != (older.term, older.vote, older.standing)
     }
 }

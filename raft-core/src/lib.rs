@@ -9,5 +9,6 @@ pub mod entry;
 pub mod hard_state;
 pub mod replica;
 pub mod snapshot;
+mod teeth;
 pub mod types;
 pub mod wal;

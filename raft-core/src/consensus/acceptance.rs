@@ -4,6 +4,7 @@ use crate::consensus::message::{Envelope, Message};
 use crate::consensus::raft::Raft;
 use crate::consensus::ready::Notice;
 use crate::entry::TERM_MAX;
+use crate::teeth::is_removed;
 use crate::types::Term;
 
 /// The highest term that a message may bring about at once, and how far beyond it counting
@@ -16,11 +17,15 @@ impl Raft {
     pub(crate) fn is_acceptable(&mut self, envelope: &Envelope) -> bool {
         let believable = self.believable_term();
         let (from, state) = (envelope.from, &mut self.state);
-        if envelope.to != state.id() || from == state.id() || believable < envelope.term {
+        if envelope.to != state.id() || believable < envelope.term {
+            return false;
+        }
+        if from == state.id() && !is_removed("own-words-stay-inside") {
             return false;
         }
         let bound = state.bindings.get(&from);
-        if bound.is_some_and(|bound| *bound != envelope.incarnation) {
+        let is_foreign = bound.is_some_and(|bound| *bound != envelope.incarnation);
+        if is_foreign && !is_removed("lost-directories-are-refused") {
             state.notices.push(Notice::ForeignIncarnation { peer: from });
             return false;
         }
@@ -29,7 +34,8 @@ impl Raft {
         // What is committed is final: a removal that is not may still be taken back, by the
         // very node that it concerns.
         let commit_index = state.log.commit_index();
-        if state.log.membership().at(commit_index).1.was_removed(from) {
+        let was_removed = state.log.membership().at(commit_index).1.was_removed(from);
+        if was_removed && !is_removed("former-members-are-ignored") {
             if asks_for_votes {
                 state.send(from, Message::NotAMember);
             }
@@ -37,10 +43,16 @@ impl Raft {
         }
         // Who was added behind the end of this log may lead or campaign nevertheless
         // (Ongaro 2014 §4.1).
-        state.configuration().is_member(from) || asks_for_votes || envelope.message.is_from_leader()
+        state.configuration().is_member(from)
+            || asks_for_votes
+            || envelope.message.is_from_leader()
+            || is_removed("strangers-are-ignored")
     }
 
     fn believable_term(&self) -> Term {
+        if is_removed("terms-leap-little") {
+            return TERM_MAX;
+        }
         TERM_LEAP_MAX.max(Term(self.state.term().0 + TERM_STEP_MAX)).min(TERM_MAX)
     }
 }

@@ -6,6 +6,7 @@ use crate::consensus::message::Message;
 use crate::consensus::quorum::{VoteResult, vote_result};
 use crate::consensus::raft::Next;
 use crate::consensus::state::State;
+use crate::teeth::is_removed;
 use crate::types::{EntryId, Incarnation, NodeId, Term, Time};
 
 /// A round of questions: pre-votes or votes.
@@ -31,8 +32,11 @@ impl Campaign {
 
     /// Stands for election in the next term.
     pub(crate) fn vote(state: &mut State, now: Time, transfer: bool) -> Self {
-        let campaign = Self::new(state.campaign_deadline(now, false));
+        let mut campaign = Self::new(state.campaign_deadline(now, false));
         let own = state.id();
+        if is_removed("own-vote-is-synced") {
+            campaign.answers.insert(own, true);
+        }
         state.enter_term(state.term().next());
         state.vote_for(own);
         state.broadcast(&Message::RequestVote { last: state.log.last(), transfer });
@@ -63,7 +67,7 @@ impl Campaign {
         // The only voter waits for nothing but its own disk, to which asking anew would only
         // give more to do.
         let is_alone = state.voting_peers().is_empty();
-        if is_alone || now < self.deadline {
+        if (is_alone && !is_removed("the-only-voter-waits")) || now < self.deadline {
             return Next::Stay;
         }
         if !state.may_campaign() {
@@ -80,7 +84,7 @@ impl Campaign {
         (next_term, granted): (Term, bool),
     ) -> Next {
         // An answer to an earlier question says nothing about this one.
-        if next_term != state.term().next() {
+        if next_term != state.term().next() && !is_removed("pre-votes-name-their-term") {
             return Next::Stay;
         }
         self.answers.insert(from, granted);
@@ -101,7 +105,7 @@ impl Campaign {
         granted: bool,
     ) -> Next {
         // A voter that repeats itself counts once, and one that granted cannot take it back.
-        self.answers.entry(from).or_insert(granted);
+        self.answers.entry(from).or_insert(granted || is_removed("refusals-are-no-votes"));
         if granted {
             self.granted_by.insert(from, incarnation);
         }
@@ -134,10 +138,11 @@ pub(crate) fn on_request_vote(
         return false;
     }
     let is_free = match state.vote() {
-        Some(given) => given == candidate,
+        Some(given) if given == candidate => !is_removed("votes-are-repeated"),
+        Some(_) => is_removed("one-vote-per-term"),
         None => leader.is_none(),
     };
-    let granted = is_free && state.log.last() <= last;
+    let granted = is_free && is_complete(state, last);
     if granted {
         state.vote_for(candidate);
     }
@@ -156,6 +161,16 @@ pub(crate) fn on_pre_vote(
     if !state.counts_durably() {
         return;
     }
-    let granted = state.term() < next_term && state.log.last() <= last && !is_content;
+    let is_content = is_content && !is_removed("content-voters-refuse");
+    let granted = state.term() < next_term && is_complete(state, last) && !is_content;
     state.send(from, Message::PreVoteResponse { next_term, granted });
+}
+
+/// Whether a log that ends in `last` has everything that may be committed (Raft §5.4.1).
+fn is_complete(state: &State, last: EntryId) -> bool {
+    let own = state.log.last();
+    if is_removed("terms-weigh-more-than-lengths") {
+        return own.index <= last.index;
+    }
+    own <= last || is_removed("candidates-are-complete")
 }

@@ -7,6 +7,7 @@ use crate::consensus::ready::SnapshotPiece;
 use crate::consensus::state::State;
 use crate::entry::Entries;
 use crate::hard_state::Standing;
+use crate::teeth::is_removed;
 use crate::types::{EntryId, Index, NodeId, Time};
 
 /// The state of a follower.
@@ -45,7 +46,9 @@ impl Follower {
     pub(crate) fn tick(&self, state: &State, now: Time) -> Next {
         // What follows is a question to others, which may make them leave their first term; if
         // a crash made an empty node of this one, nobody would ever admit it.
-        if !state.counts_durably() || now < self.election_deadline || !state.may_campaign() {
+        let is_ready = state.counts_durably() || is_removed("strangers-do-not-campaign");
+        let may_campaign = state.may_campaign() || is_removed("learners-do-not-campaign");
+        if !is_ready || now < self.election_deadline || !may_campaign {
             return Next::Stay;
         }
         let reason = match (state.lost_leader, self.leader) {
@@ -168,7 +171,9 @@ impl Follower {
             let match_index = state.log.merge(prev, entries);
             // Only what this append has verified: an own stale tail behind it may be longer
             // (Raft Figure 2, AppendEntries rule 5).
-            state.log.commit_to(leader_commit.min(match_index));
+            let last = state.log.last().index;
+            let verified = if is_removed("only-verified-commits") { last } else { match_index };
+            state.log.commit_to(leader_commit.min(verified));
             AppendResult::Accepted { match_index }
         } else {
             let at = EntryId { term: prev.term, index: prev.index };

@@ -13,6 +13,7 @@ use crate::consensus::reads::Reads;
 use crate::consensus::ready::{Notice, ReadState};
 use crate::consensus::state::State;
 use crate::entry::{Draft, Entries, EntryKind, SessionStamp, Stamp};
+use crate::teeth::is_removed;
 use crate::types::{Incarnation, Index, NodeId, Time};
 
 /// When the leader's own disk needs longer than this for a batch, it gives leadership away.
@@ -79,7 +80,9 @@ impl Leader {
             let payload = binding::encode(&leader.binding);
             draft.push(EntryKind::Bind, &SessionStamp::default(), &payload);
         }
-        leader.append(state, now, draft, 0);
+        if !is_removed("leaders-begin-with-an-entry") {
+            leader.append(state, now, draft, 0);
+        }
         leader
     }
 
@@ -129,11 +132,12 @@ impl Leader {
     /// Registers a read, unless leadership is being handed over: the next leader may commit
     /// before this one hears of it.
     pub(crate) fn read_index(&mut self, state: &State, context: u64, from: Option<NodeId>) {
-        if self.is_handing_over() {
+        if self.is_handing_over() && !is_removed("reads-wait-for-a-hand-over") {
             return;
         }
         let commit_index = state.log.commit_index();
-        let known = (self.first_index <= commit_index).then_some(commit_index);
+        let knows = self.first_index <= commit_index || is_removed("new-leaders-wait-for-a-commit");
+        let known = knows.then_some(commit_index);
         self.reads.register(context, from, known);
         if let Some(progress) = from.and_then(|from| self.progress.get_mut(&from)) {
             progress.commit_wanted = commit_index;
@@ -153,7 +157,7 @@ impl Leader {
         self.tend_members(state, now);
         if self.check_quorum_at <= now {
             self.check_quorum_at = now.after(state.config.election_timeout_us);
-            if !self.has_active_quorum(state) {
+            if !self.has_active_quorum(state) && !is_removed("leaders-need-a-quorum") {
                 return Next::Follow {
                     term: state.term(),
                     leader: None,
@@ -291,7 +295,8 @@ impl Leader {
     /// What a follower held in another directory says nothing about this one.
     fn notice_directory(&mut self, state: &State, from: NodeId, incarnation: Incarnation) {
         let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
-        if progress.incarnation.is_some_and(|known| known != incarnation) {
+        let is_new = progress.incarnation.is_some_and(|known| known != incarnation);
+        if is_new && !is_removed("directories-are-told-apart") {
             *progress = Progress::new(state.log.last().index);
         }
         progress.incarnation = Some(incarnation);
@@ -370,7 +375,8 @@ impl Leader {
     /// Commits what a majority holds durably, if it is of the own term (Raft §5.4.2).
     pub(crate) fn maybe_commit(&mut self, state: &mut State) {
         let own = state.id();
-        let durable = state.log.durable_index();
+        let last = state.log.last().index;
+        let durable = if is_removed("leaders-sync-too") { last } else { state.log.durable_index() };
         let index = reached_by_majority(state.configuration(), |id| {
             if id == own {
                 durable
@@ -378,7 +384,8 @@ impl Leader {
                 self.progress.get(&id).map_or(Index::ZERO, |p| p.counted_index)
             }
         });
-        if state.log.term_at(index) != Some(state.term()) || !state.log.commit_to(index) {
+        let is_own = state.log.term_at(index) == Some(state.term());
+        if !(is_own || is_removed("only-own-terms-commit")) || !state.log.commit_to(index) {
             return;
         }
         self.reads.committed_in_term(index);
@@ -404,7 +411,7 @@ impl Leader {
         let patience_us = 2 * state.config.heartbeat_interval_us;
         let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
         progress.retry_rebuild(now, patience_us);
-        if progress.is_stalled(now, patience_us) {
+        if progress.is_stalled(now, patience_us) && !is_removed("lost-appends-are-repeated") {
             let was_probing = progress.is_probing();
             progress.retry(now);
             if !was_probing {

@@ -11,6 +11,7 @@ use std::ops::Range;
 use crate::configuration::Configuration;
 use crate::consensus::membership::Membership;
 use crate::entry::Entries;
+use crate::teeth::is_removed;
 use crate::types::{EntryId, Index, Term};
 
 /// The log of one node.
@@ -225,7 +226,10 @@ impl RaftLog {
     /// Whether entries behind `prev` may be merged: the log holds it, or has it in a snapshot,
     /// where everything is committed and so the same for every leader.
     pub fn continues(&self, prev: EntryId) -> bool {
-        prev.index < self.base.index || self.holds(prev)
+        prev.index < self.base.index
+            || self.holds(prev)
+            || (prev.index <= self.last.index && is_removed("previous-terms-agree"))
+            || is_removed("appends-leave-no-gap")
     }
 
     /// Takes entries of a leader behind `prev`, which the log must continue: those it has
@@ -243,7 +247,9 @@ impl RaftLog {
             let known_end = verified.min(self.last.index).next();
             let conflict = (run.first_index().0..known_end.0)
                 .map(Index)
-                .find(|&index| self.term_at(index) != Some(run.term()))
+                .find(|&index| {
+                    self.term_at(index) != Some(run.term()) || is_removed("agreeing-entries-stay")
+                })
                 .unwrap_or(known_end);
             if verified < conflict {
                 continue;
@@ -291,7 +297,7 @@ impl RaftLog {
 
     /// Notes that everything up to `index`, as it was in `epoch`, is on disk.
     pub fn persisted(&mut self, epoch: u64, index: Index) {
-        if epoch == self.epoch {
+        if epoch == self.epoch || is_removed("late-syncs-are-void") {
             assert!(index <= self.last.index, "only what was appended is durable");
             self.durable_index = self.durable_index.max(index);
         }
@@ -303,7 +309,8 @@ impl RaftLog {
     pub fn commit_to(&mut self, index: Index) -> bool {
         assert!(index <= self.last.index, "only what is in the log can be committed (I1)");
         let advances = self.commit_index < index;
-        self.commit_index = self.commit_index.max(index);
+        self.commit_index =
+            if is_removed("commits-never-fall") { index } else { self.commit_index.max(index) };
         advances
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::snapshot::SnapshotId;
+use crate::teeth::is_removed;
 use crate::types::{Incarnation, Index, Time};
 
 /// A follower that threw away so often what it had of a snapshot got a bad one.
@@ -315,7 +316,8 @@ impl Progress {
 
     /// Notes that the follower holds everything up to `index` durably.
     pub(crate) fn accepted(&mut self, now: Time, index: Index) {
-        self.match_index = self.match_index.max(index);
+        self.match_index =
+            if is_removed("matches-never-fall") { index } else { self.match_index.max(index) };
         self.next_index = self.next_index.max(index.next());
         match &mut self.flow {
             Flow::Probe { .. } => {
@@ -324,7 +326,9 @@ impl Progress {
             }
             Flow::Replicate { in_flight, bytes, moved_at } => {
                 *moved_at = now;
-                while in_flight.front().is_some_and(|&(last, _)| last <= index) {
+                let is_answered =
+                    |last: Index| last <= index || is_removed("answers-free-what-they-cover");
+                while in_flight.front().is_some_and(|&(last, _)| is_answered(last)) {
                     let (_, sent_bytes) = in_flight.pop_front().expect("the front was just seen");
                     *bytes -= sent_bytes;
                 }
@@ -351,7 +355,7 @@ impl Progress {
             Flow::Replicate { .. } => prev_index <= self.match_index,
             Flow::Snapshot(_) => true,
         };
-        if is_stale {
+        if is_stale && !is_removed("stale-refusals-are-void") {
             return false;
         }
         self.probe_from(candidate.next());
@@ -370,7 +374,8 @@ impl Progress {
     }
 
     fn probe_from(&mut self, next: Index) {
-        self.next_index = next.max(self.match_index.next());
+        let least = self.match_index.next();
+        self.next_index = if is_removed("next-lies-behind-match") { next } else { next.max(least) };
         self.flow = Flow::Probe { sent_at: None };
         self.bulk = false;
         self.awaits_disk = false;

@@ -23,6 +23,7 @@ use crate::consensus::state::State;
 use crate::entry::{Draft, Entries};
 use crate::hard_state::{HardState, Standing};
 use crate::snapshot::SnapshotId;
+use crate::teeth::is_removed;
 use crate::types::{EntryId, Incarnation, Index, NodeId, Term, Time};
 
 /// Bytes of committed entries handed out in one turn, at least one entry: a long replay is
@@ -118,7 +119,7 @@ impl Raft {
     pub fn tick(&mut self, now: Time) {
         let stalled = 2 * self.state.config.heartbeat_interval_us < now.since(self.ticked_at);
         self.ticked_at = now;
-        if stalled {
+        if stalled && !is_removed("stalls-are-forgiven") {
             // This process did not run. What others said meanwhile waits in its queues and is
             // to be heard before anybody is doubted.
             let until = now.after(self.state.config.heartbeat_interval_us);
@@ -228,13 +229,19 @@ impl Raft {
     /// reaches a role.
     fn term_gate(&mut self, now: Time, envelope: Envelope) -> Option<Envelope> {
         let (term, from) = (self.state.term(), envelope.from);
+        if envelope.term == term || is_removed("terms-are-compared") {
+            return Some(envelope);
+        }
         if term < envelope.term {
-            if let Message::RequestVote { transfer: false, .. } = envelope.message
+            if let Message::RequestVote { transfer, .. } = envelope.message
+                && (!transfer || is_removed("hand-over-is-no-disturbance"))
                 && self.is_content(now, from)
             {
                 return None;
             }
-            if let Message::PreVoteResponse { granted: true, .. } = envelope.message {
+            if let Message::PreVoteResponse { granted, .. } = envelope.message
+                && (granted || is_removed("refused-pre-votes-teach-the-term"))
+            {
                 return Some(envelope);
             }
             let leader = envelope.message.is_from_leader().then_some(from);
@@ -243,13 +250,12 @@ impl Raft {
             self.enter(now, Next::Follow { term, leader, reason, because_of });
             return Some(envelope);
         }
-        if envelope.term == term {
-            return Some(envelope);
-        }
         match envelope.message {
             // Granted by a node that has not seen our term, or refused in an earlier one: the
             // role looks at the term that was asked about.
-            Message::PreVoteResponse { .. } => return Some(envelope),
+            Message::PreVoteResponse { .. } if !is_removed("late-pre-votes-count") => {
+                return Some(envelope);
+            }
             Message::AppendEntries { prev, round, .. } => {
                 let hint = self.state.log.last_possible_match(prev);
                 let result = AppendResult::Rejected { prev_index: prev.index, hint };
@@ -266,6 +272,7 @@ impl Raft {
             }
             // Old answers, and what means the same in every term and was taken before.
             Message::PreVote { .. }
+            | Message::PreVoteResponse { .. }
             | Message::RequestVoteResponse { .. }
             | Message::AppendEntriesResponse { .. }
             | Message::HeartbeatResponse { .. }
@@ -311,10 +318,11 @@ impl Raft {
     fn is_content(&self, now: Time, candidate: NodeId) -> bool {
         match &self.role {
             Role::Follower(role) => {
-                role.leader != Some(candidate) && role.is_content(&self.state, now)
+                (role.leader != Some(candidate) || is_removed("own-leader-may-ask"))
+                    && role.is_content(&self.state, now)
             }
             Role::PreCandidate(_) | Role::Candidate(_) => false,
-            Role::Leader(_) => true,
+            Role::Leader(_) => !is_removed("leaders-are-content"),
         }
     }
 
@@ -323,7 +331,7 @@ impl Raft {
         let (role, reason, because_of) = match next {
             Next::Stay => return,
             Next::Follow { term, leader, reason, because_of } => {
-                if self.state.term() < term {
+                if self.state.term() < term || is_removed("votes-last-a-term") {
                     self.state.enter_term(term);
                 }
                 assert_eq!(self.state.term(), term, "nobody follows in an earlier term (I4)");
@@ -384,7 +392,8 @@ impl Raft {
         let Role::Leader(role) = &mut self.role else {
             return Err((ProposeError::NotLeader { hint: self.leader() }, draft));
         };
-        if role.is_handing_over() || self.state.is_fenced {
+        let is_handing_over = role.is_handing_over() && !is_removed("writes-wait-for-a-hand-over");
+        if is_handing_over || self.state.is_fenced {
             return Err((ProposeError::HandingOver, draft));
         }
         if role.lacks_space(&self.state) {
@@ -425,7 +434,11 @@ impl Raft {
     /// question or its answer may be lost, and the caller asks again under another context.
     pub fn read_index(&mut self, context: u64) -> bool {
         match &mut self.role {
-            Role::Leader(role) if role.is_handing_over() => return false,
+            Role::Leader(role)
+                if role.is_handing_over() && !is_removed("reads-wait-for-a-hand-over") =>
+            {
+                return false;
+            }
             Role::Leader(role) => role.read_index(&self.state, context, None),
             Role::Follower(Follower { leader: Some(leader), .. }) => {
                 let leader = *leader;
@@ -628,6 +641,8 @@ impl Raft {
         };
         if let Some(last) = committed.last().map(Entries::last_index) {
             let tail_bytes_max = self.state.config.tail_bytes_max;
+            let commit_index = self.state.log.commit_index();
+            let last = if is_removed("pages-leave-no-gap") { commit_index } else { last };
             self.state.log.applied_to(last, tail_bytes_max);
         }
         committed

@@ -9,6 +9,7 @@ use crate::consensus::progress::{Progress, SNAPSHOT_PIECE_BYTES};
 use crate::consensus::ready::SnapshotRead;
 use crate::consensus::state::State;
 use crate::snapshot::SnapshotId;
+use crate::teeth::is_removed;
 use crate::types::{Index, NodeId, Time};
 
 impl Leader {
@@ -17,7 +18,8 @@ impl Leader {
         let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
         let base = state.log.base().index;
         let is_behind = progress.next_index() <= base;
-        if !is_behind || !progress.is_there || progress.snapshot_under_way().is_some() {
+        let is_there = progress.is_there && !is_removed("snapshots-go-unasked");
+        if !is_behind || !is_there || progress.snapshot_under_way().is_some() {
             return;
         }
         if let Some(id) = state.snapshot.filter(|id| base <= id.last.index) {

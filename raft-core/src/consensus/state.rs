@@ -11,6 +11,7 @@ use crate::consensus::ready::{Notice, ReadState, SnapshotPiece, SnapshotRead};
 use crate::consensus::rng::Rng;
 use crate::hard_state::{HardState, Standing};
 use crate::snapshot::SnapshotId;
+use crate::teeth::is_removed;
 use crate::types::{Incarnation, NodeId, Term, Time};
 
 /// The lowest and highest wait before a voter whose link to the leader ended pre-votes, and
@@ -77,7 +78,7 @@ impl State {
             rng: Rng::new(config.seed),
             config,
             term: hard_state.term,
-            vote: hard_state.vote,
+            vote: hard_state.vote.filter(|_| !is_removed("votes-survive")),
             standing: hard_state.standing,
             log,
             bindings: BTreeMap::new(),
@@ -122,7 +123,7 @@ impl State {
 
     /// Whether this node may vote, campaign and be counted.
     pub(crate) fn counts(&self) -> bool {
-        self.standing == Standing::Full
+        self.standing == Standing::Full || is_removed("only-the-admitted-count")
     }
 
     /// Whether it counts, also after a crash: for what this node says or does without waiting

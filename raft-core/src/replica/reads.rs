@@ -4,6 +4,7 @@
 //! answer, may be lost; it is then asked again under another context.
 
 use crate::replica::event::{Query, Refusal, Ticket};
+use crate::teeth::is_removed;
 use crate::types::{Index, Time};
 
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl QueuedReads {
     /// Notes that the reads under `context` may be answered at `index`.
     pub(crate) fn confirm(&mut self, context: u64, index: Index) {
         for batch in &mut self.batches {
-            if batch.context == Some(context) {
+            if batch.context == Some(context) || is_removed("reads-know-their-question") {
                 batch.index = Some(index);
             }
         }
@@ -65,7 +66,9 @@ impl QueuedReads {
     /// Answers what has its index and is applied.
     pub(crate) fn answer(&mut self, applied_index: Index, mut each: impl FnMut(&Query)) {
         self.batches.retain(|batch| {
-            let is_due = batch.index.is_some_and(|index| index <= applied_index);
+            let is_due = batch.index.is_some_and(|index| {
+                index <= applied_index || is_removed("reads-wait-for-their-index")
+            });
             if is_due {
                 batch.queries.iter().for_each(|(query, _)| each(query));
             }
@@ -77,7 +80,7 @@ impl QueuedReads {
     pub(crate) fn expire(&mut self, now: Time, mut each: impl FnMut(Ticket, Refusal)) {
         for batch in &mut self.batches {
             batch.queries.retain(|(query, deadline)| {
-                if now < *deadline {
+                if now < *deadline || is_removed("reads-expire") {
                     return true;
                 }
                 each(query.ticket, Refusal::NoLeader);

@@ -22,6 +22,7 @@ use crate::replica::state_machine::StateMachine;
 use crate::replica::transfers::{self, Transfers};
 use crate::replica::writes::Writes;
 use crate::snapshot::SnapshotId;
+use crate::teeth::is_removed;
 use crate::types::{EntryId, Index, NodeId, Term, Time};
 
 /// How often deadlines are looked at. Units: microseconds.
@@ -224,7 +225,9 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         self.reads.leader_changed();
-        self.send_again(now, now);
+        if !is_removed("commands-follow-the-leader") {
+            self.send_again(now, now);
+        }
     }
 
     /// Sends every command that somebody waits for and that left before `before`, or never,

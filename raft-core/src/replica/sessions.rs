@@ -13,6 +13,7 @@ use crate::replica::event::SessionRefusal;
 use crate::replica::pinned::{BeforeImages, Slice};
 use crate::replica::session_records::{self as records, Begin, Record, SessionHead};
 use crate::replica::state_machine::LoadError;
+use crate::teeth::is_removed;
 use crate::types::Index;
 
 /// How far above the acknowledged serial a client may be; beyond, `WindowExceeded`.
@@ -127,8 +128,8 @@ impl Sessions {
             session.answers.resize(place + 1, None);
         }
         match &session.answers[place] {
-            Some(answer) => Verdict::Repeat(answer.as_slice()),
-            None => Verdict::Execute,
+            Some(answer) if !is_removed("commands-run-once") => Verdict::Repeat(answer.as_slice()),
+            Some(_) | None => Verdict::Execute,
         }
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::entry::{ClientId, Draft, EntryRef, SessionStamp};
 use crate::replica::event::{Refusal, Ticket};
+use crate::teeth::is_removed;
 use crate::types::Time;
 
 /// Commands sent again in one round, in bytes, but at least one.
@@ -87,7 +88,7 @@ impl Writes {
         mut each: impl FnMut(&SessionStamp, Ticket, Refusal),
     ) {
         self.waiting.retain(|(client, serial), waiting| {
-            if now < waiting.deadline {
+            if now < waiting.deadline || is_removed("writes-expire") {
                 return true;
             }
             let refusal = match waiting.sent_at {

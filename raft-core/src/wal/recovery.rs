@@ -11,6 +11,7 @@
 use bytes::Bytes;
 
 use crate::hard_state::HardState;
+use crate::teeth::is_removed;
 use crate::types::{EntryId, Incarnation, Index, Term};
 use crate::wal::batch::Batch;
 use crate::wal::disk::Disk;
@@ -176,7 +177,9 @@ impl Survey {
         if let Some(first) = batch.runs.first().map(|run| run.first_index()) {
             self.index.add(first, self.last.index, segment, (offset, batch.end));
             let kept = self.terms.partition_point(|start| start.index < first);
-            self.terms.truncate(kept);
+            if !is_removed("replaced-terms-are-forgotten") {
+                self.terms.truncate(kept);
+            }
             let kept = self.configurations.partition_point(|(index, _)| *index < first);
             self.configurations.truncate(kept);
         }

@@ -1,6 +1,6 @@
 //! Which crate may know of what.
 
-use super::source::{code, has_word};
+use super::source::{code, has_word, without_items};
 use super::{File, Finding, Rule, lines};
 
 pub(super) const RULES: &[Rule] = &[
@@ -52,11 +52,35 @@ pub(super) const RULES: &[Rule] = &[
             ("kv-store/src/a.rs", "impl actix::Actor for Store {}"),
             ("kv-store/src/a.rs", "tokio::spawn(f)"),
             ("kv-store/src/a.rs", "rand::random()"),
+            ("raft-core/src/a.rs", "#[cfg(kvorum_teeth)]\nfn f() {\n    std::env::var(x);\n}\n"),
+            (
+                "raft-core/src/teeth.rs",
+                "#[cfg(not(kvorum_teeth))]\nfn f() {\n    std::env::var(x);\n}\n",
+            ),
         ],
         kept_by: &[
+            (
+                "raft-core/src/teeth.rs",
+                "#[cfg(kvorum_teeth)]\nfn f() {\n    std::env::var(x);\n}\n",
+            ),
             ("raft-core/src/a.rs", "//! No thread::spawn, no tokio.\nuse std::{fmt, mem};"),
             ("raft-net/src/a.rs", "use std::net::TcpListener;"),
             ("kv-store/examples/a.rs", "use std::time::Instant;"),
+        ],
+    },
+    Rule {
+        name: "guards are taken away in one place",
+        check: teeth,
+        broken_by: &[
+            ("raft-core/src/a.rs", "#[cfg(kvorum_teeth)]\nfn f() {}"),
+            ("node-bin/src/a.rs", "if cfg!(kvorum_teeth) {}"),
+            ("raft-core/build.rs", "// cargo:rustc-cfg=kvorum_teeth\nkvorum_teeth"),
+            ("raft-core/Cargo.toml", "[features]\nkvorum_teeth = []\n"),
+        ],
+        kept_by: &[
+            ("raft-core/src/teeth.rs", "#[cfg(kvorum_teeth)]\nfn f() {}"),
+            ("raft-core/src/a.rs", "//! As `kvorum_teeth` does."),
+            ("Cargo.toml", "check-cfg = [\"cfg(kvorum_teeth)\"]\n"),
         ],
     },
     Rule {
@@ -149,6 +173,19 @@ fn names(file: &File<'_>) -> Vec<Finding> {
     })
 }
 
+/// What takes guards away at run time.
+const TEETH: &str = "raft-core/src/teeth.rs";
+
+/// No manifest switches it on, and no other source asks for it.
+fn teeth(file: &File<'_>) -> Vec<Finding> {
+    let is_manifest = file.path.ends_with("/Cargo.toml");
+    if file.path == TEETH || !(is_manifest || file.path.ends_with(".rs")) {
+        return Vec::new();
+    }
+    let text = if is_manifest { file.text.to_owned() } else { code(file.text) };
+    lines(&text, |line| has_word(line, "kvorum_teeth").then(|| "names kvorum_teeth".to_owned()))
+}
+
 fn purity(file: &File<'_>) -> Vec<Finding> {
     let is_pure = ["raft-core/src/", "kv-store/src/"].iter().any(|at| file.path.starts_with(at));
     if !is_pure || !file.path.ends_with(".rs") {
@@ -156,7 +193,12 @@ fn purity(file: &File<'_>) -> Vec<Finding> {
     }
     let modules = ["fs", "net", "thread", "time", "env", "process"];
     let names = ["Instant", "SystemTime", "actix", "actix_rt", "tokio", "rand", "getrandom"];
-    lines(&code(file.text), |line| {
+    let mut code = code(file.text);
+    if file.path == TEETH {
+        // Of these builds nothing is pure, and none of them is used.
+        code = without_items(&code, "#[cfg(kvorum_teeth)]");
+    }
+    lines(&code, |line| {
         let is_grouped = |module: &&str| {
             line.split_once("std::{").is_some_and(|(_, group)| has_word(group, module))
         };

@@ -65,10 +65,15 @@ fn string_length(rest: &str) -> usize {
 
 /// The code with everything behind `#[cfg(test)]` blanked.
 pub(super) fn without_tests(code: &str) -> String {
+    without_items(code, "#[cfg(test)]")
+}
+
+/// The code with every item behind this attribute blanked.
+pub(super) fn without_items(code: &str, attribute: &str) -> String {
     let mut kept = Vec::new();
     let mut lines = code.lines();
     while let Some(line) = lines.next() {
-        if line.trim() != "#[cfg(test)]" {
+        if line.trim() != attribute {
             kept.push(line);
             continue;
         }
