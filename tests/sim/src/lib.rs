@@ -8,3 +8,4 @@ pub mod lone_raft;
 pub mod machine;
 pub mod script;
 pub mod simulator;
+pub mod teeth;
