@@ -9,6 +9,7 @@ use crate::consensus::raft::{Next, Raft, Role};
 use crate::consensus::ready::Notice;
 use crate::consensus::{admission, invariants};
 use crate::snapshot::{SnapshotId, SnapshotState};
+use crate::teeth::is_removed;
 use crate::types::{EntryId, Index, NodeId, Time};
 
 /// A follower that is there but slow holds the log so many times longer than it is kept anyway.
@@ -36,6 +37,9 @@ impl Raft {
             keep_from = keep_from.min(needed.max(oldest));
         }
         let log = &mut self.state.log;
+        if is_removed("cuts-are-covered") {
+            keep_from = log.applied_index().next();
+        }
         let index = Index(keep_from.0.saturating_sub(1)).min(log.durable_index());
         if log.base().index < index {
             log.compact_to(index);
