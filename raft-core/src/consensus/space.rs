@@ -49,6 +49,10 @@ impl Follower {
 impl Leader {
     /// Whether so many voters have no room that nothing could be committed.
     pub(super) fn lacks_space(&self, state: &State) -> bool {
+        // Asked with every round of commands, and nearly always answered here.
+        if !state.disk_is_full && self.progress.values().all(|progress| !progress.disk_is_full) {
+            return false;
+        }
         let own = state.id();
         !reached_by_majority(state.configuration(), |id| {
             if id == own {
