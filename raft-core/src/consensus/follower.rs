@@ -211,8 +211,12 @@ impl Follower {
 }
 
 /// Takes a piece of a snapshot, unless this log has what the snapshot covers (Raft Figure 13).
+/// One that contradicts what is committed is neither taken nor said to be in place.
 fn on_install_snapshot(state: &mut State, leader: NodeId, piece: SnapshotPiece) {
     let SnapshotPiece { id, .. } = piece;
+    if contradicts_committed(state, id.last) {
+        return;
+    }
     let may_rebuild = state.is_fenced && state.log.base().index <= id.last.index;
     if id.last.index <= state.log.commit_index() && !may_rebuild {
         // What is committed here is what the leader has, and is on disk when this leaves.
@@ -222,4 +226,13 @@ fn on_install_snapshot(state: &mut State, leader: NodeId, piece: SnapshotPiece) 
     } else if !state.is_installing {
         state.snapshot_pieces.push(piece);
     }
+}
+
+/// Whether no log that holds everything committed here can have `last` in it.
+fn contradicts_committed(state: &State, last: EntryId) -> bool {
+    let commit_index = state.log.commit_index();
+    if commit_index < last.index {
+        return state.log.term_at(commit_index).is_some_and(|term| last.term < term);
+    }
+    state.log.term_at(last.index).is_some_and(|term| last.term != term)
 }
