@@ -17,8 +17,12 @@ const TRAILING_FOR_SLOW: u64 = 10;
 
 impl Raft {
     /// Notes that a snapshot of this node is durable: followers may get it, and the log before
-    /// it may be cut. One that is older than the newest changes nothing.
+    /// it may be cut. One that is older than the newest changes nothing, and neither does one of
+    /// a state that was found to be wrong meanwhile: it is not there any more.
     pub fn snapshot_made(&mut self, id: SnapshotId) {
+        if self.state.is_fenced {
+            return;
+        }
         if self.state.snapshot.is_some_and(|newest| id.last.index <= newest.last.index) {
             return;
         }

@@ -80,6 +80,10 @@ impl<S: StateMachine> Replica<S> {
             self.builder.end(&mut self.sessions, &mut self.machine);
             self.orders.push(SnapshotOrder::Abandon);
         }
+        // The file of what is being loaded goes with all others, so it must not cut the log.
+        if self.loading.take().is_some() {
+            self.raft.install_failed();
+        }
         self.orders.push(SnapshotOrder::DiscardAll);
     }
 
