@@ -82,9 +82,13 @@ impl Raft {
     }
 
     /// Whether a snapshot that ends in `last` is of use: it has what this node has not, or may
-    /// replace a state machine that is wrong.
+    /// replace a state machine that is wrong. A leader has everything, although it may not know
+    /// yet what of it is committed.
     #[must_use]
     pub fn takes(&self, last: EntryId) -> bool {
+        if matches!(self.role, Role::Leader(_)) {
+            return false;
+        }
         let may_rebuild = self.state.is_fenced && self.state.log.base().index <= last.index;
         self.lacks(last) || (may_rebuild && self.state.log.holds(last))
     }
