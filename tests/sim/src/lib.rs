@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod entries;
 pub mod linearizability;
 pub mod lone_raft;
+pub mod lone_replica;
 pub mod machine;
 pub mod script;
 pub mod simulator;
