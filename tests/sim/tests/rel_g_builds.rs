@@ -317,7 +317,10 @@ fn rel_g14_a_lost_answer_about_a_snapshot_is_asked_for_again() {
     for _ in 0..20 {
         cluster.tick(5);
         while cluster.bag().next().is_some() {
-            cluster.drop_messages(|envelope| is_named(envelope, "InstallSnapshotResponse"));
+            cluster.drop_messages(|envelope| {
+                let message = &envelope.message;
+                matches!(message, Message::InstallSnapshotResponse { installed: true, .. })
+            });
             cluster.deliver(|_| true);
         }
     }

@@ -57,6 +57,10 @@ fn rel_g01_a_snapshot_that_entries_overtake_does_not_take_the_state_back() {
     lone.settle_until(is_part);
     lone.apply(&COMMANDS[3..]);
     let values = lone.replica.machine().values().clone();
+    lone.settle_until(is_end);
+    let end = lone.facts.pop_front().expect("it was just seen");
+    lone.hear(Event::Snapshot(end));
+    assert_eq!(lone.applied(), 8, "not even for a moment");
     lone.settle();
     assert_eq!((lone.applied(), lone.replica.machine().values()), (8, &values));
     assert_eq!(lone.replica.machine().applied().len(), 8, "each command once");
