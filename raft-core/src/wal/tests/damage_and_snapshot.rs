@@ -4,11 +4,11 @@ use super::cut::{any_call, with_snapshot};
 use super::{
     Chance, Failing, Model, hard_state, options, position, read_behind, run, segment_files,
 };
-use crate::hard_state::Standing;
+use crate::hard_state::{HardState, Standing};
 use crate::types::{EntryId, Index, Term};
 use crate::wal::disk::Disk;
 use crate::wal::memory_disk::MemoryDisk;
-use crate::wal::{Recovered, Wal, WalOptions};
+use crate::wal::{OpenError, Recovered, Wal, WalOptions};
 
 fn behind(base: EntryId) -> WalOptions {
     WalOptions { base, ..options(900) }
@@ -205,6 +205,32 @@ fn damage_in_a_log_that_the_snapshot_replaces_is_still_damage_at_its_end() {
     }
 }
 
+#[test]
+fn what_is_left_when_starts_are_cut_short_never_passes_for_the_whole_log() {
+    // Entry 9 rots in the newest segment, the snapshot ends with it, and entry 10 is promised.
+    let (disk, _) = whole();
+    let (name, snapshot) = ("wal-0000000000000005", id(2, 9));
+    let rotten = flipped(&disk, name, 300);
+    let mut partly_count = 0;
+    for (first, second) in (0..16).flat_map(|first| (0..16).map(move |second| (first, second))) {
+        let mut disk = rotten.clone();
+        for calls_left in [first, second] {
+            drop(Wal::open(Failing { disk: &mut disk, calls_left }, behind(snapshot)));
+            disk.crash(|_, _| false);
+            let (oldest, is_cut) = ("wal-0000000000000001", disk.content(name).is_none());
+            let is_old = disk.content(oldest) == rotten.content(oldest);
+            partly_count += u32::from(is_cut && is_old);
+        }
+        let (_, recovered) = Wal::open(&mut disk, behind(snapshot)).unwrap();
+        let what = format!("cut short after {first} and {second} calls");
+        let state = recovered.hard_state;
+        let promised = hard_state(2, 1, snapshot.index.0);
+        assert_eq!(state, HardState { standing: Standing::Quarantined, ..promised }, "{what}");
+        assert_eq!((recovered.base, recovered.last), (snapshot, snapshot), "{what}");
+    }
+    assert!(20 < partly_count, "an older part of the log was left {partly_count} times");
+}
+
 /// One byte, one sector or one whole file of the log goes bad.
 fn rot(disk: &mut MemoryDisk, chance: &mut Chance) -> String {
     let names = segment_files(disk);
@@ -269,4 +295,70 @@ fn whatever_rots_a_node_counts_only_with_all_it_had_and_never_takes_back_a_promi
     }
     let counts = (full, quarantined, noticed);
     assert!(500 < full && 500 < quarantined && 20 < noticed, "{counts:?}");
+}
+
+#[test]
+fn rot_after_a_call_that_was_cut_short_takes_back_no_promise_and_at_most_the_newest_batch() {
+    let (mut full, mut quarantined) = (0, 0);
+    for seed in 0..4000 {
+        let mut chance = Chance(seed);
+        let options = |base| WalOptions { base, ..options(2048) };
+        let (mut after, mut snapshot) = (Model::default(), EntryId::ZERO);
+        let (mut disk, mut tag) = (MemoryDisk::default(), 0);
+        let (mut wal, _) = Wal::open(&mut disk, options(snapshot)).unwrap();
+        wal.append(&hard_state(1, 1, 0), &[]).unwrap();
+        after.hard_state = hard_state(1, 1, 0);
+        let (mut older, mut before) = (after.clone(), after.clone());
+        let failing = Failing { disk: &mut disk, calls_left: 20 + chance.below(150) };
+        let Ok((mut wal, _)) = Wal::open(failing, options(snapshot)) else { continue };
+        loop {
+            tag = (tag + 1) % 200;
+            let last_snapshot = snapshot;
+            let called = any_call(&mut wal, &mut chance, (&mut after, &mut snapshot), tag);
+            if called.is_err() {
+                break;
+            }
+            if snapshot != last_snapshot && after.last() == snapshot {
+                // A new beginning is no batch, and no rot undoes it.
+                older = after.clone();
+            } else if before != after {
+                older = before;
+            }
+            before = after.clone();
+        }
+        let kept = chance.below(3);
+        disk.crash(|_, _| chance.below(2) < kept);
+        let names = segment_files(&mut disk);
+        let name = &names[usize::try_from(chance.below(names.len() as u64)).unwrap()];
+        let at = usize::try_from(chance.below(2048)).unwrap();
+        let what = format!("seed {seed}: {name} at {at} of {}", names.len());
+        disk = flipped(&disk, name, at);
+        for _ in 0..chance.below(3) {
+            let failing = Failing { disk: &mut disk, calls_left: chance.below(20) };
+            drop(Wal::open(failing, options(snapshot)));
+            disk.crash(|_, _| chance.below(2) == 0);
+        }
+        let (mut wal, recovered) = match Wal::open(&mut disk, options(snapshot)) {
+            Ok(opened) => opened,
+            Err(OpenError::BothCopiesLost(_)) => continue,
+            Err(error) => panic!("{what}: {error}"),
+        };
+        let (state, base) = (recovered.hard_state, recovered.base.index);
+        let is_promise = |model: &Model| {
+            (state.term, state.vote) == (model.hard_state.term, model.hard_state.vote)
+        };
+        assert!(is_promise(&before) || is_promise(&after), "{what}: {state:?}");
+        if state.standing == Standing::Quarantined {
+            quarantined += 1;
+            continue;
+        }
+        full += 1;
+        let found = read_behind(&mut wal, base, 0);
+        let is_log = |model: &Model| {
+            let model = with_snapshot(model, snapshot);
+            model.entries.get(position(base.next())..) == Some(&found[..])
+        };
+        assert!([&older, &before, &after].into_iter().any(is_log), "{what}");
+    }
+    assert!(500 < full && 500 < quarantined, "{full} full, {quarantined} quarantined");
 }
