@@ -31,6 +31,7 @@ impl Leader {
         let mut decided = Draft::default();
         let (mut has_changed, mut leaves) = (false, None);
         for entry in draft.iter() {
+            assert_ne!(entry.kind(), EntryKind::Configure, "what was decided is never proposed");
             if entry.kind() != EntryKind::Change {
                 decided.push(entry.kind(), &entry.session(), entry.payload());
                 continue;

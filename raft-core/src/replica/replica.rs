@@ -360,24 +360,32 @@ impl<S: StateMachine> Replica<S> {
             self.refuse_all(&draft, tickets, Refusal::NoSpace);
             return;
         }
-        match self.propose(now, None, draft) {
-            Ok(entries) => {
+        // The log has the decision on a change; whoever has to ask again asks the question.
+        let asked = draft.concerns_members().then(|| draft.clone());
+        match (self.propose(now, None, draft), asked) {
+            (Ok(_), Some(asked)) => {
+                let (_, commands) = asked.into_commands();
+                for (command, ticket) in commands.into_iter().zip(tickets) {
+                    self.writes.add(command, ticket, deadline, Some(now));
+                }
+            }
+            (Ok(entries), None) => {
                 for (command, ticket) in entries.commands().zip(tickets) {
                     self.writes.add(command, ticket, deadline, Some(now));
                 }
             }
-            Err((ProposeError::TooEarly, draft)) => {
+            (Err((ProposeError::TooEarly, draft)), _) => {
                 let (_, commands) = draft.into_commands();
                 for (command, ticket) in commands.into_iter().zip(tickets) {
                     self.writes.add(command, ticket, deadline, Some(now));
                 }
             }
-            Err((error, draft))
+            (Err((error, draft)), _)
                 if error == ProposeError::TooMuchInFlight || self.writes.is_full() =>
             {
                 self.refuse_all(&draft, tickets, Refusal::Overloaded);
             }
-            Err((_, draft)) => {
+            (Err((_, draft)), _) => {
                 let (_, commands) = draft.into_commands();
                 for (command, ticket) in commands.into_iter().zip(tickets) {
                     self.writes.add(command, ticket, deadline, None);

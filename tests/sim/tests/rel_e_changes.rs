@@ -430,3 +430,19 @@ fn rel_e27_a_change_that_its_session_refuses_is_not_made() {
     assert_eq!(cluster.answer("far ahead"), Some("WindowExceeded"));
     assert_eq!(cluster.members_at(1), "voters=1,2,3");
 }
+
+/// E27: a change whose leader stepped down before it was committed, and came back, is decided
+/// anew and not put into the log once more as it was decided before.
+#[test]
+fn rel_e27_a_change_that_waits_over_a_change_of_leader_is_decided_anew() {
+    let mut cluster = Cluster::led_by(3, node(1));
+    (2..=3).for_each(|id| cluster.isolate(id));
+    cluster.ask(1, "demote=3");
+    cluster.run(400);
+    assert_ne!(cluster.role(1), RoleName::Leader, "it reached nobody");
+    cluster.heal();
+    cluster.run(1_200);
+    assert_eq!(cluster.answer("demote=3"), Some("voters=1,2 learners=3"));
+    let leader = cluster.leaders()[0];
+    assert_eq!(cluster.members_at(leader), "voters=1,2 learners=3");
+}
