@@ -56,13 +56,16 @@ impl World {
     fn choose_core(&mut self) -> Vec<usize> {
         let mut healthy: Vec<usize> =
             (0..self.nodes.len()).filter(|&node| self.judge.is_healthy(node)).collect();
-        let quorum = self.configuration.quorum();
-        if !self.plan.heals_majority_only || healthy.len() < quorum {
+        if !self.plan.heals_majority_only || !self.are_all_carried(|at| healthy.contains(&at)) {
             return (0..self.nodes.len()).filter(|&node| !self.nodes[node].is_lost).collect();
         }
+        let quorum = self.configuration.quorum();
         while quorum < healthy.len() && self.dice.chance(700) {
             let place = self.dice.place(healthy.len());
-            healthy.remove(place);
+            let spared = healthy[place];
+            if self.are_all_carried(|at| at != spared && healthy.contains(&at)) {
+                healthy.remove(place);
+            }
         }
         healthy
     }
@@ -120,7 +123,8 @@ impl World {
         let this = &self.nodes[node];
         let Some(process) = &this.process else { return this.is_lost };
         let raft = process.replica.raft();
-        let is_stranger = self.judge.is_foreign(this.id, this.incarnation);
+        let is_stranger = self.judge.is_foreign(this.id, this.incarnation)
+            || !self.judge.newest_configuration().is_member(this.id);
         let has_all = raft.log().applied_index() == last
             && raft.log().last().index == last
             && raft.log().durable_index() == last;
@@ -148,7 +152,8 @@ impl World {
         kv_store::command::Query::Range { range: everything, limit: 0 }.encode(&mut query);
         for &node in core {
             let this = &self.nodes[node];
-            if this.is_lost || self.judge.is_foreign(this.id, this.incarnation) {
+            let is_member = self.judge.newest_configuration().is_member(this.id);
+            if this.is_lost || !is_member || self.judge.is_foreign(this.id, this.incarnation) {
                 continue;
             }
             let replica = &this.process.as_ref().expect("it was seen running").replica;

@@ -210,9 +210,8 @@ impl World {
 
     /// Whether a majority is left whose word counts if this node's does not.
     fn can_spare(&self, node: usize) -> bool {
-        let others = (0..self.nodes.len()).filter(|&other| other != node);
-        let healthy = others.filter(|&other| self.judge.is_healthy(other)).count();
-        0 < self.judge.committed_count() && self.configuration.quorum() <= healthy
+        let is_left = |other| other != node && self.judge.is_healthy(other);
+        0 < self.judge.committed_count() && self.are_all_carried(is_left)
     }
 
     /// Whether another node has lost its directory and was not taken in again. That so many

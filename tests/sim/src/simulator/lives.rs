@@ -66,7 +66,8 @@ impl World {
         let this = &mut self.nodes[node];
         this.life += 1;
         let life = this.life;
-        let settings = (&self.plan.limits, self.configuration.clone());
+        let auto_promote = self.operator.auto_promote;
+        let settings = (&self.plan.limits, self.configuration.clone(), auto_promote);
         this.start(self.schedule.now(), opened, settings, &mut self.dice);
         let replica = &this.process.as_ref().expect("it has just started").replica;
         self.judge.resumed(replica);

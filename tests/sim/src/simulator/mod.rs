@@ -13,6 +13,7 @@ mod faults;
 mod files;
 mod judge;
 mod lives;
+mod membership;
 mod network;
 mod node;
 mod plan;

@@ -125,7 +125,7 @@ impl Node {
         &mut self,
         now: u64,
         opened: Opened,
-        (limits, configuration): (&Limits, Configuration),
+        (limits, configuration, auto_promote): (&Limits, Configuration, bool),
         dice: &mut Dice,
     ) {
         let tail_max = dice.pick(&[1, 40]);
@@ -140,6 +140,7 @@ impl Node {
         config.tail_bytes_max = limits.tail_bytes_max;
         config.pending_bytes_max = limits.pending_bytes_max;
         config.snapshot_log_bytes = limits.snapshot_log_bytes;
+        config.auto_promote = auto_promote;
         config.trailing_entries = limits.trailing_entries;
         let (hard_state, now) = (opened.recovered.hard_state, self.local(now));
         let replica = match opened.snapshot {
@@ -204,6 +205,11 @@ impl Process {
     pub(crate) fn finish_order(&mut self) -> Option<SnapshotFact> {
         let order = self.orders.pop_front().expect("an order was begun");
         self.files.execute(order)
+    }
+
+    /// Another configuration is in force.
+    pub(crate) fn set_configuration(&mut self, configuration: &Configuration) {
+        self.storage.set_configuration(configuration);
     }
 
     /// Says on disk that everything is synced.

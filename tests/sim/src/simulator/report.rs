@@ -101,6 +101,16 @@ counts! {
     foreign_messages,
     /// Leaders that were asked to hand over.
     hand_overs,
+    /// Requests to move leadership.
+    transfers,
+    /// Requests to change the membership.
+    changes_asked,
+    /// Those among them that were made once more.
+    changes_repeated,
+    /// Answers that a change was made.
+    changes_made,
+    /// Answers that a change was refused.
+    changes_refused,
     /// Operations that clients began.
     operations,
     /// Attempts to repeat an operation.

@@ -34,6 +34,8 @@ pub(crate) enum What {
     Request { node: usize, attempt: u64 },
     /// An answer arrives at its client.
     Answer { attempt: u64 },
+    /// The operator asks for something.
+    Operate,
     /// A fault.
     Strike,
     /// The power fails at a node.

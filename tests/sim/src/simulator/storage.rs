@@ -88,6 +88,11 @@ impl Storage {
         self.wal.cut_before(first).expect("the disk works");
     }
 
+    /// Segments that are begun from now on say who is in the cluster.
+    pub(crate) fn set_configuration(&mut self, configuration: &Configuration) {
+        self.wal.set_configuration(configuration.encode());
+    }
+
     /// Says on disk that everything is synced.
     pub(crate) fn mark(&mut self) {
         self.wal.mark().expect("the disk works");

@@ -5,6 +5,7 @@ use raft_core::replica::event::{Answers, Event, Outcome, Query, Submission, Tick
 
 use crate::simulator::client::Operation;
 use crate::simulator::judge::Asked;
+use crate::simulator::membership::OPERATOR;
 use crate::simulator::schedule::What;
 use crate::simulator::world::World;
 
@@ -142,6 +143,14 @@ impl World {
         for answer in &answers.list {
             let process = self.nodes[node].process.as_mut().expect("it has just taken a turn");
             assert!(process.unanswered.remove(&answer.ticket), "one answer each: {answer:?}");
+            if answer.ticket.connection == OPERATOR {
+                let bytes = match &answer.outcome {
+                    Outcome::Answered(range) => &answers.bytes[range.clone()],
+                    Outcome::Session(_) | Outcome::Refused(_) => &[],
+                };
+                self.operator_answered(answer.ticket.request, &answer.outcome, bytes);
+                continue;
+            }
             let attempt = answer.ticket.request;
             let made = &self.clients.attempts[&attempt];
             let asked = &self.clients.operations[&made.operation].asked;

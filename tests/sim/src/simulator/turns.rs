@@ -118,6 +118,10 @@ impl World {
                 | Notice::SlowDisk => {}
             }
         }
+        if let Some(configuration) = &effects.configuration {
+            let process = self.nodes[node].process.as_mut().expect("it has just taken a turn");
+            process.set_configuration(configuration);
+        }
         for envelope in effects.envelopes {
             self.send(envelope, false);
         }

@@ -5,6 +5,7 @@ use raft_core::hard_state::Configuration;
 use crate::simulator::client::Clients;
 use crate::simulator::dice::Dice;
 use crate::simulator::judge::Judge;
+use crate::simulator::membership::Operator;
 use crate::simulator::network::Network;
 use crate::simulator::node::{Node, id_of};
 use crate::simulator::plan::{Plan, Transport};
@@ -28,6 +29,7 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) network: Network,
     pub(crate) clients: Clients,
+    pub(crate) operator: Operator,
     pub(crate) judge: Judge,
     pub(crate) counts: Counts,
     pub(crate) trace: Trace,
@@ -61,7 +63,8 @@ impl World {
             configuration: Configuration::of((0..plan.nodes).map(id_of)),
             network: Network::new(plan.nodes),
             clients: Clients::new(plan.clients.clients),
-            judge: Judge::new(plan.nodes),
+            operator: Operator::of(seed),
+            judge: Judge::new((0..plan.nodes).map(id_of)),
             counts: Counts::default(),
             trace,
             nodes,
@@ -90,6 +93,9 @@ impl World {
         let delay_us = self.dice.below(self.plan.strike_us.0);
         self.schedule.after(delay_us, What::Strike);
         self.schedule.after(self.plan.safety_us, What::Heal);
+        if self.operator.interval_us.is_some() {
+            self.schedule.after(0, What::Operate);
+        }
         while !self.healed.as_ref().is_some_and(|healed| healed.is_over) {
             let what = self.schedule.next().expect("something always lies ahead");
             self.counts.events += 1;
@@ -120,6 +126,7 @@ impl World {
             What::ClientTimeout { attempt } => self.client_timeout(attempt),
             What::Request { node, attempt } => self.request(node, attempt),
             What::Answer { attempt } => self.answer(attempt),
+            What::Operate => self.operate(),
             What::Strike => self.strike(),
             What::PowerFails { node, life } => self.power_fails(node, life),
             What::Restart { node } => self.restart(node),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use raft_core::configuration::{Configuration, Decision};
 use raft_core::consensus::ready::Persist;
 use raft_core::consensus::{Raft, binding};
 use raft_core::entry::{Entries, EntryKind};
@@ -9,6 +10,7 @@ use raft_core::hard_state::Standing;
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
 
 use super::view::{Mark, View, place};
+use crate::simulator::node::place_of;
 use crate::simulator::witness::crc_of;
 
 /// All logs together.
@@ -27,6 +29,10 @@ pub(super) struct Logs {
     binding: BTreeMap<EntryId, BTreeMap<NodeId, Incarnation>>,
     /// Which directory answers for each node, by what is committed.
     bound: BTreeMap<NodeId, Incarnation>,
+    /// The configurations in entries that change the membership, committed or not.
+    changes: BTreeMap<EntryId, Configuration>,
+    /// The newest configuration that is committed.
+    pub(super) newest_configuration: Configuration,
     /// The state hash and the revision after an entry.
     states: BTreeMap<Index, (u64, u64)>,
 }
@@ -39,6 +45,11 @@ struct Committed {
 }
 
 impl Logs {
+    /// The empty logs of a cluster that begins so.
+    pub(super) fn begin(founding: Configuration) -> Self {
+        Self { newest_configuration: founding, ..Self::default() }
+    }
+
     /// How many entries are committed.
     pub(super) fn committed_count(&self) -> usize {
         self.committed.len()
@@ -69,6 +80,13 @@ impl Logs {
             if entry.kind() != EntryKind::Command {
                 self.quiet.insert(entry.id());
             }
+            if entry.kind() == EntryKind::Configure {}
+            if entry.kind() == EntryKind::Configure
+                && let Some(Decision::Made { configuration, .. }) =
+                    Decision::decode(entry.payload())
+            {
+                self.changes.insert(entry.id(), configuration);
+            }
             if entry.kind() == EntryKind::Bind {
                 self.binding.insert(entry.id(), binding::decode(entry.payload()));
             }
@@ -91,7 +109,15 @@ impl Logs {
     }
 
     /// What is committed never changes, and is durable on a majority of nodes that count.
-    pub(super) fn commit(&mut self, views: &[View], node: usize, raft: &Raft, quorum: usize) {
+    /// A change may follow in the turn of the commit, so it was `before` or is the present
+    /// configuration that decided.
+    pub(super) fn commit(
+        &mut self,
+        views: &[View],
+        node: usize,
+        raft: &Raft,
+        before: Option<&Configuration>,
+    ) {
         let view = &views[node];
         for index in (1..=raft.log().commit_index().0).map(Index).rev() {
             let Some(known) = self.committed.get(place(index)) else { continue };
@@ -102,8 +128,15 @@ impl Logs {
         for index in (self.committed.len() as u64 + 1..=raft.log().commit_index().0).map(Index) {
             let mark = view.at(index).expect("what is committed is in the log");
             let id = EntryId { term: mark.term, index };
-            let holders = views.iter().filter(|view| view.counts_for(id, mark)).count();
-            assert!(quorum <= holders, "{id} is committed and durable on only {holders} nodes");
+            let holds = |node: &&NodeId| views[place_of(**node)].counts_for(id, mark);
+            let carries =
+                |half: &BTreeSet<NodeId>| half.len() / 2 < half.iter().filter(holds).count();
+            let mut deciding = before.into_iter().chain([raft.configuration()]);
+            let is_durable = deciding.any(|configuration| configuration.halves().all(carries));
+            assert!(is_durable, "I5 {id} is committed and not durable on a majority: {before:?}");
+            if let Some(configuration) = self.changes.get(&id) {
+                self.newest_configuration.clone_from(configuration);
+            }
             self.committed.push(Committed { mark, known_in: raft.term() });
             self.commands_count += u64::from(!self.quiet.contains(&id));
             for (&node, &incarnation) in self.binding.get(&id).into_iter().flatten() {
@@ -126,6 +159,16 @@ impl Logs {
         }
         let term = self.committed.get(place(last.index)).map(|known| known.mark.term);
         assert_eq!(term, Some(last.term), "a snapshot covers {last}, which is not committed");
+    }
+
+    /// I14: a leader has at most one change of the membership that is not committed.
+    pub(super) fn check_changes(&self, view: &View) {
+        let committed = self.committed.len() as u64;
+        let is_open = |id: &&EntryId| {
+            committed < id.index.0 && view.at(id.index).is_some_and(|mark| mark.term == id.term)
+        };
+        let open: Vec<_> = self.changes.iter().filter(|(id, _)| is_open(id)).collect();
+        assert!(open.len() <= 1, "I14 several changes of the membership are under way: {open:?}");
     }
 
     /// C4 for a state that was loaded.

@@ -12,7 +12,7 @@ mod registers;
 mod view;
 
 use raft_core::consensus::ready::{Notice, Persist, RoleName};
-use raft_core::hard_state::Standing;
+use raft_core::hard_state::{Configuration, Standing};
 use raft_core::replica::Replica;
 use raft_core::replica::event::Effects;
 use raft_core::snapshot::SnapshotId;
@@ -34,7 +34,6 @@ use view::View;
 #[derive(Debug)]
 pub(crate) struct Judge {
     views: Vec<View>,
-    quorum: usize,
     logs: Logs,
     promises: Promises,
     pub(crate) executions: Executions,
@@ -43,12 +42,13 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// A judge of a cluster of so many nodes.
-    pub(crate) fn new(nodes: usize) -> Self {
+    /// A judge of a cluster of these nodes.
+    pub(crate) fn new(ids: impl Iterator<Item = NodeId>) -> Self {
+        let founding = Configuration::of(ids);
+        let nodes = founding.members.len();
         Self {
             views: (0..nodes).map(|_| View::default()).collect(),
-            quorum: nodes / 2 + 1,
-            logs: Logs::default(),
+            logs: Logs::begin(founding),
             promises: Promises::default(),
             executions: Executions::default(),
             history: History::default(),
@@ -59,6 +59,17 @@ impl Judge {
     /// How many entries are committed.
     pub(crate) fn committed_count(&self) -> usize {
         self.logs.committed_count()
+    }
+
+    /// Every configuration that is in force on some node, running or not, and the committed one.
+    pub(crate) fn configurations(&self) -> impl Iterator<Item = &Configuration> {
+        let views = self.views.iter().filter_map(|view| view.configuration.as_ref());
+        views.chain([&self.logs.newest_configuration])
+    }
+
+    /// The newest configuration that is committed.
+    pub(crate) fn newest_configuration(&self) -> &Configuration {
+        &self.logs.newest_configuration
     }
 
     /// Adds what is known at the end of a run.
@@ -145,14 +156,20 @@ impl Judge {
                 self.views[node].executed_count = self.executions.count_through(last.index);
             }
         }
+        let before = self.views[node].configuration.clone();
         self.views[node].moved_on(node, raft);
         if raft.role_name() == RoleName::Leader && self.logs.leads(node, raft.term()) {
             counts.leaders += 1;
+            let is_voter = raft.configuration().is_voter(id);
+            assert!(is_voter, "I15 n{id} leads term {} without a vote", raft.term());
             let is_rival = self.views.iter().any(|view| view.leads_before(raft.term()));
             counts.rivals += u64::from(is_rival);
             self.logs.check_completeness(&self.views[node], raft.term());
         }
-        self.logs.commit(&self.views, node, raft, self.quorum);
+        self.logs.commit(&self.views, node, raft, before.as_ref());
+        if raft.role_name() == RoleName::Leader {
+            self.logs.check_changes(&self.views[node]);
+        }
         for envelope in effects.envelopes.iter().chain(&effects.bulk) {
             self.promises.sent(&self.views, node, envelope);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use raft_core::consensus::Raft;
 use raft_core::consensus::ready::{Persist, RoleName};
 use raft_core::entry::Entries;
-use raft_core::hard_state::{HardState, Standing};
+use raft_core::hard_state::{Configuration, HardState, Standing};
 use raft_core::types::{EntryId, Index, Term};
 
 use super::logs::Logs;
@@ -37,6 +37,8 @@ pub(super) struct View {
     /// The last entry of the newest snapshot that is durable.
     covered: EntryId,
     pub(super) is_damaged: bool,
+    /// The configuration in force when the node was last seen.
+    pub(super) configuration: Option<Configuration>,
     /// How much of the common history this life of the node has executed.
     pub(super) executed_count: usize,
     term: Term,
@@ -189,6 +191,9 @@ impl View {
         assert!(self.applied_index <= applied_index, "place {node} applies backwards");
         assert_eq!(self.memory.len() as u64, log.last().index.0, "batches hold the whole log");
         assert!(log.base() <= self.covered, "place {node} lets go of what no snapshot covers");
+        if self.configuration.as_ref() != Some(raft.configuration()) {
+            self.configuration = Some(raft.configuration().clone());
+        }
         self.term = term;
         self.is_leader = raft.role_name() == RoleName::Leader;
         self.commit_index = commit_index;
