@@ -80,7 +80,6 @@ impl Logs {
             if entry.kind() != EntryKind::Command {
                 self.quiet.insert(entry.id());
             }
-            if entry.kind() == EntryKind::Configure {}
             if entry.kind() == EntryKind::Configure
                 && let Some(Decision::Made { configuration, .. }) =
                     Decision::decode(entry.payload())
