@@ -59,12 +59,14 @@ impl Fence {
     ) -> Comparison {
         let told = self.told.entry(index).or_default();
         told.insert(node, hash);
-        let agrees = reached_by_majority(configuration, |id| told.get(&id) == Some(&hash));
+        // Whoever tells last may be the one that is wrong.
+        let has_majority =
+            |hash: &&u64| reached_by_majority(configuration, |id| told.get(&id) == Some(*hash));
         let all_told = configuration.all_voters().iter().all(|id| told.contains_key(id));
-        let comparison = match (agrees, all_told) {
-            (true, _) => Comparison::Agreed(hash),
-            (false, true) => Comparison::Hopeless,
-            (false, false) => Comparison::Open,
+        let comparison = match (told.values().find(has_majority), all_told) {
+            (Some(&agreed), _) => Comparison::Agreed(agreed),
+            (None, true) => Comparison::Hopeless,
+            (None, false) => Comparison::Open,
         };
         while CHECKPOINTS_MAX < self.told.len() {
             self.told.pop_first();
@@ -118,6 +120,11 @@ mod tests {
         assert_eq!(fence.tell(&three, id(1), (at, 7)), Comparison::Open);
         assert_eq!(fence.tell(&three, id(2), (at, 8)), Comparison::Open);
         assert_eq!(fence.tell(&three, id(3), (at, 8)), Comparison::Agreed(8));
+        let at = Index(1_500);
+        for (node, hash) in [(1, 8), (2, 8)] {
+            fence.tell(&three, id(node), (at, hash));
+        }
+        assert_eq!(fence.tell(&three, id(3), (at, 7)), Comparison::Agreed(8), "the last is wrong");
         let at = Index(2_000);
         for (node, hash) in [(1, 1), (2, 2)] {
             assert_eq!(fence.tell(&three, id(node), (at, hash)), Comparison::Open);
