@@ -1,5 +1,5 @@
 //! Fills a store and puts and gets at random, to be measured from outside:
-//! `perf stat cargo run --release -p kv-store --example load -- KEYS PUTS GETS`.
+//! `perf stat cargo run --release -p kv-store --example load -- KEYS PUTS GETS RANGES`.
 //!
 //! Keys have 16 bytes, values 256. The difference between two runs is the cost of what one of
 //! them does more. Prints nothing.
@@ -8,7 +8,7 @@ use std::error::Error;
 use std::hint::black_box;
 
 use bytes::BytesMut;
-use kv_store::command::{Command, KeyRange, Query};
+use kv_store::command::{Command, KeyRange, Query, RangeEnd};
 use kv_store::store::Store;
 use raft_core::entry::{Draft, EntryKind, SessionStamp, Stamp};
 use raft_core::replica::state_machine::StateMachine;
@@ -22,13 +22,14 @@ const VALUE: [u8; 256] = [b'v'; 256];
 fn main() -> Result<(), Box<dyn Error>> {
     let numbers: Vec<u64> =
         std::env::args().skip(1).map(|text| text.parse()).collect::<Result<_, _>>()?;
-    let [keys, puts, gets] = numbers[..] else {
-        return Err("give the number of keys, of puts and of gets".into());
+    let [keys, puts, gets, ranges] = numbers[..] else {
+        return Err("give the number of keys, of puts, of gets and of ranges of 100".into());
     };
     let (mut store, mut index) = (Store::new(), Index::ZERO);
     put_all(&mut store, &mut index, 0..keys);
     put_all(&mut store, &mut index, (0..puts).map(|number| scatter(number) % keys));
     get_all(&store, (0..gets).map(|number| scatter(number) % keys));
+    range_all(&store, (0..ranges).map(|number| scatter(number) % keys), keys);
     Ok(())
 }
 
@@ -72,6 +73,23 @@ fn get_all(store: &Store, numbers: impl Iterator<Item = u64>) {
         answer.clear();
         let key = key(number);
         Query::Range { range: KeyRange::single(&key), limit: 0 }.encode(&mut query);
+        store.query(&query, &mut answer);
+        black_box(&answer);
+    }
+}
+
+/// Ranges of about a hundred keys each.
+fn range_all(store: &Store, numbers: impl Iterator<Item = u64>, keys: u64) {
+    let (mut query, mut answer) = (BytesMut::new(), BytesMut::new());
+    // Keys begin with scattered numbers, so that this is the width of a hundred of them.
+    let width = u64::MAX / keys.max(1) * 100;
+    for number in numbers {
+        query.clear();
+        answer.clear();
+        let from = scatter(number).min(u64::MAX - width);
+        let (from, to) = (from.to_be_bytes(), (from + width).to_be_bytes());
+        let range = KeyRange { from: &from, end: RangeEnd::HalfOpen(&to) };
+        Query::Range { range, limit: 0 }.encode(&mut query);
         store.query(&query, &mut answer);
         black_box(&answer);
     }

@@ -6,22 +6,26 @@
 
 mod answer;
 mod codec;
+mod collection;
 mod key_range;
 mod limits;
 mod list;
+mod selection;
 
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
-pub use self::answer::{Answer, KeyValue};
+pub use self::answer::{Answer, KeyValue, No};
 pub use self::codec::DecodeError;
+pub use self::collection::{Attributes, Collection, Item, Kind, Name};
 pub use self::key_range::{KeyRange, RangeEnd};
 pub(crate) use self::limits::KEY_VALUE_OVERHEAD_BYTES;
 pub use self::limits::{
-    ANSWER_BYTES_MAX, ANSWER_KEYS_MAX, Excess, KEY_BYTES_MAX, LimitError, Limits,
-    RANGES_PER_DELETE_MAX, VALUE_BYTES_MAX_DEFAULT,
+    ANSWER_BYTES_MAX, ANSWER_KEYS_MAX, Excess, ITEMS_PER_REQUEST_MAX, KEY_BYTES_MAX, LimitError,
+    Limits, RANGES_PER_DELETE_MAX, VALUE_BYTES_MAX_DEFAULT,
 };
 pub use self::list::List;
+pub use self::selection::{Direction, Filter, Order, OrderBy, Selection, Show};
 
 /// A change of the store, replicated before it is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,86 @@ pub enum Command<'a> {
         #[serde(borrow)]
         ranges: List<KeyRange<'a>>,
     },
+    /// As `Put`, in more detail. Answered by [`Answer::PutOver`].
+    #[serde(rename = "P")]
+    PutWith {
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// Its new value.
+        #[serde(with = "serde_bytes", borrow)]
+        value: &'a [u8],
+        /// The details.
+        options: PutOptions,
+    },
+    /// As `Delete`, and shows what it removed. Answered by [`Answer::DeletedKeys`].
+    #[serde(rename = "D")]
+    DeleteReturning {
+        /// As for `Delete`.
+        #[serde(borrow)]
+        ranges: List<KeyRange<'a>>,
+    },
+    /// Makes everything before a revision unreadable, for ever. Answered by [`Answer::Done`],
+    /// or by [`No::Compacted`] if that is so already, or by [`No::Future`].
+    #[serde(rename = "c")]
+    Compact {
+        /// The first revision that can still be read.
+        revision: u64,
+    },
+    /// Sets fields of a hash, which comes into being if need be. Answered by
+    /// [`Answer::Changed`] with how many are new, or by [`No::WrongType`].
+    #[serde(rename = "h")]
+    SetFields {
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The fields; of two with one name the later one counts.
+        #[serde(borrow)]
+        fields: List<Item<'a>>,
+    },
+    /// Adds members to a set, which comes into being if need be. Answered as `SetFields`.
+    #[serde(rename = "m")]
+    AddMembers {
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The members; one that is there already stays.
+        #[serde(borrow)]
+        members: List<Name<'a>>,
+    },
+    /// Removes fields or members, and with the last one the key. Answered by
+    /// [`Answer::Changed`] with how many there were, or by [`No::WrongType`].
+    #[serde(rename = "r")]
+    RemoveItems {
+        /// What the key should be.
+        of: Collection,
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The fields or members.
+        #[serde(borrow)]
+        names: List<Name<'a>>,
+    },
+    /// Adds to a number in a string or in a field; what does not exist is 0. Answered by
+    /// [`Answer::Number`], or by [`No::WrongType`], [`No::NotANumber`] or [`No::Overflow`].
+    #[serde(rename = "i")]
+    Increment {
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The field, if the key is a hash.
+        #[serde(borrow)]
+        field: Option<Name<'a>>,
+        /// What is added.
+        by: i64,
+    },
+}
+
+/// The details of a put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutOptions {
+    /// Whether the answer shows what the key was before.
+    pub returns_previous: bool,
 }
 
 impl<'a> Command<'a> {
@@ -73,6 +157,78 @@ pub enum Query<'a> {
         /// How many keys at most; 0 asks for as many as an answer may hold
         /// ([`ANSWER_KEYS_MAX`], [`ANSWER_BYTES_MAX`]).
         limit: u64,
+    },
+    /// The keys of a range as the selection says. Answered by [`Answer::Range`], or by
+    /// [`No::Compacted`] or [`No::Future`].
+    #[serde(rename = "s")]
+    Select(#[serde(borrow)] Selection<'a>),
+    /// The versions of a key, the oldest one first. Answered by [`Answer::Range`], in which a
+    /// removal is a pair of version 0, or as `Select`.
+    #[serde(rename = "h")]
+    History {
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The first revision that is of interest; 0 is the oldest one that can be read, with
+        /// the version that it shows.
+        since: u64,
+        /// How many versions at most; 0 asks for as many as an answer may hold.
+        limit: u64,
+    },
+    /// The values of fields. Answered by [`Answer::Values`], or by [`No::WrongType`],
+    /// [`No::TooLong`], or as `Select`.
+    #[serde(rename = "g")]
+    Fields {
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The fields.
+        #[serde(borrow)]
+        names: List<Name<'a>>,
+        /// The store at this revision; 0 is the newest one.
+        revision: u64,
+    },
+    /// Whether fields or members exist. Answered by [`Answer::Has`], or as `Fields`.
+    #[serde(rename = "e")]
+    Has {
+        /// What the key should be.
+        of: Collection,
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The fields or members.
+        #[serde(borrow)]
+        names: List<Name<'a>>,
+        /// As in `Fields`.
+        revision: u64,
+    },
+    /// Fields with their values, or members, in the order of their names, and how many there
+    /// are. Answered by [`Answer::Items`], or as `Fields`.
+    #[serde(rename = "i")]
+    Items {
+        /// What the key should be.
+        of: Collection,
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The first name that is wanted; the empty one is before all others.
+        #[serde(with = "serde_bytes", borrow)]
+        from: &'a [u8],
+        /// How many at most; 0 asks for as many as an answer may hold.
+        limit: u64,
+        /// As in `Fields`.
+        revision: u64,
+    },
+    /// How many fields or members there are. Answered by [`Answer::Length`], or as `Fields`.
+    #[serde(rename = "l")]
+    Length {
+        /// What the key should be.
+        of: Collection,
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// As in `Fields`.
+        revision: u64,
     },
 }
 

@@ -1,155 +1,403 @@
-//! The keys with their current values, in order.
+//! The keys with their history, and the items of hashes and sets with theirs.
+//!
+//! Every change leaves the version before it behind, so that the past can be read until it is
+//! compacted. What compaction hides is taken away later, a little at a time; whether that has
+//! happened yet can be seen nowhere.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Range;
-use std::ops::Bound;
+mod changes;
+mod hash_index;
+mod order;
+mod record;
+mod stored;
+mod table;
+mod version;
 
-use raft_core::replica::LoadError;
-use raft_core::replica::pinned::{BeforeImages, Slice};
+use self::changes::{Change, Changes, Place};
+use self::record::Record;
+pub(crate) use self::stored::{Passed, Standing, Subject};
+use self::table::Table;
+pub(crate) use self::version::{Content, Version};
+use crate::command::{KeyRange, Kind, RangeEnd};
 
-use crate::command::{KeyRange, KeyValue, RangeEnd};
-use crate::key::Key;
+/// Stands for the newest revision, also while it comes into being.
+pub(crate) const NEWEST: u64 = u64::MAX;
 
-/// Every key that exists.
-#[derive(Clone, Debug, Default)]
+/// How many records of a range are fetched from memory at once.
+const PLACES_AHEAD: usize = 32;
+
+/// Every key that exists or that history speaks of.
+#[derive(Clone, Debug)]
 pub(crate) struct Keyspace {
-    records: BTreeMap<Key, Record>,
-    before: BeforeImages<Key, Record>,
+    keys: Table,
+    /// Fields and members. The key of a record is the place of the hash or set and the name;
+    /// an item that exists is one of a key that exists.
+    items: Table,
+    changes: Changes,
 }
 
-/// The current generation of a key: from the put that made it to the next delete.
-#[derive(Clone, Debug)]
-struct Record {
-    value: Box<[u8]>,
-    create_revision: u64,
-    mod_revision: u64,
-    version: u64,
+/// What became of a key, or of an item of one, in a revision.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Changed<'k> {
+    pub(crate) key: &'k [u8],
+    /// The field or member, if it is one.
+    pub(crate) item: Option<&'k [u8]>,
+    /// The version that the revision made.
+    pub(crate) version: &'k Version,
+    /// The version before it, if it is known.
+    pub(crate) previous: Option<&'k Version>,
+}
+
+/// What a key or an item is set to.
+#[derive(Clone, Copy)]
+struct Setting<'v> {
+    kind: Kind,
+    value: &'v [u8],
+    items: u64,
 }
 
 impl Keyspace {
-    /// Sets a key.
-    pub(crate) fn put(&mut self, key: &[u8], value: &[u8], revision: u64) {
-        let existing = match Key::inline(key) {
-            Some(key) => self.records.get_mut(&key),
-            None => self.records.get_mut(key),
+    /// A keyspace without keys; the seed is that of its hashes.
+    pub(crate) fn new(hash_seed: u64) -> Self {
+        let (keys, items) = (Table::new(hash_seed), Table::new(hash_seed));
+        Self { keys, items, changes: Changes::default() }
+    }
+
+    /// The seed of the hashes.
+    pub(crate) fn hash_seed(&self) -> u64 {
+        self.keys.hash_seed()
+    }
+
+    /// What a key holds at a revision.
+    pub(crate) fn get(&self, key: &[u8], revision: u64) -> Option<(u64, Content<'_>)> {
+        content_at(self.record(key)?, revision)
+    }
+
+    /// A key with its versions.
+    pub(crate) fn record(&self, key: &[u8]) -> Option<&Record> {
+        self.keys.find(key).map(|place| self.keys.get(place))
+    }
+
+    /// What a field or member holds at a revision.
+    pub(crate) fn item(
+        &self,
+        key: &[u8],
+        name: &[u8],
+        revision: u64,
+    ) -> Option<(u64, Content<'_>)> {
+        let owner = self.keys.find(key)?;
+        let place = self.items.find(&item_key(owner, name))?;
+        content_at(self.items.get(place), revision)
+    }
+
+    /// Sets a key to a string in `revision`, the newest one or the one that comes into being.
+    pub(crate) fn put(&mut self, revision: u64, key: &[u8], value: &[u8]) {
+        let setting = Setting { kind: Kind::String, value, items: 0 };
+        let Some(place) = self.keys.find(key) else {
+            let place = self.keys.insert(key, first_version(revision, setting));
+            self.changes.push(Change { revision, place: Place::Key(place) }, 0);
+            return;
         };
-        if self.before.is_pinned() {
-            self.before.will_change(&Key::new(key), existing.as_deref());
+        let newest = self.keys.get(place).newest.content();
+        if newest.is_some_and(|content| content.kind != Kind::String) {
+            self.clear(revision, place);
         }
-        if let Some(record) = existing {
-            record.overwrite(value, revision);
+        self.set(Place::Key(place), revision, setting);
+    }
+
+    /// Sets a field or member of a key, which is of this kind or does not exist. Returns
+    /// whether it is new.
+    pub(crate) fn put_item(
+        &mut self,
+        revision: u64,
+        (key, kind): (&[u8], Kind),
+        (name, value): (&[u8], &[u8]),
+    ) -> bool {
+        // The key changes before its item whether or not something is left of an earlier key:
+        // what has been forgotten must not show in the order of changes.
+        let found = self.keys.find(key);
+        let exists = |place: &u32| !self.items.get(*place).newest.is_gone();
+        let place = found.and_then(|owner| self.items.find(&item_key(owner, name)));
+        let is_new = place.filter(exists).is_none();
+        let items = found.map_or(0, |owner| self.item_count(owner)) + u64::from(is_new);
+        let setting = Setting { kind, value: b"", items };
+        let owner = match found {
+            Some(owner) => {
+                self.set(Place::Key(owner), revision, setting);
+                owner
+            }
+            None => {
+                let owner = self.keys.insert(key, first_version(revision, setting));
+                self.changes.push(Change { revision, place: Place::Key(owner) }, 0);
+                owner
+            }
+        };
+        let setting = Setting { kind: Kind::String, value, items: 0 };
+        // Also a new key may find an item: one that is gone, and not forgotten, of the key that
+        // lay here before.
+        if let Some(place) = self.items.find(&item_key(owner, name)) {
+            self.set(Place::Item(place), revision, setting);
+        } else {
+            let version = first_version(revision, setting);
+            let place = self.items.insert(&item_key(owner, name), version);
+            self.changes.push(Change { revision, place: Place::Item(place) }, 0);
+        }
+        is_new
+    }
+
+    /// Removes a field or member, and with the last one the key. Returns whether there was one.
+    pub(crate) fn remove_item(&mut self, revision: u64, key: &[u8], name: &[u8]) -> bool {
+        let Some(owner) = self.keys.find(key) else { return false };
+        let place = self.items.find(&item_key(owner, name));
+        let exists = |place: &u32| !self.items.get(*place).newest.is_gone();
+        let Some(place) = place.filter(exists) else { return false };
+        self.write(Place::Item(place), Version::gone(revision));
+        let content = self.keys.get(owner).newest.content().expect("who has an item exists");
+        let (kind, items) = (content.kind, content.items - 1);
+        if items == 0 {
+            self.write(Place::Key(owner), Version::gone(revision));
+        } else {
+            self.set(Place::Key(owner), revision, Setting { kind, value: b"", items });
+        }
+        true
+    }
+
+    fn item_count(&self, owner: u32) -> u64 {
+        self.keys.get(owner).newest.content().map_or(0, |content| content.items)
+    }
+
+    /// Removes the keys of a range in `revision`. Shows each of them to `visit` before.
+    pub(crate) fn remove(
+        &mut self,
+        revision: u64,
+        range: &KeyRange<'_>,
+        mut visit: impl FnMut(&[u8]),
+    ) {
+        let exists = |place: &u32| !self.keys.get(*place).newest.is_gone();
+        let places: Vec<u32> = self.keys.places(*range).filter(exists).collect();
+        for place in places {
+            visit(self.keys.get(place).key.as_bytes());
+            if 0 < self.item_count(place) {
+                self.clear(revision, place);
+            }
+            self.write(Place::Key(place), Version::gone(revision));
+        }
+    }
+
+    /// Removes every item of a hash or set, which is about to be something else.
+    fn clear(&mut self, revision: u64, owner: u32) {
+        let exists = |place: &u32| !self.items.get(*place).newest.is_gone();
+        let places: Vec<u32> = self.item_places(owner, b"").filter(exists).collect();
+        for place in places {
+            self.write(Place::Item(place), Version::gone(revision));
+        }
+    }
+
+    /// Where the items of a key lie from a name on, in the order of their names.
+    fn item_places(&self, owner: u32, from: &[u8]) -> impl Iterator<Item = u32> + use<'_> {
+        let owner_bytes = owner.to_be_bytes();
+        let from = item_key(owner, from);
+        let is_of_owner =
+            move |place: &u32| self.items.get(*place).key.as_bytes().starts_with(&owner_bytes);
+        self.items.places_from(&from).take_while(is_of_owner)
+    }
+
+    /// Makes the next version of a record that exists or existed.
+    fn set(&mut self, place: Place, revision: u64, setting: Setting<'_>) {
+        let newest = &self.get_record(place).newest;
+        let (create_revision, version) = match newest.content() {
+            // Several changes in one revision are one version.
+            Some(content) if newest.mod_revision == revision => {
+                (content.create_revision, content.version)
+            }
+            Some(content) => (content.create_revision, content.version + 1),
+            None => (revision, 1),
+        };
+        let Setting { kind, value, items } = setting;
+        let content = Content { create_revision, version, kind, value, items };
+        self.write(place, Version::new(revision, &content));
+    }
+
+    fn write(&mut self, place: Place, version: Version) {
+        let revision = version.mod_revision;
+        let record = self.get_record_mut(place);
+        if record.newest.mod_revision == revision {
+            record.replace(version);
             return;
         }
-        self.records.insert(Key::new(key), Record::new(value, revision));
+        let cost_bytes = record.newest.cost_bytes();
+        record.supersede(version);
+        self.changes.push(Change { revision, place }, cost_bytes);
     }
 
-    /// Removes the first key of a range and returns it; `None` if the range holds no key.
-    pub(crate) fn remove_first(&mut self, range: &KeyRange<'_>) -> Option<Key> {
-        let first = match range.end {
-            RangeEnd::Single => Key::new(range.from),
-            RangeEnd::Prefix | RangeEnd::HalfOpen(_) | RangeEnd::From => {
-                let (key, _) = self.all_from(range.from).next()?;
-                if !range.contains(key.as_bytes()) {
-                    return None;
+    fn get_record(&self, place: Place) -> &Record {
+        match place {
+            Place::Key(place) => self.keys.get(place),
+            Place::Item(place) => self.items.get(place),
+        }
+    }
+
+    fn get_record_mut(&mut self, place: Place) -> &mut Record {
+        match place {
+            Place::Key(place) => self.keys.get_mut(place),
+            Place::Item(place) => self.items.get_mut(place),
+        }
+    }
+
+    /// Shows every key of a range at a revision to `visit`, in order.
+    pub(crate) fn visit<'s>(
+        &'s self,
+        range: &KeyRange<'s>,
+        revision: u64,
+        mut visit: impl FnMut(&'s [u8], u64, Content<'s>),
+    ) {
+        if range.end == RangeEnd::Single {
+            let Some(record) = self.record(range.from) else { return };
+            if let Some((mod_revision, content)) = content_at(record, revision) {
+                visit(record.key.as_bytes(), mod_revision, content);
+            }
+            return;
+        }
+        let mut places = self.keys.places(*range);
+        let mut ahead = Vec::with_capacity(PLACES_AHEAD);
+        loop {
+            ahead.clear();
+            ahead.extend(places.by_ref().take(PLACES_AHEAD).map(|place| self.keys.get(place)));
+            if 1 < ahead.len() {
+                touch(&ahead);
+            }
+            for record in &ahead {
+                if let Some((mod_revision, content)) = content_at(record, revision) {
+                    visit(record.key.as_bytes(), mod_revision, content);
                 }
-                key.clone()
+            }
+            if ahead.len() < PLACES_AHEAD {
+                return;
+            }
+        }
+    }
+
+    /// Shows the items of a key at a revision, from a name on and in the order of their names,
+    /// until `visit` answers that it wants no more.
+    pub(crate) fn visit_items<'s>(
+        &'s self,
+        key: &[u8],
+        from: &[u8],
+        revision: u64,
+        mut visit: impl FnMut(&'s [u8], Content<'s>) -> bool,
+    ) {
+        let Some(owner) = self.keys.find(key) else { return };
+        for place in self.item_places(owner, from) {
+            let record = self.items.get(place);
+            let Some((_, content)) = content_at(record, revision) else { continue };
+            if !visit(name_of(record), content) {
+                return;
+            }
+        }
+    }
+
+    /// What changed in the last revision of all, if it is this one, in the order in which it
+    /// changed first.
+    pub(crate) fn changed_last(&self, revision: u64) -> impl Iterator<Item = Changed<'_>> {
+        self.changes.since(revision).map(|change| self.changed(change))
+    }
+
+    /// What changed from a revision on: revision by revision, and in each in the order of the
+    /// keys, each before its items. Nothing before the compaction revision is known.
+    pub(crate) fn changed_since(&self, revision: u64) -> impl Iterator<Item = Changed<'_>> {
+        let mut changes = self.changes.since(revision).peekable();
+        let mut same: std::vec::IntoIter<Changed<'_>> = Vec::new().into_iter();
+        std::iter::from_fn(move || {
+            if let Some(changed) = same.next() {
+                return Some(changed);
+            }
+            let revision = changes.peek()?.revision;
+            let mut all = Vec::new();
+            while let Some(change) = changes.next_if(|change| change.revision == revision) {
+                all.push(self.changed(change));
+            }
+            all.sort_unstable_by_key(|changed| (changed.key, changed.item));
+            same = all.into_iter();
+            same.next()
+        })
+    }
+
+    fn changed(&self, Change { revision, place }: Change) -> Changed<'_> {
+        let record = self.get_record(place);
+        let version = record.at(revision).expect("a change made a version");
+        let previous = record.at(revision - 1);
+        let (key, item) = match place {
+            Place::Key(_) => (record.key.as_bytes(), None),
+            Place::Item(_) => {
+                let owner = self.keys.get(owner_of(record));
+                (owner.key.as_bytes(), Some(name_of(record)))
             }
         };
-        if self.before.is_pinned() {
-            self.before.will_change(&first, self.records.get(&first));
-        }
-        self.records.remove(&first).map(|_| first)
+        Changed { key, item, version, previous }
     }
 
-    /// Shows every key of a range to `visit`, in order.
-    pub(crate) fn visit<'s>(&'s self, range: &KeyRange<'_>, mut visit: impl FnMut(KeyValue<'s>)) {
-        match range.end {
-            RangeEnd::Single => {
-                let found = match Key::inline(range.from) {
-                    Some(key) => self.records.get_key_value(&key),
-                    None => self.records.get_key_value(range.from),
-                };
-                if let Some((key, record)) = found {
-                    visit(record.key_value(key));
+    /// Takes away what compaction at `compacted` has hidden, as far as so many changes made it.
+    pub(crate) fn forget(&mut self, compacted: u64, changes_max: usize) {
+        for _ in 0..changes_max {
+            let Some(change) = self.changes.take_first(compacted) else { return };
+            // Nothing is left of a record only at the last of its changes, so that no later one
+            // finds another key in its place.
+            if self.get_record_mut(change.place).forget(change.revision) {
+                match change.place {
+                    Place::Key(place) => self.keys.remove(place),
+                    Place::Item(place) => self.items.remove(place),
                 }
             }
-            RangeEnd::Prefix | RangeEnd::HalfOpen(_) | RangeEnd::From => self
-                .all_from(range.from)
-                .take_while(|(key, _)| range.contains(key.as_bytes()))
-                .for_each(|(key, record)| visit(record.key_value(key))),
         }
     }
 
-    /// How many keys exist.
-    pub(crate) fn len(&self) -> u64 {
-        self.records.len() as u64
+    /// What the versions cost that can be read above a revision only, about. Units: bytes.
+    pub(crate) fn history_bytes(&self, compacted: u64) -> u64 {
+        self.changes.cost_bytes_above(compacted)
     }
 
-    /// Keeps the present keys for `next_slice`.
-    pub(crate) fn pin(&mut self) {
-        self.before.pin();
-    }
-
-    /// Shows the next pinned keys, in order, as [`BeforeImages::next_slice`].
-    pub(crate) fn next_slice(&mut self, mut visit: impl FnMut(KeyValue<'_>) -> Slice) -> bool {
-        self.before.next_slice(&self.records, |key, record| visit(record.key_value(key)))
-    }
-
-    /// Ends what `pin` began.
-    pub(crate) fn unpin(&mut self) {
-        self.before.unpin();
-    }
-
-    /// Adds a key of a snapshot, which must come after all others.
-    ///
-    /// Errors: `LoadError` if it does not.
-    pub(crate) fn load(&mut self, kv: &KeyValue<'_>) -> Result<(), LoadError> {
-        if self.records.last_key_value().is_some_and(|(last, _)| kv.key <= last.as_bytes()) {
-            return Err(LoadError::because("its keys are not in order"));
-        }
-        let record = Record {
-            value: kv.value.into(),
-            create_revision: kv.create_revision,
-            mod_revision: kv.mod_revision,
-            version: kv.version,
-        };
-        self.records.insert(Key::new(kv.key), record);
-        Ok(())
-    }
-
-    /// Everything from `first` on: ranges are contiguous, so that all kinds of them are the
-    /// beginning of this.
-    fn all_from(&self, first: &[u8]) -> Range<'_, Key, Record> {
-        match Key::inline(first) {
-            Some(key) => self.records.range(key..),
-            None => self.records.range::<[u8], _>((Bound::Included(first), Bound::Unbounded)),
-        }
+    /// At which revision to compact so that history costs no more than this.
+    pub(crate) fn revision_within(&self, history_bytes_max: u64) -> u64 {
+        self.changes.revision_within(history_bytes_max)
     }
 }
 
-impl Record {
-    fn new(value: &[u8], revision: u64) -> Self {
-        Self { value: value.into(), create_revision: revision, mod_revision: revision, version: 1 }
-    }
+/// Reads a little of each record and value. Neighbours of a range lie anywhere in memory; loads
+/// that do not wait for each other take little longer than one of them.
+fn touch(records: &[&Record]) {
+    let revisions = records.iter().fold(0, |sum, record| sum ^ record.newest.mod_revision);
+    let values = records.iter().fold(0, |sum, record| {
+        let bytes = record.newest.bytes();
+        sum ^ bytes.iter().step_by(CACHE_LINE_BYTES).take(4).fold(0, |sum, byte| sum ^ byte)
+    });
+    std::hint::black_box((revisions, values));
+}
 
-    fn overwrite(&mut self, value: &[u8], revision: u64) {
-        // Values of one key tend to have one length, and then need no new memory.
-        if self.value.len() == value.len() {
-            self.value.copy_from_slice(value);
-        } else {
-            self.value = value.into();
-        }
-        self.mod_revision = revision;
-        self.version += 1;
-    }
+/// Bytes that come from memory together.
+const CACHE_LINE_BYTES: usize = 64;
 
-    fn key_value<'s>(&'s self, key: &'s Key) -> KeyValue<'s> {
-        KeyValue {
-            key: key.as_bytes(),
-            value: &self.value,
-            create_revision: self.create_revision,
-            mod_revision: self.mod_revision,
-            version: self.version,
-        }
-    }
+/// The key of an item's record.
+fn item_key(owner: u32, name: &[u8]) -> Vec<u8> {
+    [&owner.to_be_bytes(), name].concat()
+}
+
+/// Where the key of an item lies.
+fn owner_of(item: &Record) -> u32 {
+    let &owner = item.key.as_bytes().first_chunk().expect("the key of an item begins with it");
+    u32::from_be_bytes(owner)
+}
+
+/// The name of an item.
+fn name_of(item: &Record) -> &[u8] {
+    &item.key.as_bytes()[size_of::<u32>()..]
+}
+
+/// The first version of a record.
+fn first_version(revision: u64, Setting { kind, value, items }: Setting<'_>) -> Version {
+    let content = Content { create_revision: revision, version: 1, kind, value, items };
+    Version::new(revision, &content)
+}
+
+fn content_at(record: &Record, revision: u64) -> Option<(u64, Content<'_>)> {
+    let version = record.at(revision)?;
+    version.content().map(|content| (version.mod_revision, content))
 }

@@ -30,13 +30,21 @@
 //! assert_eq!(kvs[0].value, b"Oslo");
 //! ```
 //!
-//! Known limits: only the current version of a key is kept, a range delete is one step however
-//! many keys it removes, and the count of a range walks over the range.
+//! Known limits: a range delete, and the removal of a hash or a set, is one step however much it
+//! removes, and the count of a range walks over the range.
 
 pub mod command;
 pub mod store;
 
+mod collections;
+mod events;
 mod key;
 mod keyspace;
+mod page;
+mod reading;
+mod reading_items;
+mod retention;
 mod rolling_hash;
 mod snapshot;
+
+pub use self::events::{Event, Lost};

@@ -6,7 +6,9 @@
 //!   multiple of 32, and each block of four words is mixed into the four lanes. The lanes are
 //!   then mixed, in order, into a number that starts as the count of bytes.
 //! - The hash starts at 0. An effect mixes into it the entry's index, the kind (1 put,
-//!   2 delete), the digest of the key, for a put the digest of the value, and the revision.
+//!   2 delete, 3 compaction, 4 set an item, 5 remove one), the digest of the key, for an item
+//!   the digest of its name, for a put or an item that is set the digest of the version (head
+//!   and value, `keyspace/version.rs`), and the revision. A compaction has no key.
 //!
 //! For a fixed word, `mix` never maps two states to one: hashes that differ once stay
 //! different while the same effects follow. It is no defence against intent.
@@ -17,6 +19,9 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 const PUT: u64 = 1;
 const DELETE: u64 = 2;
+const COMPACTION: u64 = 3;
+const SET_ITEM: u64 = 4;
+const REMOVE_ITEM: u64 = 5;
 
 /// Bytes that four lanes take in at once.
 const BLOCK_BYTES: usize = 32;
@@ -44,6 +49,30 @@ impl RollingHash {
     /// Takes in that the entry at `index` removed a key.
     pub(crate) fn delete(&mut self, index: Index, revision: u64, key: &[u8]) {
         self.fold([index.0, DELETE, digest(key), revision]);
+    }
+
+    /// Takes in that the entry at `index` set a field or member of a key.
+    pub(crate) fn set_item(
+        &mut self,
+        (index, revision): (Index, u64),
+        (key, name): (&[u8], &[u8]),
+        version: &[u8],
+    ) {
+        self.fold([index.0, SET_ITEM, digest(key), digest(name), digest(version), revision]);
+    }
+
+    /// Takes in that the entry at `index` removed a field or member of a key.
+    pub(crate) fn remove_item(
+        &mut self,
+        (index, revision): (Index, u64),
+        (key, name): (&[u8], &[u8]),
+    ) {
+        self.fold([index.0, REMOVE_ITEM, digest(key), digest(name), revision]);
+    }
+
+    /// Takes in that the entry at `index` compacted the store.
+    pub(crate) fn compact(&mut self, index: Index, revision: u64) {
+        self.fold([index.0, COMPACTION, revision]);
     }
 
     fn fold<const N: usize>(&mut self, words: [u64; N]) {

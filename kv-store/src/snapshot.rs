@@ -1,173 +1,301 @@
-//! A snapshot of the store as bytes: a begin, every key in order, an end.
+//! A snapshot of the store as bytes: a begin, marks, every key in order with its versions and
+//! its items with theirs, an end.
 //!
-//! Layout, little-endian; `docs/snapshot.md` has the tables:
-//! - begin: kind (1), version (1), revision, hash, count of keys.
-//! - key: kind (2), length of key, length of value, revisions, version, key, value.
-//! - end: kind (3), revision, hash, count of keys, as in the begin.
-//!
-//! The end repeats the begin, so that a part of another snapshot is noticed.
+//! Layout, little-endian; `docs/snapshot.md` has the tables. Only what can be read is there:
+//! what compaction has hidden is not, whether or not it was forgotten already, so that nodes
+//! with the same state write the same bytes. The end repeats the begin, so that a part of
+//! another snapshot is noticed.
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use raft_core::replica::LoadError;
 
-use crate::command::KeyValue;
+use crate::keyspace::{Keyspace, Passed, Standing, Subject, Version};
+use crate::retention::{Mark, Marks};
+use crate::store::Store;
 
 const BEGIN: u8 = 1;
 const KEY: u8 = 2;
 const END: u8 = 3;
+const MARK: u8 = 4;
+const VERSION: u8 = 5;
+const ITEM: u8 = 6;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
-const KEY_HEAD_BYTES: usize = 1 + 2 * 4 + 3 * 8;
-const TOTALS_BYTES: usize = 3 * 8;
+/// The format of programs that kept no history.
+const FORMAT_WITHOUT_HISTORY: u8 = 1;
 
 /// What is said of the whole store, at both ends of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) revision: u64,
+    pub(crate) compacted: u64,
     pub(crate) hash: u64,
-    pub(crate) key_count: u64,
 }
 
-/// One record of a snapshot.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Record<'p> {
-    Begin(Totals),
-    Key(KeyValue<'p>),
-    End(Totals),
+/// A pinned state of which a part may have been read.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    totals: Totals,
+    marks: Option<Marks>,
+    /// The last version that was read.
+    passed: Option<Passed>,
+    records: u64,
 }
 
-/// Appends a begin.
-pub(crate) fn put_begin(part: &mut BytesMut, totals: &Totals) {
-    part.put_u8(BEGIN);
-    part.put_u8(FORMAT);
-    put_totals(part, totals);
-}
+impl Reading {
+    /// The present state of a store, of which nothing was read.
+    pub(crate) fn of(store: &Store) -> Self {
+        let (revision, compacted) = (store.revision, store.compacted);
+        let totals = Totals { revision, compacted, hash: store.hash.value() };
+        Self { totals, marks: Some(store.marks.clone()), passed: None, records: 0 }
+    }
 
-/// Appends an end.
-pub(crate) fn put_end(part: &mut BytesMut, totals: &Totals) {
-    part.put_u8(END);
-    put_totals(part, totals);
+    /// What was before this revision is not shown.
+    pub(crate) fn compacted(&self) -> u64 {
+        self.totals.compacted
+    }
+
+    /// Appends the next part; returns whether more follow.
+    pub(crate) fn next_part(
+        &mut self,
+        keyspace: &Keyspace,
+        bytes_max: usize,
+        part: &mut BytesMut,
+    ) -> bool {
+        part.reserve(bytes_max);
+        let end = part.len() + bytes_max;
+        if let Some(marks) = self.marks.take() {
+            part.put_u8(BEGIN);
+            part.put_u8(FORMAT);
+            put_totals(part, &self.totals);
+            marks.iter().for_each(|mark| put_mark(part, mark));
+        }
+        let Totals { revision, compacted, .. } = self.totals;
+        let passed = self.passed.take();
+        let (records, last) = (&mut self.records, &mut self.passed);
+        let between = (compacted, revision);
+        let more = keyspace.versions(between, passed.as_ref(), |subject, standing, version| {
+            *records += 1;
+            put_version(part, subject, standing, version);
+            let is_full = end <= part.len();
+            if is_full {
+                let (key, item) = (subject.key.to_vec(), subject.item.map(<[u8]>::to_vec));
+                *last = Some(Passed { key, item, mod_revision: version.mod_revision });
+            }
+            is_full
+        });
+        if !more {
+            part.put_u8(END);
+            put_totals(part, &self.totals);
+            part.put_u64_le(self.records);
+        }
+        more
+    }
 }
 
 fn put_totals(part: &mut BytesMut, totals: &Totals) {
     part.put_u64_le(totals.revision);
+    part.put_u64_le(totals.compacted);
     part.put_u64_le(totals.hash);
-    part.put_u64_le(totals.key_count);
 }
 
-/// Appends a key.
-pub(crate) fn put_key(part: &mut BytesMut, kv: &KeyValue<'_>) {
+fn put_mark(part: &mut BytesMut, mark: Mark) {
+    part.put_u8(MARK);
+    part.put_u64_le(mark.log_time);
+    part.put_u64_le(mark.revision);
+}
+
+fn put_version(part: &mut BytesMut, subject: Subject<'_>, standing: Standing, version: &Version) {
+    let (kind, name) = subject.item.map_or((KEY, subject.key), |item| (ITEM, item));
     let length = |bytes: &[u8]| {
         u32::try_from(bytes.len()).expect("keys and values are shorter than an entry")
     };
-    // One copy of a head of fixed length costs less than six small ones.
-    let mut head = [0; KEY_HEAD_BYTES];
-    let mut rest = &mut head[..];
-    rest.put_u8(KEY);
-    rest.put_u32_le(length(kv.key));
-    rest.put_u32_le(length(kv.value));
-    rest.put_u64_le(kv.create_revision);
-    rest.put_u64_le(kv.mod_revision);
-    rest.put_u64_le(kv.version);
-    part.extend_from_slice(&head);
-    part.extend_from_slice(kv.key);
-    part.extend_from_slice(kv.value);
+    match standing {
+        Standing::First => {
+            part.put_u8(kind);
+            part.put_u32_le(length(name));
+        }
+        Standing::Further => part.put_u8(VERSION),
+    }
+    part.put_u32_le(length(version.bytes()));
+    part.put_u64_le(version.mod_revision);
+    if standing == Standing::First {
+        part.extend_from_slice(name);
+    }
+    part.extend_from_slice(version.bytes());
 }
 
-/// Takes the next record from the beginning of `part`; `None` if nothing is left.
-///
-/// Errors: `LoadError` for bytes that are no record.
-pub(crate) fn next_record<'p>(part: &mut &'p [u8]) -> Result<Option<Record<'p>>, LoadError> {
-    let Some(&kind) = part.first() else { return Ok(None) };
-    part.advance(1);
-    let record = match kind {
-        BEGIN => {
-            let format = *take(part, 1)?.first().expect("one byte was taken");
-            if format != FORMAT {
-                return Err(LoadError::because(format!("its format {format} is not known here")));
-            }
-            Record::Begin(take_totals(part)?)
+/// How far a snapshot has been loaded.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Loading {
+    /// Nothing was loaded.
+    #[default]
+    Nothing,
+    /// The begin has come.
+    Content(Loaded),
+    /// The end has come.
+    Complete(Totals),
+}
+
+/// What has come so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loaded {
+    totals: Totals,
+    /// Where the last key lies.
+    last: Option<u32>,
+    /// Where the last of its items lies.
+    last_item: Option<u32>,
+    records: u64,
+}
+
+impl Loading {
+    /// Takes in the next part.
+    ///
+    /// Errors: `LoadError` for bytes that `Reading` cannot have made.
+    pub(crate) fn load(
+        &mut self,
+        mut part: &[u8],
+        keyspace: &mut Keyspace,
+        marks: &mut Marks,
+    ) -> Result<(), LoadError> {
+        while let Some((&kind, rest)) = part.split_first() {
+            part = rest;
+            *self = match (&mut *self, kind) {
+                (Self::Nothing, BEGIN) => Self::Content(begin(&mut part)?),
+                (Self::Nothing, _) => {
+                    return Err(LoadError::because("it does not start with its begin"));
+                }
+                (Self::Content(_), BEGIN) => return Err(LoadError::because("it begins twice")),
+                (Self::Content(loaded), END) => Self::Complete(loaded.end(&mut part)?),
+                (Self::Content(loaded), kind) => {
+                    loaded.record(kind, &mut part, (keyspace, marks))?;
+                    continue;
+                }
+                (Self::Complete(_), _) => {
+                    return Err(LoadError::because("something follows its end"));
+                }
+            };
         }
-        KEY => Record::Key(take_key(part)?),
-        END => Record::End(take_totals(part)?),
-        other => return Err(LoadError::because(format!("no record has the kind {other}"))),
-    };
-    Ok(Some(record))
+        Ok(())
+    }
+
+    /// What is said of the whole.
+    ///
+    /// Errors: `LoadError` if the end has not come.
+    pub(crate) fn finish(self) -> Result<Totals, LoadError> {
+        match self {
+            Self::Complete(totals) => Ok(totals),
+            Self::Nothing | Self::Content(_) => Err(LoadError::because("its end is missing")),
+        }
+    }
+}
+
+fn begin(part: &mut &[u8]) -> Result<Loaded, LoadError> {
+    match take(part, 1)?[0] {
+        FORMAT => {}
+        FORMAT_WITHOUT_HISTORY => {
+            return Err(LoadError::because(
+                "its format 1 is of a program that kept no history; read the data out with that \
+                 program and put it into a new cluster",
+            ));
+        }
+        format => {
+            return Err(LoadError::because(format!("its format {format} is not known here")));
+        }
+    }
+    let totals = take_totals(part)?;
+    if totals.revision < totals.compacted || totals.revision == 0 {
+        return Err(LoadError::because("it was compacted above its revision"));
+    }
+    Ok(Loaded { totals, last: None, last_item: None, records: 0 })
+}
+
+impl Loaded {
+    fn record(
+        &mut self,
+        kind: u8,
+        part: &mut &[u8],
+        (keyspace, marks): (&mut Keyspace, &mut Marks),
+    ) -> Result<(), LoadError> {
+        match kind {
+            MARK if self.records == 0 => {
+                let mut bytes = take(part, 16)?;
+                let (log_time, revision) = (bytes.get_u64_le(), bytes.get_u64_le());
+                let is_next =
+                    revision < self.totals.revision && marks.push(Mark { log_time, revision });
+                return is_next
+                    .then_some(())
+                    .ok_or_else(|| LoadError::because("its marks are not in order"));
+            }
+            KEY => {
+                let (key, version) = self.take_first(part)?;
+                self.last = Some(keyspace.load_key(self.last, key, version)?);
+                self.last_item = None;
+            }
+            ITEM => {
+                let (name, version) = self.take_first(part)?;
+                let owner = self.last.ok_or_else(|| LoadError::because("an item has no key"))?;
+                let item = keyspace.load_item((owner, self.last_item), name, version)?;
+                self.last_item = Some(item);
+            }
+            VERSION => {
+                let (version_bytes, mod_revision) = take_head(part)?;
+                let version = self.version(mod_revision, take(part, version_bytes)?)?;
+                if mod_revision <= self.totals.compacted {
+                    return Err(LoadError::because("it has a version that cannot be read"));
+                }
+                let last = self.last.ok_or_else(|| LoadError::because("a version has no key"))?;
+                keyspace.load_version((last, self.last_item), version)?;
+            }
+            other => {
+                return Err(LoadError::because(format!("no record has the kind {other} here")));
+            }
+        }
+        self.records += 1;
+        Ok(())
+    }
+
+    /// A name with its first version.
+    fn take_first<'p>(&self, part: &mut &'p [u8]) -> Result<(&'p [u8], Version), LoadError> {
+        let name_bytes = take(part, 4)?.get_u32_le() as usize;
+        let (version_bytes, mod_revision) = take_head(part)?;
+        let name = take(part, name_bytes)?;
+        let version = self.version(mod_revision, take(part, version_bytes)?)?;
+        if version.is_gone() && mod_revision < self.totals.compacted {
+            return Err(LoadError::because("it has a key that cannot be read"));
+        }
+        Ok((name, version))
+    }
+
+    fn version(&self, mod_revision: u64, bytes: &[u8]) -> Result<Version, LoadError> {
+        Version::from_bytes(mod_revision, bytes)
+            .filter(|_| 0 < mod_revision && mod_revision <= self.totals.revision)
+            .ok_or_else(|| LoadError::because("a key has impossible revisions"))
+    }
+
+    fn end(&self, part: &mut &[u8]) -> Result<Totals, LoadError> {
+        let totals = take_totals(part)?;
+        let records = take(part, 8)?.get_u64_le();
+        if totals != self.totals || records != self.records {
+            return Err(LoadError::because("its end does not go with its begin"));
+        }
+        Ok(totals)
+    }
 }
 
 fn take_totals(part: &mut &[u8]) -> Result<Totals, LoadError> {
-    let mut bytes = take(part, TOTALS_BYTES)?;
-    let revision = bytes.get_u64_le();
-    let hash = bytes.get_u64_le();
-    Ok(Totals { revision, hash, key_count: bytes.get_u64_le() })
+    let mut bytes = take(part, 24)?;
+    let (revision, compacted) = (bytes.get_u64_le(), bytes.get_u64_le());
+    Ok(Totals { revision, compacted, hash: bytes.get_u64_le() })
 }
 
-fn take_key<'p>(part: &mut &'p [u8]) -> Result<KeyValue<'p>, LoadError> {
-    let mut head = take(part, KEY_HEAD_BYTES - 1)?;
-    let (key_bytes, value_bytes) = (head.get_u32_le(), head.get_u32_le());
-    let create_revision = head.get_u64_le();
-    let mod_revision = head.get_u64_le();
-    let version = head.get_u64_le();
-    let key = take(part, key_bytes as usize)?;
-    let value = take(part, value_bytes as usize)?;
-    Ok(KeyValue { key, value, create_revision, mod_revision, version })
+fn take_head(part: &mut &[u8]) -> Result<(usize, u64), LoadError> {
+    let mut bytes = take(part, 12)?;
+    Ok((bytes.get_u32_le() as usize, bytes.get_u64_le()))
 }
 
 fn take<'p>(part: &mut &'p [u8], bytes: usize) -> Result<&'p [u8], LoadError> {
     let taken = part.split_off(..bytes);
     taken.ok_or_else(|| LoadError::because("a record is cut short"))
-}
-
-/// How far a snapshot has been loaded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Loading {
-    /// Nothing was loaded.
-    #[default]
-    Nothing,
-    /// The begin has come, and `keys_left` are still to come.
-    Keys { totals: Totals, keys_left: u64 },
-    /// The end has come.
-    Complete(Totals),
-}
-
-impl Loading {
-    /// Notes the next record, which must be one that can stand here.
-    pub(crate) fn advance(&mut self, record: &Record<'_>) -> Result<(), LoadError> {
-        *self = match (*self, record) {
-            (Self::Nothing, Record::Begin(totals)) => {
-                Self::Keys { totals: *totals, keys_left: totals.key_count }
-            }
-            (Self::Keys { keys_left: 0, .. }, Record::Key(_)) => {
-                return Err(LoadError::because("it has more keys than it says"));
-            }
-            (Self::Keys { totals, keys_left }, Record::Key(kv)) => {
-                check_key(kv, &totals)?;
-                Self::Keys { totals, keys_left: keys_left - 1 }
-            }
-            (Self::Keys { totals, keys_left: 0 }, Record::End(end)) if totals == *end => {
-                Self::Complete(totals)
-            }
-            (Self::Keys { .. }, Record::End(_)) => {
-                return Err(LoadError::because("its end does not go with its begin"));
-            }
-            (Self::Nothing, _) => {
-                return Err(LoadError::because("it does not start with its begin"));
-            }
-            (Self::Keys { .. }, Record::Begin(_)) => {
-                return Err(LoadError::because("it begins twice"));
-            }
-            (Self::Complete(_), _) => {
-                return Err(LoadError::because("something follows its end"));
-            }
-        };
-        Ok(())
-    }
-}
-
-fn check_key(kv: &KeyValue<'_>, totals: &Totals) -> Result<(), LoadError> {
-    let is_possible = kv.create_revision <= kv.mod_revision
-        && kv.mod_revision <= totals.revision
-        && 0 < kv.version;
-    if is_possible { Ok(()) } else { Err(LoadError::because("a key has impossible revisions")) }
 }

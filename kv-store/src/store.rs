@@ -1,94 +1,240 @@
 //! The store: commands to effects, queries to answers.
 //!
-//! Invariant: the revision rises by one with each command that changes something, and every
+//! Invariant: the revision rises by one with each command that changes a key, and every
 //! change of that command bears it (etcd: revision).
 
 use bytes::BytesMut;
 use raft_core::entry::EntryRef;
-use raft_core::replica::pinned::Slice;
 use raft_core::replica::state_machine::{LoadError, StateMachine};
 use raft_core::types::Index;
 
-use crate::command::{
-    ANSWER_BYTES_MAX, ANSWER_KEYS_MAX, Answer, Command, KEY_VALUE_OVERHEAD_BYTES, KeyRange,
-    KeyValue, List, Query,
-};
+use crate::command::{Answer, Command, KeyRange, No, PutOptions, Query};
+use crate::events::{Event, Lost};
 use crate::keyspace::Keyspace;
+use crate::page::{Page, key_value};
+pub use crate::retention::History;
+use crate::retention::Marks;
 use crate::rolling_hash::RollingHash;
-use crate::snapshot::{self, Loading, Record, Totals};
+use crate::snapshot::{Loading, Reading};
 
 /// The revision of a store to which nothing has happened, as etcd counts: the first change
 /// makes revision 2.
 pub const REVISION_EMPTY: u64 = 1;
 
+/// Hidden changes that are forgotten with each command, so that compaction keeps up with a
+/// store that is never idle.
+const FORGOTTEN_PER_COMMAND: usize = 4;
+
+/// Hidden changes that are forgotten in an idle turn: a fraction of a millisecond.
+const FORGOTTEN_PER_TURN: usize = 512;
+
 /// The key-value store.
 #[derive(Clone, Debug)]
 pub struct Store {
-    keyspace: Keyspace,
-    revision: u64,
+    pub(crate) keyspace: Keyspace,
+    pub(crate) revision: u64,
+    /// What was before this revision cannot be read any more; 0 while all can be.
+    pub(crate) compacted: u64,
+    pub(crate) marks: Marks,
     /// Over every effect since the store was empty.
-    hash: RollingHash,
-    reading: Option<Reading>,
-    loading: Loading,
-}
-
-/// A pinned state of which a part may have been read.
-#[derive(Clone, Copy, Debug)]
-struct Reading {
-    totals: Totals,
-    has_begun: bool,
+    pub(crate) hash: RollingHash,
+    history: History,
+    pub(crate) reading: Option<Reading>,
+    pub(crate) loading: Loading,
 }
 
 impl Store {
     /// A store without keys.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_hash_seed(0)
+    }
+
+    /// A store without keys whose tables are laid out by this seed. Nothing that the store
+    /// does depends on it; a seed that clients cannot guess keeps them from choosing keys that
+    /// are slow to find.
+    #[must_use]
+    pub fn with_hash_seed(hash_seed: u64) -> Self {
         Self {
-            keyspace: Keyspace::default(),
+            keyspace: Keyspace::new(hash_seed),
             revision: REVISION_EMPTY,
+            compacted: 0,
+            marks: Marks::default(),
             hash: RollingHash::default(),
+            history: History::default(),
             reading: None,
             loading: Loading::default(),
         }
     }
 
-    fn execute(&mut self, index: Index, command: &Command<'_>) -> Answer<'static> {
-        match command {
-            Command::Put { key, value } => self.put(index, key, value),
-            Command::Delete { ranges } => self.delete(index, ranges),
+    /// The same store that keeps so much history while its node leads.
+    #[must_use]
+    pub fn keeping(self, history: History) -> Self {
+        Self { history, ..self }
+    }
+
+    /// The revision before which nothing can be read any more; 0 while everything can be.
+    #[must_use]
+    pub fn compacted_revision(&self) -> u64 {
+        self.compacted
+    }
+
+    /// Everything that changed from `revision` on, revision by revision and in each in the
+    /// order of the keys: what a watch shows that begins there.
+    ///
+    /// Errors: `Lost` if that was compacted; the caller should begin at the revision that it
+    /// names.
+    pub fn changes_since(&self, revision: u64) -> Result<impl Iterator<Item = Event<'_>>, Lost> {
+        if revision < self.compacted {
+            return Err(Lost { oldest: self.compacted });
         }
+        let compacted = self.compacted;
+        let changed = self.keyspace.changed_since(revision);
+        Ok(changed.map(move |changed| Event::new(&changed, compacted)))
     }
 
-    fn put(&mut self, index: Index, key: &[u8], value: &[u8]) -> Answer<'static> {
-        self.revision += 1;
-        self.keyspace.put(key, value, self.revision);
-        self.hash.put(index, self.revision, key, value);
-        Answer::Put { revision: self.revision }
-    }
-
-    fn delete(&mut self, index: Index, ranges: &[KeyRange<'_>]) -> Answer<'static> {
-        let revision = self.revision + 1;
-        let mut count = 0;
-        for range in ranges {
-            while let Some(key) = self.keyspace.remove_first(range) {
-                self.hash.delete(index, revision, key.as_bytes());
-                count += 1;
+    fn execute(&mut self, entry: (Index, u64), command: &Command<'_>, out: &mut BytesMut) {
+        let before = self.revision;
+        let index = entry.0;
+        match command {
+            Command::Put { key, value } => {
+                self.put(key, value);
+                self.commit(index);
+                Answer::Put { revision: self.revision }.encode(out);
+            }
+            Command::PutWith { key, value, options } => {
+                self.put_with((index, out), key, value, *options);
+            }
+            Command::Delete { ranges } => {
+                let mut count = 0;
+                self.remove(ranges, |_| count += 1);
+                self.commit(index);
+                Answer::Deleted { count, revision: self.revision }.encode(out);
+            }
+            Command::DeleteReturning { ranges } => self.delete_returning((index, out), ranges),
+            Command::Compact { revision } => self.compact(index, *revision).encode(out),
+            Command::SetFields { key, fields } => {
+                let changed = self.set_fields(key, fields);
+                self.count_changed((index, out), changed);
+            }
+            Command::AddMembers { key, members } => {
+                let changed = self.add_members(key, members);
+                self.count_changed((index, out), changed);
+            }
+            Command::RemoveItems { of, key, names } => {
+                let changed = self.remove_items(*of, key, names);
+                self.count_changed((index, out), changed);
+            }
+            Command::Increment { key, field, by } => {
+                let summed = self.increment(key, field.map(|name| name.0), *by);
+                self.commit(index);
+                let revision = self.revision;
+                let number = |number| Answer::Number { number, revision };
+                summed.map_or_else(|why| Answer::No { revision, why }, number).encode(out);
             }
         }
-        if 0 < count {
+        if before < self.revision {
+            self.marks.note(entry.1, before);
+        }
+        self.forget_hidden(FORGOTTEN_PER_COMMAND);
+    }
+
+    fn count_changed(&mut self, (index, out): (Index, &mut BytesMut), count: Result<u64, No>) {
+        self.commit(index);
+        let revision = self.revision;
+        let changed = |count| Answer::Changed { count, revision };
+        count.map_or_else(|why| Answer::No { revision, why }, changed).encode(out);
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.keyspace.put(self.revision + 1, key, value);
+    }
+
+    fn put_with(
+        &mut self,
+        (index, out): (Index, &mut BytesMut),
+        key: &[u8],
+        value: &[u8],
+        options: PutOptions,
+    ) {
+        self.put(key, value);
+        let before = self.revision;
+        self.commit(index);
+        let found = self.keyspace.get(key, before).filter(|_| options.returns_previous);
+        let previous = found.map(|(mod_revision, content)| key_value(key, mod_revision, content));
+        Answer::PutOver { revision: self.revision, previous }.encode(out);
+    }
+
+    fn delete_returning(&mut self, (index, out): (Index, &mut BytesMut), ranges: &[KeyRange<'_>]) {
+        let before = self.revision;
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        self.remove(ranges, |key| keys.push(key.to_vec()));
+        self.commit(index);
+        let mut page = Page::new(0);
+        for key in &keys {
+            let found = self.keyspace.get(key, before);
+            let (mod_revision, content) = found.expect("what was removed was there before");
+            page.offer(key_value(key, mod_revision, content));
+        }
+        let Page { kvs, more, .. } = page;
+        let count = keys.len() as u64;
+        Answer::DeletedKeys { count, revision: self.revision, kvs, more }.encode(out);
+    }
+
+    fn remove(&mut self, ranges: &[KeyRange<'_>], mut each: impl FnMut(&[u8])) {
+        for range in ranges {
+            self.keyspace.remove(self.revision + 1, range, &mut each);
+        }
+    }
+
+    /// Ends a command: what it changed becomes the next revision, if it changed anything.
+    fn commit(&mut self, index: Index) {
+        let revision = self.revision + 1;
+        for changed in self.keyspace.changed_last(revision) {
+            let (key, version) = (changed.key, changed.version.bytes());
+            match (changed.item, changed.version.is_gone()) {
+                (None, false) => self.hash.put(index, revision, key, version),
+                (None, true) => self.hash.delete(index, revision, key),
+                (Some(name), false) => self.hash.set_item((index, revision), (key, name), version),
+                (Some(name), true) => self.hash.remove_item((index, revision), (key, name)),
+            }
             self.revision = revision;
         }
-        Answer::Deleted { count, revision: self.revision }
     }
 
-    fn answer(&self, query: &Query<'_>) -> Answer<'_> {
-        match query {
-            Query::Range { range, limit } => {
-                let mut page = Page::new(*limit);
-                self.keyspace.visit(range, |kv| page.offer(kv));
-                page.into_answer(self.revision)
-            }
+    fn compact(&mut self, index: Index, compacted: u64) -> Answer<'static> {
+        let revision = self.revision;
+        if compacted <= self.compacted {
+            return Answer::No { revision, why: No::Compacted { oldest: self.compacted } };
         }
+        if revision < compacted {
+            return Answer::No { revision, why: No::Future { newest: revision } };
+        }
+        self.compacted = compacted;
+        self.hash.compact(index, compacted);
+        Answer::Done { revision }
+    }
+
+    /// Forgets a bounded part of what nobody can read. What a snapshot is still to show stays.
+    fn forget_hidden(&mut self, changes_max: usize) {
+        let pinned = self.reading.as_ref().map_or(self.compacted, Reading::compacted);
+        self.keyspace.forget(self.compacted.min(pinned), changes_max);
+    }
+
+    /// At which revision a leader should compact now, if at any.
+    fn compaction_due(&self, log_time: u64) -> Option<u64> {
+        let History { age_us, revisions, bytes_max } = self.history;
+        let old = log_time.checked_sub(age_us).map_or(0, |time| self.marks.revision_at(time));
+        let mut compacted = old.min(self.revision.saturating_sub(revisions));
+        // Not with every revision, since each compaction is an entry of the log.
+        if compacted < self.compacted + (revisions / 20).max(1) {
+            compacted = 0;
+        }
+        if bytes_max < self.keyspace.history_bytes(self.compacted) {
+            let within = self.keyspace.revision_within(bytes_max / 4 * 3);
+            compacted = compacted.max(within.min(self.revision));
+        }
+        (self.compacted < compacted).then_some(compacted)
     }
 }
 
@@ -100,8 +246,9 @@ impl Default for Store {
 
 impl StateMachine for Store {
     fn apply(&mut self, command: EntryRef<'_>, answer: &mut BytesMut) {
+        let entry = (command.id().index, command.log_time());
         match Command::decode(command.payload()) {
-            Ok(decoded) => self.execute(command.id().index, &decoded).encode(answer),
+            Ok(decoded) => self.execute(entry, &decoded, answer),
             Err(error) => Answer::Malformed { why: error.reason() }.encode(answer),
         }
     }
@@ -121,99 +268,48 @@ impl StateMachine for Store {
         self.hash.value()
     }
 
+    fn due(&self, log_time: u64, command: &mut BytesMut) {
+        if let Some(revision) = self.compaction_due(log_time) {
+            Command::Compact { revision }.encode(command);
+        }
+    }
+
+    fn idle(&mut self) {
+        self.forget_hidden(FORGOTTEN_PER_TURN);
+    }
+
     fn pin(&mut self) {
-        let totals = Totals {
-            revision: self.revision,
-            hash: self.hash.value(),
-            key_count: self.keyspace.len(),
-        };
-        self.keyspace.pin();
-        self.reading = Some(Reading { totals, has_begun: false });
+        self.reading = Some(Reading::of(self));
     }
 
     fn read_pinned(&mut self, bytes_max: usize, part: &mut BytesMut) -> bool {
-        let reading = self.reading.as_mut().expect("the store is pinned before it is read");
-        part.reserve(bytes_max);
-        let end = part.len() + bytes_max;
-        if !reading.has_begun {
-            reading.has_begun = true;
-            snapshot::put_begin(part, &reading.totals);
-        }
-        let more = self.keyspace.next_slice(|kv| {
-            snapshot::put_key(part, &kv);
-            if part.len() < end { Slice::GoesOn } else { Slice::Ends }
-        });
-        if !more {
-            snapshot::put_end(part, &reading.totals);
-        }
+        let mut reading = self.reading.take().expect("the store is pinned before it is read");
+        let more = reading.next_part(&self.keyspace, bytes_max, part);
+        self.reading = Some(reading);
         more
     }
 
     fn unpin(&mut self) {
-        self.keyspace.unpin();
         self.reading = None;
     }
 
     fn empty(&self) -> Self {
-        Self::new()
+        Self::with_hash_seed(self.keyspace.hash_seed()).keeping(self.history)
     }
 
-    fn load(&mut self, mut part: &[u8]) -> Result<(), LoadError> {
-        while let Some(record) = snapshot::next_record(&mut part)? {
-            self.loading.advance(&record)?;
-            if let Record::Key(kv) = record {
-                self.keyspace.load(&kv)?;
-            }
-        }
-        Ok(())
+    fn load(&mut self, part: &[u8]) -> Result<(), LoadError> {
+        self.loading.load(part, &mut self.keyspace, &mut self.marks)
     }
 
     fn finish_load(&mut self) -> Result<(), LoadError> {
-        let Loading::Complete(totals) = self.loading else {
-            return Err(LoadError::because("its end is missing"));
-        };
-        if self.keyspace.len() != totals.key_count {
-            return Err(LoadError::because("the store that it was loaded into had keys"));
+        let totals = std::mem::take(&mut self.loading).finish()?;
+        if REVISION_EMPTY < self.revision {
+            return Err(LoadError::because("the store that it was loaded into was not empty"));
         }
-        self.loading = Loading::Nothing;
+        self.keyspace.finish_load(totals.compacted)?;
         self.revision = totals.revision;
+        self.compacted = totals.compacted;
         self.hash = RollingHash::resume(totals.hash);
         Ok(())
-    }
-}
-
-/// The keys of a range that go into one answer: its beginning, as far as the limits let it.
-struct Page<'s> {
-    kvs: List<KeyValue<'s>>,
-    keys_left: usize,
-    bytes_left: usize,
-    count: u64,
-}
-
-impl<'s> Page<'s> {
-    fn new(limit: u64) -> Self {
-        let limit = match limit {
-            0 => ANSWER_KEYS_MAX,
-            limit => usize::try_from(limit).map_or(ANSWER_KEYS_MAX, |l| l.min(ANSWER_KEYS_MAX)),
-        };
-        Self { kvs: List::new(), keys_left: limit, bytes_left: ANSWER_BYTES_MAX, count: 0 }
-    }
-
-    fn offer(&mut self, kv: KeyValue<'s>) {
-        self.count += 1;
-        let bytes = kv.key.len() + kv.value.len() + KEY_VALUE_OVERHEAD_BYTES;
-        if self.keys_left == 0 || self.bytes_left < bytes {
-            // A later key may be shorter, but an answer has no gaps.
-            self.keys_left = 0;
-            return;
-        }
-        self.keys_left -= 1;
-        self.bytes_left -= bytes;
-        self.kvs.push(kv);
-    }
-
-    fn into_answer(self, revision: u64) -> Answer<'s> {
-        let more = (self.kvs.len() as u64) < self.count;
-        Answer::Range { revision, kvs: self.kvs, more, count: self.count }
     }
 }

@@ -1,9 +1,12 @@
 //! What the store answers to commands and queries.
 
+use std::fmt;
+
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, DecodeError};
+use super::collection::{Attributes, Item, Kind, Name};
 use super::list::List;
 
 /// The store's answer: decided, and the same on every node.
@@ -37,6 +40,97 @@ pub enum Answer<'a> {
         /// How many keys the range holds, those left out here included.
         count: u64,
     },
+    /// The key is set.
+    #[serde(rename = "P")]
+    PutOver {
+        /// The revision that the put made.
+        revision: u64,
+        /// What the key was before, if that was asked for and it existed.
+        #[serde(borrow)]
+        previous: Option<KeyValue<'a>>,
+    },
+    /// The keys that existed are gone.
+    #[serde(rename = "D")]
+    DeletedKeys {
+        /// How many keys there were to remove.
+        count: u64,
+        /// As in `Deleted`.
+        revision: u64,
+        /// What they were, range by range.
+        #[serde(borrow)]
+        kvs: List<KeyValue<'a>>,
+        /// Whether there were more of them than an answer can hold.
+        more: bool,
+    },
+    /// Fields or members are set, added or removed.
+    #[serde(rename = "c")]
+    Changed {
+        /// How many of them are new, or were there to remove.
+        count: u64,
+        /// The revision that the change made; the current one if nothing changed.
+        revision: u64,
+    },
+    /// A number was added to.
+    #[serde(rename = "i")]
+    Number {
+        /// The sum.
+        number: i64,
+        /// The revision that the change made.
+        revision: u64,
+    },
+    /// The values of fields.
+    #[serde(rename = "g")]
+    Values {
+        /// The revision of the store.
+        revision: u64,
+        /// One for each name that was asked for; `None` where there is no such field.
+        #[serde(borrow)]
+        values: List<Option<Name<'a>>>,
+    },
+    /// Whether fields or members exist.
+    #[serde(rename = "e")]
+    Has {
+        /// The revision of the store.
+        revision: u64,
+        /// One for each name that was asked for.
+        has: List<bool>,
+    },
+    /// Fields or members.
+    #[serde(rename = "I")]
+    Items {
+        /// The revision of the store.
+        revision: u64,
+        /// In the order of their names.
+        #[serde(borrow)]
+        items: List<Item<'a>>,
+        /// Whether there are further ones; they come after the last name with a zero byte
+        /// appended.
+        more: bool,
+        /// How many there are in all.
+        count: u64,
+    },
+    /// How many fields or members there are.
+    #[serde(rename = "l")]
+    Length {
+        /// The revision of the store.
+        revision: u64,
+        /// How many; 0 if the key does not exist.
+        count: u64,
+    },
+    /// What was asked for is done.
+    #[serde(rename = "k")]
+    Done {
+        /// The revision of the store.
+        revision: u64,
+    },
+    /// It was decided not to do what was asked for; nothing has changed.
+    #[serde(rename = "n")]
+    No {
+        /// The revision of the store.
+        revision: u64,
+        /// Why.
+        why: No,
+    },
     /// The command or query could not be read; nothing was done. Repeating it is of no use.
     #[serde(rename = "m")]
     Malformed {
@@ -61,6 +155,60 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// Why the store decided against a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum No {
+    /// The revision was compacted.
+    #[serde(rename = "c")]
+    Compacted {
+        /// The oldest revision that can be read.
+        oldest: u64,
+    },
+    /// The revision has not come yet.
+    #[serde(rename = "f")]
+    Future {
+        /// The newest revision.
+        newest: u64,
+    },
+    /// The key is not what the request is for.
+    #[serde(rename = "w")]
+    WrongType {
+        /// What it is.
+        found: Kind,
+    },
+    /// The value does not spell a number of 64 bits in decimal.
+    #[serde(rename = "a")]
+    NotANumber,
+    /// The sum is no number of 64 bits.
+    #[serde(rename = "v")]
+    Overflow,
+    /// The answer would be longer than an answer may be; ask for less at once.
+    #[serde(rename = "l")]
+    TooLong {
+        /// How long it may be. Units: bytes.
+        limit: u64,
+    },
+}
+
+impl fmt::Display for No {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compacted { oldest } => {
+                write!(f, "the revision has been compacted, the oldest one is {oldest}")
+            }
+            Self::Future { newest } => {
+                write!(f, "the revision has not come yet, the newest one is {newest}")
+            }
+            Self::WrongType { found } => write!(f, "wrong type: the key is a {found}"),
+            Self::NotANumber => f.write_str("the value is not a decimal number of 64 bits"),
+            Self::Overflow => f.write_str("the sum is beyond the numbers of 64 bits"),
+            Self::TooLong { limit } => {
+                write!(f, "the answer would be above the limit of {limit} bytes, ask for less")
+            }
+        }
+    }
+}
+
 /// A key with its value and its place in history (etcd: `mvccpb.KeyValue`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyValue<'a> {
@@ -76,4 +224,7 @@ pub struct KeyValue<'a> {
     pub mod_revision: u64,
     /// How many puts the key has seen since it came into being, from 1.
     pub version: u64,
+    /// What else is to be said of the key; left out if there is nothing.
+    #[serde(default, skip_serializing_if = "Attributes::are_plain")]
+    pub attributes: Attributes,
 }

@@ -18,15 +18,19 @@ pub const VALUE_BYTES_MAX_DEFAULT: usize = 1_572_864;
 /// The most ranges in one delete. A delete of more is refused; it can be sent in parts.
 pub const RANGES_PER_DELETE_MAX: usize = 1_024;
 
+/// The most fields or members in one request. A request for more is refused; it can be sent in
+/// parts.
+pub const ITEMS_PER_REQUEST_MAX: usize = 10_000;
+
 /// The most keys in one answer. Where it stops, the answer says that there is more.
 pub const ANSWER_KEYS_MAX: usize = 10_000;
 
-/// The most bytes of keys and values in one answer, 38 bytes for each key
+/// The most bytes of keys and values in one answer, 41 bytes for each key
 /// included. Where it stops, the answer says that there is more.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What a key-value pair costs in an answer beside its key and value, at most. Units: bytes.
-pub(crate) const KEY_VALUE_OVERHEAD_BYTES: usize = 1 + 5 + 5 + 3 * 9;
+pub(crate) const KEY_VALUE_OVERHEAD_BYTES: usize = 1 + 5 + 5 + 3 * 9 + 3;
 
 /// What a put costs in a log entry beside its key and value, at most. Units: bytes.
 const PUT_OVERHEAD_BYTES: usize = 1 + 2 + 1 + 5 + 5;
@@ -72,6 +76,23 @@ impl Limits {
         check_length(value, self.value_bytes_max).map_err(LimitError::ValueTooLong)
     }
 
+    fn check_names<'n>(
+        &self,
+        key: &[u8],
+        names: impl ExactSizeIterator<Item = &'n [u8]>,
+    ) -> Result<(), LimitError> {
+        self.check_key(key)?;
+        let found = names.len();
+        if ITEMS_PER_REQUEST_MAX < found {
+            let limit = ITEMS_PER_REQUEST_MAX;
+            return Err(LimitError::TooManyItems(Excess { found, limit }));
+        }
+        for name in names {
+            check_length(name, self.key_bytes_max).map_err(LimitError::NameTooLong)?;
+        }
+        Ok(())
+    }
+
     fn check_range(&self, range: &KeyRange<'_>) -> Result<(), LimitError> {
         let to = match range.end {
             RangeEnd::Single => return self.check_key(range.from),
@@ -94,11 +115,22 @@ impl Command<'_> {
     /// error's text and not propose it.
     pub fn check(&self, limits: &Limits) -> Result<(), LimitError> {
         match self {
-            Self::Put { key, value } => {
+            Self::Compact { revision: _ } => Ok(()),
+            Self::SetFields { key, fields } => {
+                limits.check_names(key, fields.iter().map(|field| field.name))?;
+                fields.iter().try_for_each(|field| limits.check_value(field.value))
+            }
+            Self::AddMembers { key, members: names } | Self::RemoveItems { of: _, key, names } => {
+                limits.check_names(key, names.iter().map(|name| name.0))
+            }
+            Self::Increment { key, field, by: _ } => {
+                limits.check_names(key, field.as_slice().iter().map(|name| name.0))
+            }
+            Self::Put { key, value } | Self::PutWith { key, value, options: _ } => {
                 limits.check_key(key)?;
                 limits.check_value(value)
             }
-            Self::Delete { ranges } => {
+            Self::Delete { ranges } | Self::DeleteReturning { ranges } => {
                 if limits.ranges_per_delete_max < ranges.len() {
                     return Err(LimitError::TooManyRanges(Excess {
                         found: ranges.len(),
@@ -118,6 +150,19 @@ impl Query<'_> {
     pub fn check(&self, limits: &Limits) -> Result<(), LimitError> {
         match self {
             Self::Range { range, limit: _ } => limits.check_range(range),
+            Self::Select(selection) => limits.check_range(&selection.range),
+            Self::History { key, since: _, limit: _ } => limits.check_key(key),
+            Self::Fields { key, names, revision: _ }
+            | Self::Has { of: _, key, names, revision: _ } => {
+                limits.check_names(key, names.iter().map(|name| name.0))
+            }
+            Self::Items { of: _, key, from, limit: _, revision: _ } => {
+                // One byte above the longest name, to go on behind it.
+                limits.check_key(key)?;
+                check_length(from, limits.key_bytes_max.saturating_add(1))
+                    .map_err(LimitError::NameTooLong)
+            }
+            Self::Length { of: _, key, revision: _ } => limits.check_key(key),
         }
     }
 }
@@ -142,6 +187,10 @@ pub enum LimitError {
     ValueTooLong(Excess),
     /// A delete names too many ranges.
     TooManyRanges(Excess),
+    /// A field or member is too long.
+    NameTooLong(Excess),
+    /// A request names too many fields or members.
+    TooManyItems(Excess),
 }
 
 impl fmt::Display for LimitError {
@@ -154,6 +203,13 @@ impl fmt::Display for LimitError {
             Self::ValueTooLong(Excess { found, limit }) => {
                 write!(f, "value of {found} bytes is above the limit of {limit} bytes")
             }
+            Self::NameTooLong(Excess { found, limit }) => {
+                write!(f, "field or member of {found} bytes is above the limit of {limit} bytes")
+            }
+            Self::TooManyItems(Excess { found, limit }) => write!(
+                f,
+                "{found} fields or members are above the limit of {limit}, send them in parts"
+            ),
             Self::TooManyRanges(Excess { found, limit }) => {
                 write!(
                     f,

@@ -1,7 +1,10 @@
 //! Messages as bytes: what was written once is read for ever, and nothing read can do harm.
 
 use bytes::BytesMut;
-use kv_store::command::{Answer, Command, DecodeError, KeyRange, KeyValue, List, Query, RangeEnd};
+use kv_store::command::{
+    Answer, Attributes, Collection, Command, DecodeError, Direction, Item, KeyRange, KeyValue,
+    Kind, List, Name, No, Order, OrderBy, PutOptions, Query, RangeEnd, Selection,
+};
 
 use crate::node::Numbers;
 
@@ -25,6 +28,46 @@ fn golden_commands() -> Vec<(Command<'static>, &'static str)> {
             delete(&[KeyRange::prefix(b"k"), half_open(b"a", b"b"), all_of(b"")]),
             "81 a164 91 93 92 c4016b a170 92 c40161 81 a168 c40162 92 c400 a166",
         ),
+        (
+            Command::PutWith {
+                key: b"k",
+                value: b"v",
+                options: PutOptions { returns_previous: true },
+            },
+            "81 a150 93 c4016b c40176 91 c3",
+        ),
+        (
+            Command::DeleteReturning { ranges: [KeyRange::single(b"k")].into_iter().collect() },
+            "81 a144 91 91 92 c4016b a173",
+        ),
+        (Command::Compact { revision: 300 }, "81 a163 91 cd012c"),
+        (
+            Command::SetFields {
+                key: b"k",
+                fields: [Item { name: b"f", value: b"v" }].into_iter().collect(),
+            },
+            "81 a168 92 c4016b 91 92 c40166 c40176",
+        ),
+        (
+            Command::AddMembers {
+                key: b"k",
+                members: [Name(b"a"), Name(b"b")].into_iter().collect(),
+            },
+            "81 a16d 92 c4016b 92 c40161 c40162",
+        ),
+        (
+            Command::RemoveItems {
+                of: Collection::Hash,
+                key: b"k",
+                names: [Name(b"f")].into_iter().collect(),
+            },
+            "81 a172 93 a168 c4016b 91 c40166",
+        ),
+        (Command::Increment { key: b"k", field: None, by: -1 }, "81 a169 93 c4016b c0 ff"),
+        (
+            Command::Increment { key: b"k", field: Some(Name(b"f")), by: 1 },
+            "81 a169 93 c4016b c40166 01",
+        ),
     ]
 }
 
@@ -34,6 +77,32 @@ fn golden_queries() -> Vec<(Query<'static>, &'static str)> {
         (
             Query::Range { range: half_open(b"a", b"b"), limit: 300 },
             "81 a172 92 92 c40161 81 a168 c40162 cd012c",
+        ),
+        (
+            Query::Select(Selection {
+                revision: 9,
+                limit: 2,
+                order: Order { by: OrderBy::ModRevision, direction: Direction::Descending },
+                ..Selection::of(KeyRange::prefix(b""))
+            }),
+            "81 a173 96 92 c400 a170 09 02 92 a16d a164 94 00000000 a170",
+        ),
+        (Query::History { key: b"k", since: 0, limit: 0 }, "81 a168 93 c4016b 00 00"),
+        (
+            Query::Fields { key: b"k", names: [Name(b"f")].into_iter().collect(), revision: 0 },
+            "81 a167 93 c4016b 91 c40166 00",
+        ),
+        (
+            Query::Has { of: Collection::Set, key: b"k", names: List::new(), revision: 9 },
+            "81 a165 94 a16d c4016b 90 09",
+        ),
+        (
+            Query::Items { of: Collection::Hash, key: b"k", from: b"", limit: 0, revision: 0 },
+            "81 a169 95 a168 c4016b c400 00 00",
+        ),
+        (
+            Query::Length { of: Collection::Set, key: b"k", revision: 0 },
+            "81 a16c 93 a16d c4016b 00",
         ),
     ]
 }
@@ -45,7 +114,10 @@ fn golden_answers() -> Vec<(Answer<'static>, &'static str)> {
         create_revision: 2,
         mod_revision: 70_000,
         version: u64::MAX,
+        attributes: Attributes::default(),
     };
+    let attributes = Attributes { kind: Kind::Hash };
+    let hash = KeyValue { value: b"", mod_revision: 2, version: 1, attributes, ..kv };
     vec![
         (Answer::Put { revision: 2 }, "81 a170 91 02"),
         (Answer::Deleted { count: 3, revision: 256 }, "81 a164 92 03 cd0100"),
@@ -57,7 +129,61 @@ fn golden_answers() -> Vec<(Answer<'static>, &'static str)> {
             Answer::Range { revision: 9, kvs: [kv].into_iter().collect(), more: true, count: 5 },
             "81 a172 94 09 91 95 c4016b c40176 02 ce00011170 cfffffffffffffffff c3 05",
         ),
+        (
+            Answer::PutOver { revision: 9, previous: Some(kv) },
+            "81 a150 92 09 95 c4016b c40176 02 ce00011170 cfffffffffffffffff",
+        ),
+        (Answer::PutOver { revision: 9, previous: None }, "81 a150 92 09 c0"),
+        (
+            Answer::DeletedKeys { count: 0, revision: 9, kvs: List::new(), more: false },
+            "81 a144 94 00 09 90 c2",
+        ),
+        (Answer::Done { revision: 9 }, "81 a16b 91 09"),
+        (
+            Answer::PutOver { revision: 9, previous: Some(hash) },
+            "81 a150 92 09 96 c4016b c400 02 02 01 91 a168",
+        ),
+        (
+            Answer::No { revision: 12, why: No::Compacted { oldest: 9 } },
+            "81 a16e 92 0c 81 a163 91 09",
+        ),
+        (
+            Answer::No { revision: 12, why: No::Future { newest: 12 } },
+            "81 a16e 92 0c 81 a166 91 0c",
+        ),
         (Answer::Malformed { why: "why" }, "81 a16d 91 a3776879"),
+    ]
+}
+
+fn golden_answers_about_items() -> Vec<(Answer<'static>, &'static str)> {
+    vec![
+        (Answer::Changed { count: 1, revision: 9 }, "81 a163 92 01 09"),
+        (Answer::Number { number: -1, revision: 9 }, "81 a169 92 ff 09"),
+        (
+            Answer::Values { revision: 9, values: [Some(Name(b"v")), None].into_iter().collect() },
+            "81 a167 92 09 92 c40176 c0",
+        ),
+        (
+            Answer::Has { revision: 9, has: [true, false].into_iter().collect() },
+            "81 a165 92 09 92 c3 c2",
+        ),
+        (
+            Answer::Items {
+                revision: 9,
+                items: [Item { name: b"f", value: b"v" }].into_iter().collect(),
+                more: true,
+                count: 2,
+            },
+            "81 a149 94 09 91 92 c40166 c40176 c3 02",
+        ),
+        (Answer::Length { revision: 9, count: 2 }, "81 a16c 92 09 02"),
+        (
+            Answer::No { revision: 9, why: No::WrongType { found: Kind::Hash } },
+            "81 a16e 92 09 81 a177 91 a168",
+        ),
+        (Answer::No { revision: 9, why: No::NotANumber }, "81 a16e 92 09 a161"),
+        (Answer::No { revision: 9, why: No::Overflow }, "81 a16e 92 09 a176"),
+        (Answer::No { revision: 9, why: No::TooLong { limit: 7 } }, "81 a16e 92 09 81 a16c 91 07"),
     ]
 }
 
@@ -73,7 +199,10 @@ fn from_hex(hex: &str) -> Vec<u8> {
 fn golden_bytes() -> Vec<Vec<u8>> {
     let commands = golden_commands().into_iter().map(|(_, hex)| from_hex(hex));
     let queries = golden_queries().into_iter().map(|(_, hex)| from_hex(hex));
-    let answers = golden_answers().into_iter().map(|(_, hex)| from_hex(hex));
+    let answers = golden_answers()
+        .into_iter()
+        .chain(golden_answers_about_items())
+        .map(|(_, hex)| from_hex(hex));
     commands.chain(queries).chain(answers).collect()
 }
 
@@ -91,7 +220,7 @@ fn bytes_of_version_1_are_written_and_read() {
         assert_eq!(bytes, from_hex(hex), "{query:?}");
         assert_eq!(Query::decode(&bytes), Ok(query));
     }
-    for (answer, hex) in golden_answers() {
+    for (answer, hex) in golden_answers().into_iter().chain(golden_answers_about_items()) {
         let mut bytes = BytesMut::new();
         answer.encode(&mut bytes);
         assert_eq!(bytes, from_hex(hex), "{answer:?}");

@@ -1,8 +1,9 @@
 //! What is refused before it is proposed, and in which words.
 
 use kv_store::command::{
-    ANSWER_BYTES_MAX, ANSWER_KEYS_MAX, Command, KEY_BYTES_MAX, KeyRange, Limits, Query,
-    RANGES_PER_DELETE_MAX, RangeEnd, VALUE_BYTES_MAX_DEFAULT,
+    ANSWER_BYTES_MAX, ANSWER_KEYS_MAX, Collection, Command, ITEMS_PER_REQUEST_MAX, Item,
+    KEY_BYTES_MAX, KeyRange, Limits, Name, Query, RANGES_PER_DELETE_MAX, RangeEnd,
+    VALUE_BYTES_MAX_DEFAULT,
 };
 
 use crate::node::Node;
@@ -40,6 +41,33 @@ fn ranges_are_measured_and_counted() {
     );
     assert_eq!(delete(vec![KeyRange::single(b"k"), KeyRange::single(b"")]), "key is not provided");
     assert_eq!(delete(vec![KeyRange::prefix(b"")]), "within limits");
+}
+
+#[test]
+fn fields_and_members_are_measured_and_counted() {
+    let long = vec![1; KEY_BYTES_MAX + 1];
+    let members = |members: Vec<Name<'_>>| {
+        words(&Command::AddMembers { key: b"k", members: members.into_iter().collect() })
+    };
+    assert_eq!(members(vec![Name(b""); ITEMS_PER_REQUEST_MAX]), "within limits");
+    assert_eq!(
+        members(vec![Name(b"m"); ITEMS_PER_REQUEST_MAX + 1]),
+        "10001 fields or members are above the limit of 10000, send them in parts"
+    );
+    assert_eq!(
+        members(vec![Name(&long)]),
+        "field or member of 65537 bytes is above the limit of 65536 bytes"
+    );
+    let value = vec![1; VALUE_BYTES_MAX_DEFAULT + 1];
+    let fields = [Item { name: b"f", value: &value }].into_iter().collect();
+    let set = Command::SetFields { key: b"k", fields };
+    assert_eq!(words(&set), "value of 1572865 bytes is above the limit of 1572864 bytes");
+    let increment = Command::Increment { key: b"", field: None, by: 1 };
+    assert_eq!(words(&increment), "key is not provided");
+    let of = Collection::Hash;
+    let items = |from| Query::Items { of, key: b"k", from, limit: 0, revision: 0 };
+    assert!(items(&long).check(&Limits::default()).is_ok(), "what comes after the longest name");
+    assert!(Query::Length { of, key: b"", revision: 0 }.check(&Limits::default()).is_err());
 }
 
 #[test]

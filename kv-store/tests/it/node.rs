@@ -12,12 +12,14 @@ use raft_core::types::{Index, Term};
 pub(crate) struct Node {
     pub(crate) store: Store,
     last_index: Index,
+    /// The log time of the next entry. Units: microseconds.
+    pub(crate) log_time: u64,
 }
 
 impl Node {
     /// A node at the same place of the log with another store.
     pub(crate) fn with_store(&self, store: Store) -> Self {
-        Self { store, last_index: self.last_index }
+        Self { store, last_index: self.last_index, log_time: self.log_time }
     }
 
     /// Applies a payload as the next entry and returns the answer's bytes.
@@ -28,7 +30,7 @@ impl Node {
         let entries = draft.stamp(&Stamp {
             term: Term(1),
             first: self.last_index,
-            log_time: 0,
+            log_time: self.log_time,
             wall_time: 0,
             seed: 0,
         });
@@ -62,12 +64,17 @@ impl Node {
         }
     }
 
+    /// Asks and returns the answer's bytes.
+    pub(crate) fn ask(&self, query: &Query<'_>) -> BytesMut {
+        let (mut body, mut answer) = (BytesMut::new(), BytesMut::new());
+        query.encode(&mut body);
+        self.store.query(&body, &mut answer);
+        answer
+    }
+
     /// Asks for a range and returns the answer's bytes.
     pub(crate) fn range(&self, range: KeyRange<'_>, limit: u64) -> BytesMut {
-        let (mut query, mut answer) = (BytesMut::new(), BytesMut::new());
-        Query::Range { range, limit }.encode(&mut query);
-        self.store.query(&query, &mut answer);
-        answer
+        self.ask(&Query::Range { range, limit })
     }
 
     /// The keys of a range, with `more` and `count` of the answer.

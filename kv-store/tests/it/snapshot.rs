@@ -16,8 +16,10 @@ fn change(numbers: &mut Numbers, nodes: &mut [&mut Node]) {
         _ => RangeEnd::Single,
     };
     let range = KeyRange { from: &key, end };
-    let command = match numbers.below(4) {
-        0 => Command::Delete { ranges: [range].into_iter().collect() },
+    let revision = nodes[0].store.revision();
+    let command = match numbers.below(20) {
+        0 => Command::Compact { revision: revision - numbers.below(2) as u64 },
+        1..=4 => Command::Delete { ranges: [range].into_iter().collect() },
         _ => Command::Put { key: &key, value: &value },
     };
     let answers: Vec<_> = nodes.iter_mut().map(|node| node.apply(&command)).collect();
@@ -104,25 +106,51 @@ fn a_part_holds_about_as_much_as_was_asked_for() {
     for number in 0..1_000u32 {
         node.put(&number.to_be_bytes(), &[7; 100]);
     }
-    let record_bytes = 33 + 4 + 100;
+    let record_bytes = 17 + 4 + 3 + 100;
     let parts = read(&mut node, 4_096, |_| {});
     let (last, full) = parts.split_last().unwrap();
+    // The first one has the begin and a mark besides.
     assert!(full.iter().all(|part| (4_096..4_096 + record_bytes).contains(&part.len())));
-    assert!(last.len() < 4_096 + record_bytes + 25);
+    assert!(last.len() < 4_096 + record_bytes + 33);
 }
 
 #[test]
-fn the_bytes_of_version_1_never_change() {
+fn the_bytes_of_version_2_never_change() {
     let mut node = Node::default();
     node.put(b"k", b"old");
     node.put(b"gone", b"");
     node.put(b"k", b"new");
     node.delete(&[KeyRange::single(b"gone")]);
+    node.put(b"k", b"newest");
+    node.apply(&Command::Compact { revision: 4 });
     let hash = node.store.state_hash().to_le_bytes();
-    let numbers = |numbers: [u64; 3]| numbers.map(u64::to_le_bytes).concat();
-    let totals = [&5u64.to_le_bytes()[..], &hash, &1u64.to_le_bytes()].concat();
-    let key = [&[2][..], &[1, 0, 0, 0, 3, 0, 0, 0], &numbers([2, 4, 2]), b"knew"].concat();
-    let expected = [&[1, 1], &totals[..], &key, &[3], &totals].concat();
+    let totals = [&6u64.to_le_bytes()[..], &4u64.to_le_bytes(), &hash].concat();
+    let mark = [&[4][..], &[0; 8], &1u64.to_le_bytes()].concat();
+    // "gone" was made at 3 and removed at 5.
+    let head = |kind: u8, lengths: &[u32], revision: u64| {
+        let lengths = lengths.iter().flat_map(|length| length.to_le_bytes());
+        [kind].into_iter().chain(lengths).chain(revision.to_le_bytes()).collect::<Vec<u8>>()
+    };
+    let expected = [
+        &[1, 2][..],
+        &totals,
+        &mark,
+        &head(2, &[4, 3], 3),
+        b"gone",
+        &[0, 1, 0],
+        &head(5, &[0], 5),
+        &head(2, &[1, 6], 4),
+        b"k",
+        &[0, 2, 2],
+        b"new",
+        &head(5, &[9], 6),
+        &[0, 3, 4],
+        b"newest",
+        &[3],
+        &totals,
+        &4u64.to_le_bytes(),
+    ]
+    .concat();
     assert_eq!(read(&mut node, 1_000, |_| {}), [expected]);
 }
 
@@ -175,12 +203,15 @@ fn any_bytes_are_loaded_or_refused_without_a_panic() {
         }
     }
     let mut newer = whole.clone();
-    newer[1] = 2;
-    let error = load(&[newer]).map(drop).unwrap_err();
+    newer[1] = 3;
+    let error = load(&[newer.clone()]).map(drop).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "this is not a snapshot of this state machine: its format 2 is not known here"
+        "this is not a snapshot of this state machine: its format 3 is not known here"
     );
+    newer[1] = 1;
+    let error = load(&[newer]).map(drop).unwrap_err().to_string();
+    assert!(error.contains("format 1 is of a program that kept no history"), "{error}");
     let mut store = node.store.clone();
     assert!(store.load(&whole).and_then(|()| store.finish_load()).is_err(), "it has keys");
 }

@@ -1,7 +1,7 @@
 //! Revisions, versions and hashes as commands go by.
 
 use bytes::BytesMut;
-use kv_store::command::{Answer, Command, KeyRange, KeyValue};
+use kv_store::command::{Answer, Attributes, Command, KeyRange, KeyValue};
 use raft_core::replica::state_machine::StateMachine;
 
 use crate::node::{Node, Numbers};
@@ -15,6 +15,12 @@ fn check_key(node: &Node, key: &[u8], expected: Option<KeyValue<'_>>) {
     assert_eq!(revision, node.store.revision());
 }
 
+fn pair(value: &'static [u8], (create, modified, version): (u64, u64, u64)) -> KeyValue<'static> {
+    let (create_revision, mod_revision) = (create, modified);
+    let attributes = Attributes::default();
+    KeyValue { key: b"a", value, create_revision, mod_revision, version, attributes }
+}
+
 #[test]
 fn revisions_count_as_in_etcd() {
     let mut node = Node::default();
@@ -22,7 +28,7 @@ fn revisions_count_as_in_etcd() {
     assert_eq!(node.put(b"a", b"1"), 2);
     assert_eq!(node.put(b"b", b"1"), 3);
     assert_eq!(node.put(b"a", b"1"), 4, "a put of the same value is a change");
-    let a = KeyValue { key: b"a", value: b"1", create_revision: 2, mod_revision: 4, version: 2 };
+    let a = pair(b"1", (2, 4, 2));
     check_key(&node, b"a", Some(a));
 
     assert_eq!(node.delete(&[KeyRange::single(b"c")]), (0, 4), "nothing was removed");
@@ -32,8 +38,7 @@ fn revisions_count_as_in_etcd() {
     check_key(&node, b"a", None);
 
     assert_eq!(node.put(b"a", b"longer"), 6);
-    let a =
-        KeyValue { key: b"a", value: b"longer", create_revision: 6, mod_revision: 6, version: 1 };
+    let a = pair(b"longer", (6, 6, 1));
     check_key(&node, b"a", Some(a));
 }
 

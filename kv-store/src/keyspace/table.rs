@@ -1,0 +1,151 @@
+//! Records by key and in order: a row of records, an index and an order over them.
+
+use super::hash_index::HashIndex;
+use super::order::{Keys, Order};
+use super::record::Record;
+use super::version::Version;
+use crate::command::{KeyRange, RangeEnd};
+use crate::key::Key;
+
+/// Records of a table, at most.
+const PLACES_MAX: u32 = 1 << 31;
+
+/// The records of all keys. Where one lies depends on what was removed before, so that places
+/// stay inside.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    records: Records,
+    free: Vec<u32>,
+    index: HashIndex,
+    order: Order,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Records(Vec<Option<Record>>);
+
+impl Records {
+    fn get(&self, place: u32) -> &Record {
+        self.0[place as usize].as_ref().expect("the place is taken")
+    }
+}
+
+impl Keys for Records {
+    fn key(&self, place: u32) -> &Key {
+        &self.get(place).key
+    }
+}
+
+impl Table {
+    /// A table without records; the seed is that of its hashes.
+    pub(crate) fn new(hash_seed: u64) -> Self {
+        Self {
+            records: Records::default(),
+            free: Vec::new(),
+            index: HashIndex::new(hash_seed),
+            order: Order::default(),
+        }
+    }
+
+    /// The seed of the hashes.
+    pub(crate) fn hash_seed(&self) -> u64 {
+        self.index.seed()
+    }
+
+    /// Whether there is no record.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.0.len() == self.free.len()
+    }
+
+    /// Where the record of a key lies.
+    pub(crate) fn find(&self, key: &[u8]) -> Option<u32> {
+        self.index.find(key, |place| self.records.get(place).key.as_bytes() == key)
+    }
+
+    /// The record at a place, which must be taken.
+    pub(crate) fn get(&self, place: u32) -> &Record {
+        self.records.get(place)
+    }
+
+    /// As `get`, to be changed.
+    pub(crate) fn get_mut(&mut self, place: u32) -> &mut Record {
+        self.records.0[place as usize].as_mut().expect("the place is taken")
+    }
+
+    /// Adds a key that has no record, and returns where it lies.
+    pub(crate) fn insert(&mut self, key: &[u8], version: Version) -> u32 {
+        let record = Some(Record::new(Key::new(key), version));
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.records.0[place as usize] = record;
+                place
+            }
+            None => {
+                let place = u32::try_from(self.records.0.len()).expect("memory ends before");
+                assert!(place < PLACES_MAX, "memory ends before");
+                self.records.0.push(record);
+                place
+            }
+        };
+        self.index.insert(key, place);
+        self.order.insert(&self.records, place);
+        place
+    }
+
+    /// Removes a record.
+    pub(crate) fn remove(&mut self, place: u32) {
+        self.order.remove(&self.records, place);
+        let record = self.records.0[place as usize].take().expect("the place is taken");
+        self.index.remove(record.key.as_bytes(), place);
+        self.free.push(place);
+    }
+
+    /// Where the records lie from a key on, in the order of their keys.
+    pub(crate) fn places_from(&self, from: &[u8]) -> impl Iterator<Item = u32> + use<'_> {
+        self.order.from(&self.records, from)
+    }
+
+    /// Where the records of a range lie, in the order of their keys.
+    pub(crate) fn places<'t>(&'t self, range: KeyRange<'t>) -> impl Iterator<Item = u32> + 't {
+        let (single, from) = match range.end {
+            RangeEnd::Single => (self.find(range.from), None),
+            RangeEnd::Prefix | RangeEnd::HalfOpen(_) | RangeEnd::From => (None, Some(range.from)),
+        };
+        let ordered = from.into_iter().flat_map(|from| self.order.from(&self.records, from));
+        let inside = move |place: &u32| range.contains(self.get(*place).key.as_bytes());
+        single.into_iter().chain(ordered.take_while(inside))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn records_are_found_and_ordered_while_they_come_and_go() {
+        let (mut table, mut known, mut random) = (Table::new(3), BTreeMap::new(), 1u64);
+        for step in 1..40_000u64 {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(step);
+            let key = ((random >> 33) % 1_500).to_string().into_bytes();
+            assert_eq!(table.find(&key), known.get(&key).copied());
+            if let Some(place) = known.remove(&key) {
+                table.remove(place);
+            } else {
+                let place = table.insert(&key, Version::gone(step));
+                known.insert(key.clone(), place);
+            }
+            if step % 97 == 0 {
+                let from = KeyRange { from: &key, end: RangeEnd::From };
+                let expected: Vec<u32> = known.range(key.clone()..).map(|(_, &at)| at).collect();
+                assert_eq!(table.places(from).collect::<Vec<_>>(), expected);
+                let prefix = KeyRange::prefix(&key[..1]);
+                let expected: Vec<u32> = known
+                    .iter()
+                    .filter_map(|(other, &at)| other.starts_with(&key[..1]).then_some(at))
+                    .collect();
+                assert_eq!(table.places(prefix).collect::<Vec<_>>(), expected);
+            }
+        }
+    }
+}
