@@ -8,14 +8,15 @@ mod codec;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::NodeId;
+use crate::types::{Index, NodeId};
 
 pub use change::{Change, ChangeRefusal, Decision};
 
 /// The most nodes that can vote, whatever the settings say.
 pub const VOTERS_MAX: usize = 50;
 
-/// The most members, learners included; when full, nobody can be added.
+/// The most members, learners included, and those who leave until a joint configuration is left;
+/// when full, nobody can be added.
 pub const MEMBERS_MAX: usize = 100;
 
 /// The longest address of a member; a longer one is refused. Units: bytes.
@@ -24,7 +25,7 @@ pub const ADDRESS_BYTES_MAX: usize = 255;
 /// The members of the cluster and what each of them is.
 ///
 /// Invariant: `voters` is not empty once the cluster is known; voters, outgoing voters and
-/// learners are members; nobody is a voter and a learner.
+/// learners are members; nobody is a voter and a learner; who is kept is a learner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Configuration {
     /// Every member and where it is reached; the text means something to the network only.
@@ -35,6 +36,9 @@ pub struct Configuration {
     pub outgoing: BTreeSet<NodeId>,
     /// The members that receive everything and decide nothing.
     pub learners: BTreeSet<NodeId>,
+    /// The learners that stay learners until they are asked to be promoted: voters once, which
+    /// somebody demoted.
+    pub kept: BTreeSet<NodeId>,
     /// The number of the next member: ids are never reused.
     pub next_id: u64,
 }
@@ -51,7 +55,7 @@ impl Configuration {
     pub fn founding(members: BTreeMap<NodeId, String>) -> Self {
         let voters: BTreeSet<NodeId> = members.keys().copied().collect();
         let next_id = voters.last().map_or(1, |last| last.number() + 1);
-        Self { members, voters, outgoing: BTreeSet::new(), learners: BTreeSet::new(), next_id }
+        Self { members, voters, next_id, ..Self::default() }
     }
 
     /// The configuration that a node knows before its log has told it one: those named in
@@ -126,12 +130,30 @@ impl Configuration {
         codec::decode(bytes)
     }
 
+    /// The configuration that the `Configure` entry at `index` of a log puts in force; `None` if
+    /// that only says why nothing was changed.
+    ///
+    /// Panics: if its payload is none, which is a Fault. Its checksum is right, so a version wrote
+    /// it that this one cannot follow: whoever went on would count other voters than the others.
+    #[must_use]
+    pub fn made_by(index: Index, payload: &[u8]) -> Option<Self> {
+        match Decision::decode(payload) {
+            Some(Decision::Made { configuration, .. }) => Some(configuration),
+            Some(Decision::Refused(_)) => None,
+            None => panic!(
+                "entry {index} of the log changes the members in a way that this version does not \
+                 know; start the version that wrote it, or a later one"
+            ),
+        }
+    }
+
     fn is_sound(&self) -> bool {
         let are_members = |ids: &BTreeSet<NodeId>| ids.iter().all(|id| self.is_member(*id));
         are_members(&self.voters)
             && are_members(&self.outgoing)
             && are_members(&self.learners)
             && self.voters.is_disjoint(&self.learners)
+            && self.kept.is_subset(&self.learners)
             && (!self.voters.is_empty() || self.members.is_empty())
             && self.members.keys().all(|id| id.number() < self.next_id)
     }

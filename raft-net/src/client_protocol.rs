@@ -76,8 +76,8 @@ pub enum Op<'a> {
         session: SessionStamp,
         /// How long the client waits. Units: milliseconds.
         timeout_ms: u64,
-        /// What is to be different.
-        change: MemberChange,
+        /// What is to be different. Elsewhere, so that every request is no longer for it.
+        change: Box<MemberChange>,
     },
     /// Hand leadership over.
     #[serde(rename = "t")]
@@ -86,6 +86,13 @@ pub enum Op<'a> {
         timeout_ms: u64,
         /// To which node; to whichever has most if it is not said.
         to: Option<u64>,
+    },
+    /// Answer a query at once from the state of the node that is asked, however old it is.
+    #[serde(rename = "l")]
+    ReadLocally {
+        /// The query.
+        #[serde(with = "serde_bytes")]
+        body: &'a [u8],
     },
 }
 
@@ -127,6 +134,24 @@ pub enum Reply<'a> {
     /// Somebody else leads now, or whoever was named.
     #[serde(rename = "t")]
     Transferred,
+    /// The answer to a local read.
+    #[serde(rename = "l")]
+    Local(#[serde(borrow)] LocalAnswer<'a>),
+}
+
+/// The answer to a local read, and how old it may be. Travels as a map, so that later versions
+/// may say more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct LocalAnswer<'a> {
+    /// The state machine's answer.
+    #[serde(borrow, with = "serde_bytes")]
+    pub body: &'a [u8],
+    /// The last entry that the state has applied.
+    pub applied_index: u64,
+    /// How long ago the node last heard of a leader, or of a majority if it leads itself; `None`
+    /// if it never did since it started. Units: milliseconds.
+    pub contact_age_ms: Option<u64>,
 }
 
 /// Why a change of the members is not made. Decided by the leader in the log, so it is the
@@ -185,8 +210,9 @@ pub struct NodeStatus {
     pub snapshot_index: u64,
     /// Whether the node's state differs from the majority's and waits to be replaced.
     pub fenced: bool,
-    /// Every member with its part in the cluster: `voter`, `learner`, or `outgoing` for one that
-    /// votes only until the change that is under way is complete.
+    /// Every member with its part in the cluster: `voter`, `learner`, `kept-learner` for one that
+    /// was demoted and is not promoted by leaders, or `outgoing` for one that votes only until the
+    /// change that is under way is complete.
     pub member_roles: Vec<(u64, String)>,
 }
 
@@ -194,6 +220,8 @@ pub struct NodeStatus {
 pub const VOTER: &str = "voter";
 /// The part of a member that receives everything and decides nothing.
 pub const LEARNER: &str = "learner";
+/// The part of a learner that stays one until somebody promotes it.
+pub const KEPT_LEARNER: &str = "kept-learner";
 /// The part of a member that votes until a change is complete.
 pub const OUTGOING: &str = "outgoing";
 
@@ -229,6 +257,16 @@ impl<'a> Response<'a> {
     /// should close the connection.
     pub fn decode(content: &'a [u8]) -> Result<Self, FrameError> {
         frame::read(content)
+    }
+}
+
+impl Serialize for LocalAnswer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("body", serde_bytes::Bytes::new(self.body))?;
+        map.serialize_entry("applied_index", &self.applied_index)?;
+        map.serialize_entry("contact_age_ms", &self.contact_age_ms)?;
+        map.end()
     }
 }
 

@@ -83,6 +83,8 @@ fn says_something_possible(message: &Message) -> bool {
         | Message::Transfer { .. }
         | Message::Space { .. }
         | Message::NotAMember
+        | Message::AskPromise { .. }
+        | Message::Promise { .. }
         | Message::Forward { .. } => true,
     }
 }

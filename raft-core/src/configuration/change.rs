@@ -7,6 +7,7 @@ use bytes::BufMut;
 
 use super::codec::{self, take_u8, take_u64};
 use super::{ADDRESS_BYTES_MAX, Configuration, MEMBERS_MAX};
+use crate::teeth::is_removed;
 use crate::types::NodeId;
 
 /// What somebody wants changed, all of it at once.
@@ -17,9 +18,9 @@ use crate::types::NodeId;
 pub struct Change {
     /// Addresses of nodes to be taken in as learners, each under a new id.
     pub add: Vec<String>,
-    /// Learners that are to vote.
+    /// Learners that are to vote, also those that are kept.
     pub promote: BTreeSet<NodeId>,
-    /// Voters that are to be learners.
+    /// Voters that are to be learners, until they are promoted by such a change again.
     pub demote: BTreeSet<NodeId>,
     /// Members that are to leave for ever.
     pub remove: BTreeSet<NodeId>,
@@ -112,15 +113,20 @@ impl Configuration {
         let mut next = self.clone();
         for id in &change.promote {
             next.learners.remove(id);
+            next.kept.remove(id);
             next.voters.insert(*id);
         }
         for id in &change.demote {
             next.voters.remove(id);
             next.learners.insert(*id);
+            if !is_removed("the-demoted-stay-learners") {
+                next.kept.insert(*id);
+            }
         }
         for id in &change.remove {
             next.voters.remove(id);
             next.learners.remove(id);
+            next.kept.remove(id);
             next.members.remove(id);
         }
         for (&id, address) in &change.readdress {
@@ -136,15 +142,15 @@ impl Configuration {
         if self.voters.len().max(voters_max) < next.voters.len() {
             return Err(ChangeRefusal::TooManyVoters);
         }
-        if MEMBERS_MAX < next.members.len() {
-            return Err(ChangeRefusal::TooManyMembers);
-        }
         if 1 < self.voters.symmetric_difference(&next.voters).count() {
             next.outgoing.clone_from(&self.voters);
             // Whoever leaves is still needed for majorities of the old half.
             for id in &self.voters {
                 next.members.entry(*id).or_insert_with(|| self.members[id].clone());
             }
+        }
+        if MEMBERS_MAX < next.members.len() {
+            return Err(ChangeRefusal::TooManyMembers);
         }
         Ok((next, added))
     }

@@ -2,7 +2,8 @@
 //!
 //! A configuration, little-endian: a version (1), the next id (8 bytes), the number of members
 //! (2 bytes), and for each member its id (8 bytes), its sets (1 byte: 1 voter, 2 outgoing voter,
-//! 4 learner), the length of its address (1 byte) and the address.
+//! 4 learner, 8 kept learner), the length of its address (1 byte) and the address. Sets of any
+//! other number are of a later version and refused.
 
 use bytes::{Buf, BufMut};
 
@@ -13,6 +14,7 @@ const VERSION: u8 = 1;
 const VOTER: u8 = 1;
 const OUTGOING: u8 = 2;
 const LEARNER: u8 = 4;
+const KEPT: u8 = 8;
 
 pub(super) fn encode(configuration: &Configuration) -> Vec<u8> {
     let mut bytes = vec![VERSION];
@@ -25,7 +27,8 @@ pub(super) fn encode(configuration: &Configuration) -> Vec<u8> {
         };
         bytes.put_u64_le(id.number());
         let voters = flag(&configuration.voters, VOTER) | flag(&configuration.outgoing, OUTGOING);
-        bytes.put_u8(voters | flag(&configuration.learners, LEARNER));
+        let learners = flag(&configuration.learners, LEARNER) | flag(&configuration.kept, KEPT);
+        bytes.put_u8(voters | learners);
         put_text(&mut bytes, address);
     }
     bytes
@@ -39,14 +42,16 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Configuration> {
     for _ in 0..take_u16(&mut bytes)? {
         let id = NodeId::new(take_u64(&mut bytes)?)?;
         let sets = take_u8(&mut bytes)?;
-        if sets & VOTER != 0 {
-            configuration.voters.insert(id);
+        if sets & !(VOTER | OUTGOING | LEARNER | KEPT) != 0 {
+            return None;
         }
-        if sets & OUTGOING != 0 {
-            configuration.outgoing.insert(id);
-        }
-        if sets & LEARNER != 0 {
-            configuration.learners.insert(id);
+        let Configuration { voters, outgoing, learners, kept, .. } = &mut configuration;
+        for (flag, set) in
+            [(VOTER, voters), (OUTGOING, outgoing), (LEARNER, learners), (KEPT, kept)]
+        {
+            if sets & flag != 0 {
+                set.insert(id);
+            }
         }
         configuration.members.insert(id, take_text(&mut bytes)?);
     }

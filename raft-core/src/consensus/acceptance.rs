@@ -36,16 +36,18 @@ impl Raft {
         let commit_index = state.log.commit_index();
         let was_removed = state.log.membership().at(commit_index).1.was_removed(from);
         if was_removed && !is_removed("former-members-are-ignored") {
-            if asks_for_votes {
+            // Who only listens asks nobody for votes.
+            if asks_for_votes || matches!(envelope.message, Message::AskEmpty) {
                 state.send(from, Message::NotAMember);
             }
             return false;
         }
-        // Who was added behind the end of this log may lead or campaign nevertheless
-        // (Ongaro 2014 §4.1).
+        // Who was added behind the end of this log may lead or campaign nevertheless, and so may
+        // who is to be removed (Ongaro 2014 §4.1, §4.2.2).
         state.configuration().is_member(from)
             || asks_for_votes
             || envelope.message.is_from_leader()
+            || self.leader() == Some(from)
             || is_removed("strangers-are-ignored")
     }
 

@@ -10,6 +10,7 @@ use crate::consensus::message::Message;
 use crate::consensus::ready::Notice;
 use crate::consensus::state::State;
 use crate::hard_state::Standing;
+use crate::teeth::is_removed;
 use crate::types::{Incarnation, NodeId, Time};
 
 /// What an unbound node remembers of its asking.
@@ -19,16 +20,19 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Asks every other member now and then whether it is empty too.
-    pub(crate) fn tick(&mut self, state: &mut State, now: Time) {
-        if state.standing() != Standing::Unbound {
-            return;
-        }
-        let interval = state.config.heartbeat_interval_us;
+    /// Asks every voter now and then whether it is empty too. A node that `is_forsaken` asks
+    /// too, because it is told then if it was removed.
+    pub(crate) fn tick(&mut self, state: &mut State, now: Time, is_forsaken: bool) {
+        let is_unbound = state.standing() == Standing::Unbound;
+        let interval = match (is_unbound, is_forsaken && !is_removed("the-forsaken-ask")) {
+            (true, _) => state.config.heartbeat_interval_us,
+            (false, true) => state.config.election_timeout_us,
+            (false, false) => return,
+        };
         if self.asked_at.is_some_and(|at| now.since(at) < interval) {
             return;
         }
-        if self.asked_at.is_none() {
+        if self.asked_at.is_none() && is_unbound {
             state.notices.push(Notice::WaitingFor(self.waiting_for(state)));
         }
         self.asked_at = Some(now);

@@ -130,8 +130,8 @@ impl Campaign {
 /// granted (Raft §5.2, §5.4.1). The vote leaves only when it is on disk.
 pub(crate) fn on_request_vote(
     state: &mut State,
-    candidate: NodeId,
-    last: EntryId,
+    now: Time,
+    (candidate, last): (NodeId, EntryId),
     leader: Option<NodeId>,
 ) -> bool {
     if !state.counts() {
@@ -142,7 +142,7 @@ pub(crate) fn on_request_vote(
         Some(_) => is_removed("one-vote-per-term"),
         None => leader.is_none(),
     };
-    let granted = is_free && is_complete(state, last);
+    let granted = is_free && is_complete(state, last) && !state.has_promised(now);
     if granted {
         state.vote_for(candidate);
     }
@@ -154,6 +154,7 @@ pub(crate) fn on_request_vote(
 /// here, whatever the answer.
 pub(crate) fn on_pre_vote(
     state: &mut State,
+    now: Time,
     from: NodeId,
     (next_term, last): (Term, EntryId),
     is_content: bool,
@@ -162,7 +163,8 @@ pub(crate) fn on_pre_vote(
         return;
     }
     let is_content = is_content && !is_removed("content-voters-refuse");
-    let granted = state.term() < next_term && is_complete(state, last) && !is_content;
+    let refuses = is_content || state.has_promised(now);
+    let granted = state.term() < next_term && is_complete(state, last) && !refuses;
     state.send(from, Message::PreVoteResponse { next_term, granted });
 }
 

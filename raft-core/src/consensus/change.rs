@@ -57,7 +57,7 @@ impl Leader {
 
     /// Whether this leader knows enough to decide on changes: what earlier leaders left is
     /// applied, and every voter was heard of or has been waited for. Before that it could only
-    /// refuse what is possible.
+    /// refuse what is possible. Who leads without a vote leaves the decision to its successor.
     pub(crate) fn can_decide(&self, state: &State, now: Time) -> bool {
         let own = state.id();
         let is_heard_of = |id: NodeId| {
@@ -67,7 +67,8 @@ impl Leader {
         let knows_voters = state.configuration().all_voters().into_iter().all(is_heard_of);
         let is_ready =
             self.first_index <= state.log.applied_index() && (knows_voters || has_waited);
-        is_ready || is_removed("changes-follow-an-own-entry")
+        let is_voter = state.configuration().is_voter(own);
+        is_voter && (is_ready || is_removed("changes-follow-an-own-entry"))
     }
 
     fn decide(&self, state: &State, now: Time, change: &Change) -> Decision {
@@ -119,7 +120,7 @@ impl Leader {
             && last.since(counted_index) <= PROMOTION_LAG
     }
 
-    /// Whether a member spoke to this leader within an election timeout.
+    /// Whether a member spoke to this leader within an election timeout, and its word counted.
     fn is_heard_of(&self, state: &State, now: Time, id: NodeId) -> bool {
         let heard_at = self.progress.get(&id).and_then(|progress| progress.heard_at);
         heard_at.is_some_and(|at| now.since(at) <= state.config.election_timeout_us)
@@ -141,20 +142,19 @@ impl Leader {
             return;
         }
         let configuration = state.configuration();
-        let next = if configuration.is_joint() {
-            let next = configuration.left_joint();
-            if !next.voters.contains(&state.id()) {
-                // It leads by the old half alone; somebody who stays completes the change.
-                let heir = self.heir(state, now, &next);
-                if heir.is_some() {
-                    self.hand_over(state, now, heir);
-                }
-                return;
+        let left = configuration.left_joint();
+        let is_joint = configuration.is_joint();
+        let leaves = !left.voters.contains(&state.id());
+        if leaves && (is_joint || !is_removed("leaders-without-a-vote-leave")) {
+            // It leads by the old half alone, and somebody who stays completes the change; or
+            // it led only to commit the change that took its vote away.
+            let heir = self.heir(state, now, &left);
+            if heir.is_some() {
+                self.hand_over(state, now, heir);
             }
-            Some(next)
-        } else {
-            self.promotion(state, now)
-        };
+            return;
+        }
+        let next = if is_joint { Some(left) } else { self.promotion(state, now) };
         if let Some(configuration) = next {
             let decision = Decision::Made { added: Vec::new(), configuration };
             let mut draft = Draft::default();
@@ -174,7 +174,8 @@ impl Leader {
         if state.config.voters_target < configuration.voters.len() + wanted {
             return None;
         }
-        let ready = configuration.learners.iter().copied();
+        // Those that were demoted are promoted again by whoever demoted them.
+        let ready = configuration.learners.difference(&configuration.kept).copied();
         let promote: BTreeSet<NodeId> =
             ready.filter(|id| self.has_caught_up(state, now, *id)).take(wanted).collect();
         if promote.len() < wanted {
@@ -189,12 +190,10 @@ impl Leader {
     pub(crate) fn tell_removed(&mut self, state: &mut State) {
         let commit_index = state.log.commit_index();
         let leaving = std::mem::take(&mut self.leaving);
-        let (told, waiting) =
-            leaving.into_iter().partition(|(made_by, _)| *made_by <= commit_index);
-        self.leaving = waiting;
-        let told: Vec<(Index, NodeId)> = told;
-        for (_, peer) in told {
-            if state.log.membership().at(commit_index).1.was_removed(peer) {
+        for (made_by, peer) in leaving {
+            if commit_index < made_by {
+                self.leaving.push((made_by, peer));
+            } else if state.log.membership().at(commit_index).1.was_removed(peer) {
                 state.send(peer, Message::NotAMember);
             }
         }

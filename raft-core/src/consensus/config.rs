@@ -36,18 +36,32 @@ pub struct RaftConfig {
     /// Entries in memory beyond `tail_bytes_max`, because they are not yet durable, committed
     /// or applied; when full, proposals are refused.
     pub pending_bytes_max: usize,
-    /// A snapshot is made when more entries than this, and than half the last snapshot, were
+    /// A snapshot is made when more entries than this, and than the last snapshot has, were
     /// applied since. Units: bytes.
     pub snapshot_log_bytes: u64,
     /// Entries kept behind the last one that a snapshot covers, so that a follower which is a
     /// little behind needs no snapshot.
     pub trailing_entries: u64,
+    /// The length of a piece of a snapshot on the wire. Units: bytes.
+    pub snapshot_piece_bytes: usize,
+    /// How long after one part of a snapshot the next is made, so that a build takes a share of
+    /// the processor and of the disk that commands do not notice, instead of all that they
+    /// leave. Units: microseconds.
+    pub snapshot_part_interval_us: u64,
     /// Whether the leader promotes learners that have caught up.
     pub auto_promote: bool,
     /// As many voters as promotions by the leader itself lead to.
     pub voters_target: usize,
     /// The most voters that may be asked for, up to `VOTERS_MAX`.
     pub voters_max: usize,
+    /// Whether this node promises its leader to elect nobody for a while, and answers reads
+    /// without a question while it leads and a majority has promised (Ongaro 2014 §6.4.1).
+    /// Whoever sets it has noted, durably, that this directory may have promised
+    /// `election_timeout_us`, and knows that clocks keep to the bound of `docs/raft.md`.
+    pub lease_reads: bool,
+    /// The longest promise to elect nobody that an earlier life of this data directory may have
+    /// given; it holds from the start on. Units: microseconds, zero if there was none.
+    pub promised_us: u64,
 }
 
 impl RaftConfig {
@@ -68,9 +82,13 @@ impl RaftConfig {
             pending_bytes_max: 64 * 1024 * 1024,
             snapshot_log_bytes: 64 * 1024 * 1024,
             trailing_entries: 10_000,
+            snapshot_piece_bytes: 1024 * 1024,
+            snapshot_part_interval_us: 2_000,
             auto_promote: true,
             voters_target: 5,
             voters_max: 9,
+            lease_reads: false,
+            promised_us: 0,
         }
     }
 
@@ -83,5 +101,6 @@ impl RaftConfig {
             "three heartbeats fit into an election timeout"
         );
         assert!(0 < self.window_appends_max && 0 < self.append_bytes_max, "limits allow progress");
+        assert!(0 < self.snapshot_piece_bytes, "pieces have bytes");
     }
 }

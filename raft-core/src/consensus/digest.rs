@@ -7,7 +7,9 @@
 //! * Its clock either stands still or jumps by more than an election timeout, so that whatever
 //!   was noted at some time was noted just now or too long ago, and nothing lies between. That
 //!   is what is hashed of times that are compared: whether a leader was heard of just now,
-//!   whether an append is overdue.
+//!   whether an append is overdue. A leader's clock may also move by more than the two heartbeat
+//!   intervals that an append may take, if such moves together are shorter than an election
+//!   timeout: then each of these is still either so or not, and stays so until the next move.
 //! * It decides itself when a timer runs out, by ticking until it does. So deadlines are left
 //!   out, and with them `Rng`, which only draws deadlines and the seeds of entries.
 //! * Its whole run is shorter than a sync that counts as slow.
@@ -24,6 +26,7 @@ use crate::consensus::candidate::Campaign;
 use crate::consensus::follower::Follower;
 use crate::consensus::hand_over::HandOver;
 use crate::consensus::leader::Leader;
+use crate::consensus::lease::Lease;
 use crate::consensus::log::RaftLog;
 use crate::consensus::membership::Membership;
 use crate::consensus::message::{Envelope, Message};
@@ -39,8 +42,8 @@ use crate::types::Time;
 impl Raft {
     /// A hash of all that the node's behaviour depends on; see above for whom this is true.
     ///
-    /// Who was heard of of late matters to changes of the members only, so it is left out
-    /// unless `members_change`.
+    /// Who was heard of of late, and whether a leader has waited for those who were not, matters
+    /// to changes of the members only, so it is left out unless `members_change`.
     ///
     /// Panics: if something that `ready` hands out was not taken.
     #[must_use]
@@ -60,7 +63,7 @@ impl Raft {
         let mut hasher = DefaultHasher::new();
         fetching.map(|epoch| epoch == state.log.epoch).hash(&mut hasher);
         (*reported_version == state.log.membership.version).hash(&mut hasher);
-        hash_state(state, &mut hasher);
+        hash_state(state, now, &mut hasher);
         match role {
             Role::Follower(role) => hash_follower(role, state, now, &mut hasher),
             Role::PreCandidate(campaign) => hash_campaign(1, campaign, &mut hasher),
@@ -114,6 +117,8 @@ fn hash_envelope(envelope: &Envelope, hasher: &mut impl Hasher) {
         | Message::RequestSnapshot { .. }
         | Message::AskEmpty
         | Message::AnswerEmpty { .. }
+        | Message::AskPromise { .. }
+        | Message::Promise { .. }
         | Message::Forward { .. } => format!("{message:?}").hash(hasher),
     }
 }
@@ -122,7 +127,7 @@ fn hash_entry(entry: EntryRef<'_>, hasher: &mut impl Hasher) {
     (entry.id(), entry.kind().code(), entry.payload()).hash(hasher);
 }
 
-fn hash_state(state: &State, hasher: &mut impl Hasher) {
+fn hash_state(state: &State, now: Time, hasher: &mut impl Hasher) {
     let State {
         config,
         rng: _,
@@ -134,6 +139,8 @@ fn hash_state(state: &State, hasher: &mut impl Hasher) {
         said_empty,
         links,
         lost_leader,
+        contact_at: _,
+        promised_until,
         messages,
         bulk,
         after_sync,
@@ -153,6 +160,7 @@ fn hash_state(state: &State, hasher: &mut impl Hasher) {
     // The other settings are the same for a node's whole life.
     (config.id, config.incarnation).hash(hasher);
     (term, vote, *standing as u8, bindings, said_empty, links).hash(hasher);
+    (now < *promised_until).hash(hasher);
     (lost_leader, snapshot, is_installing, is_removed, is_fenced, disk_is_full).hash(hasher);
     hash_log(log, hasher);
     hash_persistence(persistence, log, hasher);
@@ -213,10 +221,12 @@ fn hash_leader(role: &Leader, state: &State, now: Time, hasher: &mut impl Hasher
         decided_index,
         binding,
         elected_at: _,
-        log_time_base: _,
+        log_time: _,
+        counted_at: _,
         heartbeat_at: _,
         check_quorum_at: _,
         hand_over,
+        lease,
         leaving,
         has_told_full,
     } = role;
@@ -225,17 +235,27 @@ fn hash_leader(role: &Leader, state: &State, now: Time, hasher: &mut impl Hasher
     for read in waiting {
         (read.context, read.requester, read.index, read.round).hash(hasher);
     }
-    if let Some(HandOver { target, asked, deadline: _ }) = hand_over {
-        (target, asked).hash(hasher);
+    if let Some(HandOver { target, asked, deadline }) = hand_over {
+        (target, asked, deadline.is_some(), role.promises_are_over(state, now)).hash(hasher);
     }
+    hash_lease(lease, state, now, hasher);
     for (peer, progress) in progress {
         peer.hash(hasher);
         hash_progress(progress, state, now, hasher);
     }
 }
 
+fn hash_lease(lease: &Lease, state: &State, now: Time, hasher: &mut impl Hasher) {
+    let Lease { round, asked, asked_at: _ } = lease;
+    let timeout_us = state.config.election_timeout_us;
+    let is_recent = |(_, sent_at): &&(u64, Time)| now.since(*sent_at) < timeout_us;
+    round.hash(hasher);
+    asked.iter().filter(is_recent).for_each(|(round, _)| round.hash(hasher));
+}
+
 fn hash_heard_of(role: &Leader, state: &State, now: Time, hasher: &mut impl Hasher) {
     let timeout_us = state.config.election_timeout_us;
+    (timeout_us <= now.since(role.elected_at)).hash(hasher);
     for progress in role.progress.values() {
         progress.heard_at.map(|at| now.since(at) <= timeout_us).hash(hasher);
     }
@@ -259,10 +279,11 @@ fn hash_progress(progress: &Progress, state: &State, now: Time, hasher: &mut imp
         disk_is_full,
         rebuild,
         is_there,
+        promised_until,
     } = progress;
     let is_stalled = progress.is_stalled(now, 2 * state.config.heartbeat_interval_us);
     (match_index, next_index, incarnation, counted_index, acked_round, active).hash(hasher);
-    (disk_is_full, is_there).hash(hasher);
+    (disk_is_full, is_there, now < *promised_until).hash(hasher);
     (is_stalled, commit_sent, commit_wanted, bulk, awaits_disk, reprobe).hash(hasher);
     match flow {
         Flow::Probe { sent_at } => (0, sent_at.is_some()).hash(hasher),
@@ -282,7 +303,16 @@ fn hash_progress(progress: &Progress, state: &State, now: Time, hasher: &mut imp
 }
 
 fn hash_transfer(transfer: &Transfer, hasher: &mut impl Hasher) {
-    let Transfer { id, next_offset, acked_offset, is_reading, is_known, moved_at: _, failures } =
-        transfer;
-    (id, next_offset, acked_offset, is_reading, is_known, failures).hash(hasher);
+    let Transfer {
+        id,
+        piece_bytes: _,
+        next_offset,
+        acked_offset,
+        is_reading,
+        is_known,
+        repeated_at,
+        moved_at: _,
+        failures,
+    } = transfer;
+    (id, next_offset, acked_offset, is_reading, is_known, repeated_at, failures).hash(hasher);
 }

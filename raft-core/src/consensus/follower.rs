@@ -48,7 +48,7 @@ impl Follower {
         // a crash made an empty node of this one, nobody would ever admit it.
         let is_ready = state.counts_durably() || is_removed("strangers-do-not-campaign");
         let may_campaign = state.may_campaign() || is_removed("learners-do-not-campaign");
-        if !is_ready || now < self.election_deadline || !may_campaign {
+        if !is_ready || now < self.election_deadline || !may_campaign || state.has_promised(now) {
             return Next::Stay;
         }
         let reason = match (state.lost_leader, self.leader) {
@@ -57,6 +57,12 @@ impl Follower {
             (None, None) => "the election timer ran out: no leader",
         };
         Next::PreCampaign { reason }
+    }
+
+    /// Whether this node listens only and has heard no leader for so long that a voter would ask
+    /// for an election: it may have been removed while it was away.
+    pub(crate) fn is_forsaken(&self, state: &State, now: Time) -> bool {
+        self.election_deadline <= now && !state.is_electable() && !state.is_removed
     }
 
     /// Waits a little longer: this process itself was not running, and what the leader said
@@ -89,20 +95,12 @@ impl Follower {
                 Next::Stay
             }
             Message::RequestVote { last, .. } => {
-                if on_request_vote(state, from, last, self.leader) {
+                if on_request_vote(state, now, (from, last), self.leader) {
                     self.election_deadline = state.election_deadline(now);
                 }
                 Next::Stay
             }
-            Message::TimeoutNow
-                if state.counts_durably() && state.may_campaign() && self.leader == Some(from) =>
-            {
-                Next::Campaign {
-                    reason: "the leader handed over",
-                    because_of: Some(from),
-                    transfer: true,
-                }
-            }
+            Message::TimeoutNow => self.on_timeout_now(state, now, from),
             Message::ReadIndexResponse { context, index } => {
                 let read = crate::consensus::ready::ReadState { context, index };
                 state.reads.push(read);
@@ -116,9 +114,13 @@ impl Follower {
                 on_install_snapshot(state, from, SnapshotPiece { id, offset, data });
                 Next::Stay
             }
-            // Answers to questions of an earlier role, and questions to a leader that this
-            // node is not.
-            Message::TimeoutNow
+            Message::AskPromise { round, at_most_us } => {
+                state.promise(now, from, (round, at_most_us));
+                Next::Stay
+            }
+            // Answers to questions of an earlier role, and questions to a leader that this node is
+            // not.
+            Message::Promise { .. }
             | Message::Transfer { .. }
             | Message::InstallSnapshotResponse { .. }
             | Message::ReadIndex { .. }
@@ -149,6 +151,7 @@ impl Follower {
             state.term()
         );
         state.lost_leader = None;
+        state.contact_at = Some(now);
         state.is_removed = false;
         self.leader = Some(leader);
         self.heard_at = Some(now);
@@ -158,6 +161,16 @@ impl Follower {
             // leader, which is elected already, makes it unable to help anybody else.
             state.vote_for(leader);
         }
+    }
+
+    /// Campaigns at the leader's request, if this node may.
+    fn on_timeout_now(&self, state: &State, now: Time, from: NodeId) -> Next {
+        let may = state.counts_durably() && state.may_campaign() && !state.has_promised(now);
+        if !may || self.leader != Some(from) {
+            return Next::Stay;
+        }
+        let reason = "the leader handed over";
+        Next::Campaign { reason, because_of: Some(from), transfer: true }
     }
 
     fn on_append_entries(
@@ -192,7 +205,8 @@ impl Follower {
         // This answer does not wait for the disk, so it says only what the disk says too.
         let counts = state.counts_durably();
         state.send(leader, Message::HeartbeatResponse { round, counts });
-        if state.disk_is_full {
+        // Said again until both believe the same: any of these messages may be lost.
+        if state.disk_is_full || self.leader_lacks_space {
             self.tell_space(state);
         }
     }

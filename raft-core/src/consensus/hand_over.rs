@@ -1,5 +1,8 @@
 //! Leadership transfer (Ongaro 2014 §3.10): proposals and reads pause, the target gets what it
 //! lacks, and is then told to campaign at once. Given up after an election timeout.
+//!
+//! With lease reads nobody may be elected before the promises of voters are over. Until then
+//! the leader asks for no more of them, and leads on as ever.
 
 use crate::consensus::leader::Leader;
 use crate::consensus::message::Message;
@@ -14,11 +17,16 @@ pub(crate) struct HandOver {
     pub(super) target: Option<NodeId>,
     /// Whom `TimeoutNow` was sent to.
     pub(super) asked: Option<NodeId>,
-    /// When to give up and lead on.
-    pub(super) deadline: Time,
+    /// When to give up and lead on; not known while promises are waited for.
+    pub(super) deadline: Option<Time>,
 }
 
 impl Leader {
+    /// Whether proposals and reads must wait because leadership is being handed over.
+    pub(crate) fn is_handing_over(&self) -> bool {
+        self.hand_over.as_ref().is_some_and(|hand_over| hand_over.deadline.is_some())
+    }
+
     /// Begins to hand leadership over, to `target` or to the voter that has most. One that is
     /// under way goes on, unless it was to go to somebody else. Returns whether there is
     /// anybody to hand it to.
@@ -39,26 +47,29 @@ impl Leader {
         }
         let is_under_way = self.hand_over.as_ref().is_some_and(|h| h.target == target);
         if !is_under_way {
-            let deadline = now.after(state.config.election_timeout_us);
-            self.hand_over = Some(HandOver { target, asked: None, deadline });
+            self.hand_over = Some(HandOver { target, asked: None, deadline: None });
+            self.tend_hand_over(state, now);
             self.continue_hand_over(state);
         }
         true
     }
 
-    /// Leads on if nobody took over in time.
-    pub(crate) fn end_late_hand_over(&mut self, now: Time) {
-        let is_late = self.hand_over.as_ref().is_some_and(|hand_over| hand_over.deadline <= now);
-        if is_late && !is_removed("hand-overs-end") {
+    /// Begins what has waited for promises, and leads on if nobody took over in time.
+    pub(crate) fn tend_hand_over(&mut self, state: &State, now: Time) {
+        let is_free = self.promises_are_over(state, now);
+        let Some(hand_over) = &mut self.hand_over else { return };
+        let is_late = hand_over.deadline.is_some_and(|deadline| deadline <= now);
+        if hand_over.deadline.is_none() && is_free {
+            hand_over.deadline = Some(now.after(state.config.election_timeout_us));
+        } else if is_late && !is_removed("hand-overs-end") {
             self.hand_over = None;
         }
     }
 
     /// Tells a voter that has the whole log to campaign, once there is one.
     pub(crate) fn continue_hand_over(&mut self, state: &mut State) {
-        let Some(hand_over) = self.hand_over.as_mut().filter(|h| h.asked.is_none()) else {
-            return;
-        };
+        let is_due = |h: &&mut HandOver| h.deadline.is_some() && h.asked.is_none();
+        let Some(hand_over) = self.hand_over.as_mut().filter(is_due) else { return };
         let last = state.log.last().index;
         let voters = &state.configuration().voters;
         let is_allowed =

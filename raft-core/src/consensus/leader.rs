@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::consensus::binding;
+use crate::consensus::config::RaftConfig;
 use crate::consensus::hand_over::HandOver;
+use crate::consensus::lease::Lease;
 use crate::consensus::message::{AppendResult, Message};
 use crate::consensus::progress::Progress;
 use crate::consensus::quorum::reached_by_majority;
@@ -32,11 +34,14 @@ pub(crate) struct Leader {
     /// Bindings that are in the log but not committed.
     pub(super) binding: BTreeMap<NodeId, Incarnation>,
     pub(super) elected_at: Time,
-    /// The highest log time when this node was elected. Units: microseconds.
-    pub(super) log_time_base: u64,
+    /// Elapsed leader time at `counted_at`. Units: microseconds.
+    pub(super) log_time: u64,
+    /// When log time was last counted.
+    pub(super) counted_at: Time,
     pub(super) heartbeat_at: Time,
     pub(super) check_quorum_at: Time,
     pub(super) hand_over: Option<HandOver>,
+    pub(super) lease: Lease,
     /// Whether followers were last told that commands are refused for lack of space.
     pub(super) has_told_full: bool,
     /// Who is to be told that it was removed, once the entry that says so is committed.
@@ -66,10 +71,12 @@ impl Leader {
             decided_index: Index::ZERO,
             binding: founding,
             elected_at: now,
-            log_time_base: state.log.log_time(),
+            log_time: state.log.log_time(),
+            counted_at: now,
             heartbeat_at: now,
             check_quorum_at: now.after(state.config.election_timeout_us),
             hand_over: None,
+            lease: Lease::default(),
             has_told_full: false,
             leaving: Vec::new(),
         };
@@ -96,15 +103,16 @@ impl Leader {
         self.first_index
     }
 
-    /// Whether proposals must wait because leadership is being handed over.
-    pub(crate) fn is_handing_over(&self) -> bool {
-        self.hand_over.is_some()
+    /// Elapsed leader time: what the log said at the election, and this process's monotonic
+    /// clock since, but for times in which the process did not run (design: log time).
+    pub(crate) fn log_time(&self, config: &RaftConfig, now: Time) -> u64 {
+        // A leader that runs is ticked far more often.
+        self.log_time + now.since(self.counted_at).min(config.election_timeout_us)
     }
 
-    /// Elapsed leader time: what the log said at the election, and this process's monotonic
-    /// clock since (design: log time).
-    pub(crate) fn log_time(&self, now: Time) -> u64 {
-        self.log_time_base + now.since(self.elected_at)
+    fn count_log_time(&mut self, config: &RaftConfig, now: Time) {
+        self.log_time = self.log_time(config, now);
+        self.counted_at = now;
     }
 
     /// Takes a round of commands into the log and returns them as they stand there.
@@ -116,7 +124,8 @@ impl Leader {
         wall_time: u64,
     ) -> Entries {
         let first = state.log.last().index.next();
-        let log_time = self.log_time(now);
+        self.count_log_time(&state.config, now);
+        let log_time = self.log_time;
         let seed = state.rng.next_u64();
         let term = state.term();
         let configures = draft.concerns_members();
@@ -131,21 +140,31 @@ impl Leader {
 
     /// Registers a read, unless leadership is being handed over: the next leader may commit
     /// before this one hears of it.
-    pub(crate) fn read_index(&mut self, state: &State, context: u64, from: Option<NodeId>) {
+    pub(crate) fn read_index(
+        &mut self,
+        state: &mut State,
+        now: Time,
+        context: u64,
+        from: Option<NodeId>,
+    ) {
         if self.is_handing_over() && !is_removed("reads-wait-for-a-hand-over") {
             return;
         }
         let commit_index = state.log.commit_index();
         let knows = self.first_index <= commit_index || is_removed("new-leaders-wait-for-a-commit");
-        let known = knows.then_some(commit_index);
-        self.reads.register(context, from, known);
+        if knows && self.has_lease(state, now) {
+            Self::confirm_by_lease(state, context, from);
+        } else {
+            self.reads.register(context, from, knows.then_some(commit_index));
+        }
         if let Some(progress) = from.and_then(|from| self.progress.get_mut(&from)) {
             progress.commit_wanted = commit_index;
         }
     }
 
     pub(crate) fn tick(&mut self, state: &mut State, now: Time) -> Next {
-        self.end_late_hand_over(now);
+        self.count_log_time(&state.config, now);
+        self.tend_hand_over(state, now);
         if SLOW_SYNC_US < state.persistence.age_us(now)
             && self.hand_over.is_none()
             && self.hand_over(state, now, None)
@@ -173,6 +192,7 @@ impl Leader {
         if self.heartbeat_at <= now {
             self.heartbeat_at = now.after(state.config.heartbeat_interval_us);
             self.send_heartbeats(state);
+            self.ask_promises(state, now);
         } else {
             self.tell_commit(state, true);
         }
@@ -264,7 +284,10 @@ impl Leader {
             Message::Transfer { to } => {
                 self.hand_over(state, now, to);
             }
-            Message::ReadIndex { context } => self.read_index(state, context, Some(from)),
+            Message::ReadIndex { context } => self.read_index(state, now, context, Some(from)),
+            Message::Promise { round, promise_us } => {
+                self.on_promise(state, now, (from, incarnation), (round, promise_us));
+            }
             Message::RequestVote { .. } => {
                 // Of this very term: the candidate has lost, and the next heartbeat says so.
                 state.send_after_sync(from, Message::RequestVoteResponse { granted: false });
@@ -276,6 +299,7 @@ impl Leader {
             | Message::TimeoutNow => {}
             Message::AppendEntries { .. }
             | Message::Heartbeat { .. }
+            | Message::AskPromise { .. }
             | Message::InstallSnapshot { .. } => {
                 unreachable!("a second leader in one term: {from:?} in {:?}", state.term())
             }
@@ -294,7 +318,7 @@ impl Leader {
 
     /// What a follower held in another directory says nothing about this one.
     fn notice_directory(&mut self, state: &State, from: NodeId, incarnation: Incarnation) {
-        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I12)");
         let is_new = progress.incarnation.is_some_and(|known| known != incarnation);
         if is_new && !is_removed("directories-are-told-apart") {
             *progress = Progress::new(state.log.last().index);
@@ -309,10 +333,10 @@ impl Leader {
         (from, counted): (NodeId, bool),
         round: u64,
     ) {
-        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
-        progress.heard_at = Some(now);
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I12)");
         progress.is_there = true;
         if counted {
+            progress.heard_at = Some(now);
             progress.active = true;
             progress.acked_round = progress.acked_round.max(round);
             self.confirm_reads(state);
@@ -343,7 +367,7 @@ impl Leader {
         (from, counted): (NodeId, bool),
         result: AppendResult,
     ) {
-        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I12)");
         match result {
             AppendResult::Accepted { match_index } => {
                 if state.log.last().index < match_index {
@@ -357,6 +381,9 @@ impl Leader {
             }
             AppendResult::Rejected { prev_index, hint } => {
                 let candidate = state.log.last_possible_match(hint);
+                if !counted {
+                    progress.doubt(prev_index);
+                }
                 progress.rejected(prev_index, candidate.index);
             }
         }
@@ -364,7 +391,7 @@ impl Leader {
 
     /// Counts what a follower holds; also what it had before its word began to count.
     pub(super) fn count(&mut self, state: &mut State, from: NodeId) {
-        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I12)");
         if progress.counted_index < progress.match_index() {
             progress.counted_index = progress.match_index();
             self.maybe_commit(state);
@@ -409,7 +436,7 @@ impl Leader {
     /// the logs agree.
     fn retry_if_stalled(&mut self, state: &State, now: Time, from: NodeId) {
         let patience_us = 2 * state.config.heartbeat_interval_us;
-        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I12)");
         progress.retry_rebuild(now, patience_us);
         if progress.is_stalled(now, patience_us) && !is_removed("lost-appends-are-repeated") {
             let was_probing = progress.is_probing();

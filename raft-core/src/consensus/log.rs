@@ -2,7 +2,7 @@
 //!
 //! Only a tail of the entries is in memory; of the older ones the log knows the terms, which
 //! is all that elections and consistency checks need. What lies before `base` is in a snapshot
-//! and nowhere else. Invariant (I1, I2): base ≤ applied ≤ commit ≤ last, base ≤ durable ≤
+//! and nowhere else. Invariant (I2, I7): base ≤ applied ≤ commit ≤ last, base ≤ durable ≤
 //! last, indexes are contiguous and terms never fall along the log.
 
 use std::collections::VecDeque;
@@ -64,7 +64,8 @@ impl RaftLog {
         terms.retain(|start| base.index < start.index);
         assert!(terms.is_sorted_by(|a, b| a.term < b.term && a.index < b.index), "terms rise");
         assert_eq!(terms.last().map_or(base.term, |start| start.term), last.term, "same log");
-        assert!(commit_index <= last.index, "what is committed is in the log (I1)");
+        assert!(commit_index <= last.index, "what is committed is in the log (I7)");
+        let commit_index = if is_removed("commits-survive") { base.index } else { commit_index };
         let log_time =
             tail.last().and_then(|run| run.get(run.last_index())).map_or(0, |e| e.log_time());
         Self {
@@ -267,7 +268,7 @@ impl RaftLog {
     ///
     /// Panics: if any of it is committed, which no leader may ask for.
     fn truncate_from(&mut self, first: Index) {
-        assert!(self.commit_index < first, "a committed entry never changes");
+        assert!(self.commit_index < first, "I6 a committed entry never changes");
         self.epoch += 1;
         while self.tail.back().is_some_and(|run| first <= run.first_index()) {
             let run = self.tail.pop_back().expect("the back was just seen");
@@ -305,9 +306,9 @@ impl RaftLog {
 
     /// Notes that everything up to `index` is decided; never goes back.
     ///
-    /// Panics: if the log does not reach so far (I1).
+    /// Panics: if the log does not reach so far (I7).
     pub fn commit_to(&mut self, index: Index) -> bool {
-        assert!(index <= self.last.index, "only what is in the log can be committed (I1)");
+        assert!(index <= self.last.index, "only what is in the log can be committed (I7)");
         let advances = self.commit_index < index;
         self.commit_index =
             if is_removed("commits-never-fall") { index } else { self.commit_index.max(index) };
@@ -355,7 +356,8 @@ impl RaftLog {
     ///
     /// Panics: if that goes back or beyond what is committed.
     pub fn applied_to(&mut self, index: Index, tail_bytes_max: usize) {
-        assert!(self.applied_index <= index && index <= self.commit_index, "apply in order (I1)");
+        assert!(self.applied_index <= index, "I10 what is applied never goes back");
+        assert!(index <= self.commit_index, "I7 only what is committed is applied");
         self.applied_index = index;
         self.trim(tail_bytes_max);
     }
@@ -392,7 +394,7 @@ impl RaftLog {
     ) -> bool {
         let is_replaced = !self.holds(base);
         if is_replaced {
-            assert!(self.commit_index < base.index, "a committed entry never changes");
+            assert!(self.commit_index < base.index, "I6 a committed entry never changes");
             self.epoch += 1;
             self.tail.clear();
             self.tail_bytes = 0;

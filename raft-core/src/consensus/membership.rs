@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::configuration::{Configuration, Decision};
+use crate::configuration::Configuration;
 use crate::entry::Entries;
 use crate::teeth::is_removed;
 use crate::types::Index;
@@ -63,11 +63,24 @@ impl Membership {
         (*made, configuration)
     }
 
+    /// The configuration that was in force at `index`, and those that were made behind it.
+    pub(crate) fn since(&self, index: Index) -> impl Iterator<Item = &Configuration> {
+        let after = self.made.partition_point(|(made, _)| *made <= index);
+        let made = self.made.iter().skip(after.saturating_sub(1));
+        made.map(|(_, configuration)| &**configuration)
+    }
+
+    /// The entry that made the configuration in force.
+    pub(crate) fn made_at(&self) -> Index {
+        self.made.last().expect("a log begins with a configuration").0
+    }
+
     /// Takes in what was appended.
     pub(crate) fn appended(&mut self, entries: &Entries) {
         for entry in entries.configure_entries() {
-            if let Some(Decision::Made { configuration, .. }) = Decision::decode(entry.payload()) {
-                self.made.push((entry.id().index, Arc::new(configuration)));
+            let index = entry.id().index;
+            if let Some(configuration) = Configuration::made_by(index, entry.payload()) {
+                self.made.push((index, Arc::new(configuration)));
                 self.version += 1;
             }
         }

@@ -196,6 +196,24 @@ pub enum Message {
         /// A `Draft`, encoded.
         commands: Bytes,
     },
+    /// From the leader: asks a voter to promise that it will elect nobody for a while
+    /// (Ongaro 2014 §6.4.1). Sent only with lease reads.
+    #[serde(rename = "ap")]
+    AskPromise {
+        /// Numbers the questions of this leader; the answer echoes it.
+        round: u64,
+        /// How long a promise is wanted at most. Units: microseconds.
+        at_most_us: u64,
+    },
+    /// The answer to `AskPromise`: from when it was written, the sender neither votes nor
+    /// pre-votes nor campaigns for so long by its own clock, whatever happens.
+    #[serde(rename = "pr")]
+    Promise {
+        /// The round of the question.
+        round: u64,
+        /// For how long. Units: microseconds.
+        promise_us: u64,
+    },
 }
 
 /// Whether and how far a follower's log agrees with the leader's.
@@ -245,6 +263,8 @@ impl Message {
             Self::AskEmpty => "AskEmpty",
             Self::AnswerEmpty { .. } => "AnswerEmpty",
             Self::Forward { .. } => "Forward",
+            Self::AskPromise { .. } => "AskPromise",
+            Self::Promise { .. } => "Promise",
         }
     }
 
@@ -252,7 +272,10 @@ impl Message {
     pub(crate) const fn is_from_leader(&self) -> bool {
         matches!(
             self,
-            Self::AppendEntries { .. } | Self::Heartbeat { .. } | Self::InstallSnapshot { .. }
+            Self::AppendEntries { .. }
+                | Self::Heartbeat { .. }
+                | Self::InstallSnapshot { .. }
+                | Self::AskPromise { .. }
         )
     }
 }
@@ -305,6 +328,12 @@ impl fmt::Display for Envelope {
             }
             Message::RequestSnapshot { least } => write!(f, " least={least}"),
             Message::Space { is_full } => write!(f, " full={is_full}"),
+            Message::AskPromise { round, at_most_us } => {
+                write!(f, " round={round} at-most={at_most_us}us")
+            }
+            Message::Promise { round, promise_us } => {
+                write!(f, " round={round} for={promise_us}us")
+            }
             Message::TimeoutNow
             | Message::AskEmpty
             | Message::NotAMember

@@ -2,7 +2,7 @@
 //!
 //! Batches are numbered and complete in order. A message that promises durability leaves when
 //! the newest batch at the time it was written is complete; so the two outboxes of a turn
-//! (now, and after the sync) can never be mixed up by a driver (I9, I10).
+//! (now, and after the sync) can never be mixed up by a driver (I13).
 
 use std::collections::VecDeque;
 

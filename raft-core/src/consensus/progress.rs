@@ -38,6 +38,8 @@ pub(super) enum Flow {
 pub(crate) struct Transfer {
     /// Which snapshot.
     pub id: SnapshotId,
+    /// How long a piece is. Units: bytes.
+    pub piece_bytes: usize,
     /// The first byte that was not asked from disk yet.
     pub next_offset: u64,
     /// The first byte that the follower has not confirmed.
@@ -46,17 +48,16 @@ pub(crate) struct Transfer {
     pub is_reading: bool,
     /// Whether the follower has said where it stands, so that more than one piece may go.
     pub(super) is_known: bool,
+    /// The last place that was sent again because the follower asked for it again.
+    pub(super) repeated_at: Option<u64>,
     /// When a piece was last sent or confirmed.
     pub(super) moved_at: Time,
     /// How often the follower threw away what it had.
     pub(super) failures: u32,
 }
 
-/// Bytes of a snapshot that a follower has not confirmed; when full, pieces wait.
-const SNAPSHOT_WINDOW_BYTES: u64 = 4 * SNAPSHOT_PIECE_BYTES as u64;
-
-/// The length of a piece of a snapshot on the wire. Units: bytes.
-pub(crate) const SNAPSHOT_PIECE_BYTES: usize = 1024 * 1024;
+/// Pieces of a snapshot that a follower has not confirmed; when full, others wait.
+const SNAPSHOT_WINDOW_PIECES: u64 = 4;
 
 /// A snapshot for a follower whose log is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,13 +68,15 @@ pub(super) struct Rebuild {
 }
 
 impl Transfer {
-    fn new(now: Time, id: SnapshotId) -> Self {
+    fn new(now: Time, id: SnapshotId, piece_bytes: usize) -> Self {
         Self {
             id,
+            piece_bytes,
             next_offset: 0,
             acked_offset: 0,
             is_reading: false,
             is_known: false,
+            repeated_at: None,
             moved_at: now,
             failures: 0,
         }
@@ -83,10 +86,21 @@ impl Transfer {
         SNAPSHOT_PATIENCE * patience_us < now.since(self.moved_at)
     }
 
+    /// Notes that the follower has said again what it wants, so that something came in another
+    /// order or not at all: the first time it is sent again at once, later only after a while.
+    fn repeated(&mut self) {
+        if self.repeated_at != Some(self.acked_offset) {
+            self.repeated_at = Some(self.acked_offset);
+            self.next_offset = self.acked_offset;
+            self.is_reading = false;
+        }
+    }
+
     /// Whether another piece may be read now.
     pub(crate) fn has_room(&self) -> bool {
         let in_flight = self.next_offset - self.acked_offset;
-        let room = if self.is_known { SNAPSHOT_WINDOW_BYTES } else { 1 };
+        let window = SNAPSHOT_WINDOW_PIECES * self.piece_bytes as u64;
+        let room = if self.is_known { window } else { 1 };
         !self.is_reading && self.next_offset < self.id.bytes && in_flight < room
     }
 
@@ -103,7 +117,7 @@ impl Transfer {
     fn restart(&mut self, now: Time) {
         if self.acked_offset == self.id.bytes {
             // All of it is there, but not the answer that it is in place: the last piece asks.
-            let piece = SNAPSHOT_PIECE_BYTES as u64;
+            let piece = self.piece_bytes as u64;
             self.acked_offset = self.id.bytes.saturating_sub(1) / piece * piece;
         }
         self.next_offset = self.acked_offset;
@@ -119,7 +133,7 @@ pub(crate) struct Progress {
     /// Highest index known to be on this follower's disk.
     ///
     /// Starts at zero for every new leader and only grows. Invariant: `match_index <
-    /// next_index` (I7). Source: Raft Figure 2.
+    /// next_index` (I12). Source: Raft Figure 2.
     pub(super) match_index: Index,
     /// The first entry that was not sent yet. Source: Raft Figure 2.
     pub(super) next_index: Index,
@@ -135,7 +149,7 @@ pub(crate) struct Progress {
     pub active: bool,
     /// Whether it was heard of since then, whatever its word is worth.
     pub is_there: bool,
-    /// When it was last heard of under this leader.
+    /// When it was last heard of under this leader, and its word counted.
     pub heard_at: Option<Time>,
     /// The highest commit index that it was told in a form it can use.
     pub commit_sent: Index,
@@ -153,6 +167,8 @@ pub(crate) struct Progress {
     pub(super) rebuild: Option<Rebuild>,
     /// Ask, with an empty append, whether everything that was sent has arrived.
     pub reprobe: bool,
+    /// Until when, by the leader's clock, it elects nobody, as far as it has promised.
+    pub promised_until: Time,
 }
 
 impl Progress {
@@ -175,6 +191,7 @@ impl Progress {
             disk_is_full: false,
             rebuild: None,
             reprobe: false,
+            promised_until: Time::default(),
         }
     }
 
@@ -225,9 +242,9 @@ impl Progress {
     }
 
     /// Begins to send a snapshot beside the entries.
-    pub(crate) fn begin_rebuild(&mut self, now: Time, id: SnapshotId) {
+    pub(crate) fn begin_rebuild(&mut self, now: Time, id: SnapshotId, piece_bytes: usize) {
         if let Some(rebuild) = &mut self.rebuild {
-            rebuild.transfer = Some(Transfer::new(now, id));
+            rebuild.transfer = Some(Transfer::new(now, id, piece_bytes));
         }
     }
 
@@ -253,10 +270,10 @@ impl Progress {
     }
 
     /// Begins to send a snapshot in the place of entries that nobody has any more.
-    pub(crate) fn begin_snapshot(&mut self, now: Time, id: SnapshotId) {
+    pub(crate) fn begin_snapshot(&mut self, now: Time, id: SnapshotId, piece_bytes: usize) {
         self.reprobe = false;
         self.awaits_disk = false;
-        self.flow = Flow::Snapshot(Transfer::new(now, id));
+        self.flow = Flow::Snapshot(Transfer::new(now, id, piece_bytes));
     }
 
     /// Notes where a follower stands with the snapshot that is sent to it. Returns whether it
@@ -270,18 +287,23 @@ impl Progress {
         let Some(transfer) = self.transfer().filter(|transfer| transfer.id == id) else {
             return false;
         };
-        if id.bytes < next_offset {
+        // What a follower has of a file only grows, until it is thrown away as a whole: any other
+        // step back is an answer that others have overtaken.
+        let is_late = transfer.is_known && 0 < next_offset && next_offset < transfer.acked_offset;
+        if id.bytes < next_offset || is_late {
             return false;
         }
-        if next_offset < transfer.acked_offset {
-            transfer.failures += 1;
-        }
-        if transfer.is_known && transfer.acked_offset <= next_offset {
-            transfer.next_offset = transfer.next_offset.max(next_offset);
-        } else {
-            // Where it stands is news: it has some of the file from before, or has thrown away
-            // what it had.
+        // Who wants the beginning although it was sent has thrown it away.
+        let is_thrown_away = next_offset == 0 && 0 < transfer.next_offset;
+        transfer.failures += u32::from(is_thrown_away);
+        let is_news = !transfer.is_known || is_thrown_away;
+        if is_news || transfer.next_offset < next_offset {
+            // It has some of the file from before, or has thrown away what it had. A piece that
+            // is being read is not the next one any more.
             transfer.next_offset = next_offset;
+            transfer.is_reading = false;
+        } else if next_offset == transfer.acked_offset && next_offset < transfer.next_offset {
+            transfer.repeated();
         }
         transfer.acked_offset = next_offset;
         transfer.is_known = true;
@@ -360,6 +382,17 @@ impl Progress {
         }
         self.probe_from(candidate.next());
         true
+    }
+
+    /// A follower whose word does not count refuses what it has acknowledged: its log is damaged,
+    /// and as nothing of it was ever counted, it is sent again in the same term.
+    pub(crate) fn doubt(&mut self, prev_index: Index) {
+        let has_lost = prev_index <= self.match_index && self.counted_index == Index::ZERO;
+        let is_sent_entries = !matches!(self.flow, Flow::Snapshot(_));
+        if has_lost && is_sent_entries && !is_removed("the-uncounted-may-lose-all") {
+            self.match_index = Index::ZERO;
+            self.probe_from(prev_index.next());
+        }
     }
 
     /// Forgets what was in flight, because the connection that carried it is gone. Nothing was
@@ -470,16 +503,18 @@ mod tests {
         assert!(!progress.is_stalled(Time(2_025), 10));
     }
 
+    const PIECE_BYTES: usize = 1_000;
+
     fn snapshot() -> SnapshotId {
         let last = EntryId { term: Term(1), index: Index(50) };
-        SnapshotId { last, bytes: 9 * SNAPSHOT_PIECE_BYTES as u64, checksum: 7 }
+        SnapshotId { last, bytes: 9 * PIECE_BYTES as u64, checksum: 7 }
     }
 
     #[test]
     fn a_snapshot_begins_with_one_piece_and_goes_on_where_the_follower_stands() {
-        let piece = SNAPSHOT_PIECE_BYTES as u64;
+        let piece = PIECE_BYTES as u64;
         let mut progress = Progress::new(Index(60));
-        progress.begin_snapshot(Time(0), snapshot());
+        progress.begin_snapshot(Time(0), snapshot(), PIECE_BYTES);
         let send = |progress: &mut Progress| {
             let transfer = progress.transfer().unwrap();
             let may = transfer.has_room();
@@ -497,22 +532,70 @@ mod tests {
         assert_eq!(progress.transfer().unwrap().next_offset, 0, "it lost what it had");
     }
 
+    /// An answer ahead of what was sent moves the transfer, also while a piece is being read,
+    /// which is not the next one any more; one that was overtaken by a later one moves nothing,
+    /// and however many of those come, they say nothing about the snapshot.
+    #[test]
+    fn answers_out_of_order_neither_take_a_transfer_back_nor_make_a_snapshot_bad() {
+        let piece = PIECE_BYTES as u64;
+        let mut progress = Progress::new(Index(60));
+        progress.begin_snapshot(Time(0), snapshot(), PIECE_BYTES);
+        progress.transfer().unwrap().sent(Time(0), piece);
+        for next_offset in [3 * piece, 5 * piece] {
+            progress.transfer().unwrap().is_reading = true;
+            assert!(!progress.snapshot_answered(Time(1), snapshot(), next_offset));
+            let transfer = progress.transfer().unwrap();
+            assert!(transfer.has_room(), "the piece at {next_offset} is not read");
+            assert_eq!(transfer.next_offset, next_offset);
+        }
+        for _ in 0..2 * SNAPSHOT_FAILURES_MAX {
+            for late in [4 * piece, piece] {
+                assert!(!progress.snapshot_answered(Time(2), snapshot(), late));
+                let transfer = progress.transfer().unwrap();
+                assert_eq!((transfer.next_offset, transfer.acked_offset), (5 * piece, 5 * piece));
+            }
+        }
+        let mut answers = (0..SNAPSHOT_FAILURES_MAX).map(|_| {
+            progress.snapshot_answered(Time(3), snapshot(), 0) || {
+                progress.snapshot_answered(Time(3), snapshot(), piece)
+            }
+        });
+        assert!(answers.any(|is_bad| is_bad), "whoever throws it away again and again says so");
+    }
+
+    /// One piece is lost, the two behind it arrive: each of them is answered with the place of
+    /// the lost one, which is sent again once.
+    #[test]
+    fn a_piece_that_is_asked_for_again_is_sent_again_once() {
+        let piece = PIECE_BYTES as u64;
+        let mut progress = Progress::new(Index(60));
+        progress.begin_snapshot(Time(0), snapshot(), PIECE_BYTES);
+        progress.transfer().unwrap().sent(Time(0), piece);
+        progress.snapshot_answered(Time(1), snapshot(), piece);
+        (0..3).for_each(|_| progress.transfer().unwrap().sent(Time(1), piece));
+        progress.snapshot_answered(Time(2), snapshot(), piece);
+        assert_eq!(progress.transfer().unwrap().next_offset, piece);
+        progress.transfer().unwrap().sent(Time(2), piece);
+        progress.snapshot_answered(Time(3), snapshot(), piece);
+        assert_eq!(progress.transfer().unwrap().next_offset, 2 * piece);
+    }
+
     #[test]
     fn who_has_a_whole_snapshot_and_says_nothing_more_is_asked_with_the_last_piece() {
         let mut progress = Progress::new(Index(60));
-        progress.begin_snapshot(Time(0), snapshot());
+        progress.begin_snapshot(Time(0), snapshot(), PIECE_BYTES);
         progress.snapshot_answered(Time(1), snapshot(), snapshot().bytes);
         assert!(!progress.transfer().unwrap().has_room(), "the follower puts it in place");
         progress.retry(Time(1_000));
         let transfer = progress.transfer().unwrap();
         assert!(transfer.has_room(), "the answer may be lost");
-        assert_eq!(transfer.next_offset, snapshot().bytes - SNAPSHOT_PIECE_BYTES as u64);
+        assert_eq!(transfer.next_offset, snapshot().bytes - PIECE_BYTES as u64);
     }
 
     #[test]
     fn a_snapshot_in_place_leads_back_to_appends() {
         let mut progress = Progress::new(Index(60));
-        progress.begin_snapshot(Time(0), snapshot());
+        progress.begin_snapshot(Time(0), snapshot(), PIECE_BYTES);
         progress.reset(Time(1));
         assert!(progress.snapshot_under_way().is_some(), "a new connection goes on with it");
         progress.accepted(Time(2), Index(50));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::configuration::Configuration;
 use crate::consensus::admission::{self, Admission};
-use crate::consensus::candidate::{Campaign, on_pre_vote};
+use crate::consensus::candidate::{Campaign, on_pre_vote, on_request_vote};
 use crate::consensus::change::Ruling;
 use crate::consensus::config::RaftConfig;
 use crate::consensus::error::ProposeError;
@@ -82,7 +82,7 @@ impl Raft {
     pub fn new(config: RaftConfig, hard_state: HardState, log: RaftLog, now: Time) -> Self {
         config.check();
         let id = config.id;
-        let mut state = State::new(config, hard_state, log);
+        let mut state = State::new(config, hard_state, log, now);
         let is_alone = state.configuration().voters.iter().eq([&id]);
         if is_alone && state.is_empty() {
             state.admit("it is the only member");
@@ -129,7 +129,9 @@ impl Raft {
                 Role::Leader(role) => role.forgive(until),
             }
         }
-        self.admission.tick(&mut self.state, now);
+        let forsaken = |role: &Follower| role.is_forsaken(&self.state, now);
+        let is_forsaken = matches!(&self.role, Role::Follower(role) if forsaken(role));
+        self.admission.tick(&mut self.state, now, is_forsaken);
         let next = match &mut self.role {
             Role::Follower(role) => role.tick(&self.state, now),
             Role::PreCandidate(role) | Role::Candidate(role) => role.tick(&self.state, now),
@@ -166,7 +168,7 @@ impl Raft {
                     role.on_pre_vote_response(state, from, (next_term, granted))
                 }
                 Message::RequestVote { last, .. } => {
-                    crate::consensus::candidate::on_request_vote(state, from, last, None);
+                    on_request_vote(state, now, (from, last), None);
                     Next::Stay
                 }
                 other => ignore(&other),
@@ -176,7 +178,7 @@ impl Raft {
                     role.on_request_vote_response(state, (from, incarnation), granted)
                 }
                 Message::RequestVote { last, .. } => {
-                    crate::consensus::candidate::on_request_vote(state, from, last, None);
+                    on_request_vote(state, now, (from, last), None);
                     Next::Stay
                 }
                 other => ignore(&other),
@@ -195,7 +197,7 @@ impl Raft {
         match envelope.message {
             Message::PreVote { next_term, last } => {
                 let is_content = self.is_content(now, from);
-                on_pre_vote(&mut self.state, from, (next_term, last), is_content);
+                on_pre_vote(&mut self.state, now, from, (next_term, last), is_content);
                 None
             }
             Message::AskEmpty => {
@@ -234,8 +236,9 @@ impl Raft {
         }
         if term < envelope.term {
             if let Message::RequestVote { transfer, .. } = envelope.message
-                && (!transfer || is_removed("hand-over-is-no-disturbance"))
-                && self.is_content(now, from)
+                && (self.state.has_promised(now)
+                    || (!transfer || is_removed("hand-over-is-no-disturbance"))
+                        && self.is_content(now, from))
             {
                 return None;
             }
@@ -288,6 +291,8 @@ impl Raft {
             | Message::StateHash { .. }
             | Message::AgreedHash { .. }
             | Message::RequestSnapshot { .. }
+            | Message::AskPromise { .. }
+            | Message::Promise { .. }
             | Message::Forward { .. } => {}
         }
         None
@@ -334,18 +339,20 @@ impl Raft {
                 if self.state.term() < term || is_removed("votes-last-a-term") {
                     self.state.enter_term(term);
                 }
-                assert_eq!(self.state.term(), term, "nobody follows in an earlier term (I4)");
+                assert_eq!(self.state.term(), term, "nobody follows in an earlier term (I8)");
                 let follower = Follower::new(&mut self.state, now, leader);
                 (Role::Follower(follower), reason, because_of)
             }
             Next::PreCampaign { reason } => {
-                assert!(self.state.counts(), "only a node that counts campaigns (I8)");
+                assert!(self.state.counts(), "only a node that counts campaigns (I15)");
                 assert!(!matches!(self.role, Role::Leader(_)), "a leader does not campaign");
+                assert!(!self.state.has_promised(now), "nobody asks against its promise");
                 (Role::PreCandidate(Campaign::pre_vote(&mut self.state, now)), reason, None)
             }
             Next::Campaign { reason, because_of, transfer } => {
-                assert!(self.state.counts(), "only a node that counts campaigns (I8)");
+                assert!(self.state.counts(), "only a node that counts campaigns (I15)");
                 assert!(!matches!(self.role, Role::Leader(_)), "a leader does not campaign");
+                assert!(!self.state.has_promised(now), "nobody stands against its promise");
                 let campaign = Campaign::vote(&mut self.state, now, transfer);
                 (Role::Candidate(campaign), reason, because_of)
             }
@@ -353,12 +360,14 @@ impl Raft {
                 let Role::Candidate(campaign) = &self.role else {
                     unreachable!("only a candidate becomes leader")
                 };
+                assert!(self.state.is_electable(), "only who votes, or did, leads (I15)");
                 let granted_by = campaign.granted_by().clone();
                 self.state.lost_leader = None;
                 let leader = Leader::new(&mut self.state, now, &granted_by);
                 (Role::Leader(Box::new(leader)), "a majority voted for it", None)
             }
         };
+        self.keep_contact(now);
         self.role = role;
         let (role, term, leader) = (self.role_name(), self.term(), self.leader());
         self.state.notices.push(Notice::Role { role, term, leader, reason, because_of });
@@ -432,14 +441,14 @@ impl Raft {
     /// Registers a read under `context`, which must never be used twice; its index comes in
     /// `Ready::reads`. Returns whether there is a leader to ask; if it is another node, the
     /// question or its answer may be lost, and the caller asks again under another context.
-    pub fn read_index(&mut self, context: u64) -> bool {
+    pub fn read_index(&mut self, now: Time, context: u64) -> bool {
         match &mut self.role {
             Role::Leader(role)
                 if role.is_handing_over() && !is_removed("reads-wait-for-a-hand-over") =>
             {
                 return false;
             }
-            Role::Leader(role) => role.read_index(&self.state, context, None),
+            Role::Leader(role) => role.read_index(&mut self.state, now, context, None),
             Role::Follower(Follower { leader: Some(leader), .. }) => {
                 let leader = *leader;
                 self.state.send(leader, Message::ReadIndex { context });
@@ -709,6 +718,19 @@ impl Raft {
         let log = &self.state.log;
         let (_, committed) = log.membership().at(log.commit_index());
         self.state.is_removed || committed.was_removed(self.state.id())
+    }
+
+    /// Where to reach whom. A log that is being caught up with may be in a time before this node
+    /// joined; then those who were there when it did are to be reached.
+    #[must_use]
+    pub fn peers_to_reach(&self) -> BTreeMap<NodeId, String> {
+        let State { config, .. } = &self.state;
+        let in_force = self.state.configuration();
+        let is_behind = in_force.next_id <= config.id.number();
+        let known = if is_behind { &config.configuration } else { in_force };
+        let mut peers = known.members.clone();
+        peers.retain(|id, address| *id != config.id && !address.is_empty());
+        peers
     }
 
     /// The newest snapshot of this node.

@@ -40,7 +40,7 @@ impl RoleName {
 /// What the driver must do after a turn.
 ///
 /// Messages that promise durability are held back inside Raft until the batch they depend on
-/// was reported as persisted, so the driver may send everything it finds here at once (I9).
+/// was reported as persisted, so the driver may send everything it finds here at once (I13).
 #[derive(Debug, Default)]
 pub struct Ready {
     /// To be sent over the control links.

@@ -35,7 +35,7 @@ impl Leader {
     /// Sends one append if there is something to say and room to say it.
     fn send_append(&mut self, state: &mut State, now: Time, peer: NodeId) -> bool {
         let config = &state.config;
-        let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&peer).expect("a member has progress (I12)");
         let next = progress.next_index();
         if next <= state.log.base().index || progress.snapshot_under_way().is_some() {
             return false;
@@ -64,7 +64,7 @@ impl Leader {
 
     fn send_entries(&mut self, state: &mut State, now: Time, peer: NodeId, entries: Vec<Entries>) {
         let round = self.reads.round();
-        let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&peer).expect("a member has progress (I12)");
         let prev_index = progress.next_index().prev();
         let term = state.log.term_at(prev_index).expect("what was sent before is in the log");
         let prev = EntryId { term, index: prev_index };

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::consensus::leader::Leader;
 use crate::consensus::message::Message;
-use crate::consensus::progress::{Progress, SNAPSHOT_PIECE_BYTES};
+use crate::consensus::progress::Progress;
 use crate::consensus::ready::SnapshotRead;
 use crate::consensus::state::State;
 use crate::snapshot::SnapshotId;
@@ -15,7 +15,7 @@ use crate::types::{Index, NodeId, Time};
 impl Leader {
     /// Begins a snapshot if the follower needs one, is there, and one is at hand.
     pub(super) fn replace_entries_by_snapshot(&mut self, state: &State, now: Time, peer: NodeId) {
-        let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&peer).expect("a member has progress (I12)");
         let base = state.log.base().index;
         let is_behind = progress.next_index() <= base;
         let is_there = progress.is_there && !is_removed("snapshots-go-unasked");
@@ -23,16 +23,16 @@ impl Leader {
             return;
         }
         if let Some(id) = state.snapshot.filter(|id| base <= id.last.index) {
-            progress.begin_snapshot(now, id);
+            progress.begin_snapshot(now, id, state.config.snapshot_piece_bytes);
         }
     }
 
     /// Begins a snapshot for a follower whose state is wrong, if one is at hand.
     pub(super) fn rebuild_by_snapshot(&mut self, state: &State, now: Time, peer: NodeId) {
-        let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&peer).expect("a member has progress (I12)");
         let Some(least) = progress.wants_rebuild() else { return };
         if let Some(id) = state.snapshot.filter(|id| least <= id.last.index) {
-            progress.begin_rebuild(now, id);
+            progress.begin_rebuild(now, id, state.config.snapshot_piece_bytes);
         }
     }
 
@@ -51,14 +51,14 @@ impl Leader {
 
     /// Asks for the next piece of the follower's snapshot if there is room for it.
     pub(super) fn read_snapshot(&mut self, state: &mut State, peer: NodeId) {
-        let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&peer).expect("a member has progress (I12)");
         let Some(transfer) = progress.transfer().filter(|transfer| transfer.has_room()) else {
             return;
         };
         transfer.is_reading = true;
-        let (id, offset) = (transfer.id, transfer.next_offset);
+        let (id, offset, bytes_max) = (transfer.id, transfer.next_offset, transfer.piece_bytes);
         // Another follower may have asked for the same piece in this turn.
-        let read = SnapshotRead { id, offset, bytes_max: SNAPSHOT_PIECE_BYTES };
+        let read = SnapshotRead { id, offset, bytes_max };
         if !state.snapshot_reads.contains(&read) {
             state.snapshot_reads.push(read);
         }
@@ -75,7 +75,7 @@ impl Leader {
     ) {
         let peers: Vec<NodeId> = self.progress.keys().copied().collect();
         for peer in peers {
-            let progress = self.progress.get_mut(&peer).expect("a member has progress (I6)");
+            let progress = self.progress.get_mut(&peer).expect("a member has progress (I12)");
             let waits = |t: &&mut crate::consensus::progress::Transfer| {
                 t.id == id && t.next_offset == offset && t.is_reading
             };
@@ -97,7 +97,7 @@ impl Leader {
         (from, counted): (NodeId, bool),
         (id, next_offset, installed): (SnapshotId, u64, bool),
     ) {
-        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I12)");
         if !installed {
             if progress.snapshot_answered(now, id, next_offset) {
                 progress.end_snapshot();

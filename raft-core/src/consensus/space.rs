@@ -8,6 +8,7 @@ use crate::consensus::quorum::reached_by_majority;
 use crate::consensus::raft::{Raft, Role};
 use crate::consensus::ready::Notice;
 use crate::consensus::state::State;
+use crate::teeth::is_removed;
 use crate::types::NodeId;
 
 impl Raft {
@@ -63,12 +64,15 @@ impl Leader {
         })
     }
 
-    /// Notes whether a follower has room, and tells everybody if that decides.
+    /// Notes whether a follower has room, and tells everybody if that decides. Whoever speaks of
+    /// it may believe that commands are refused, so it is told if they are not.
     pub(super) fn on_space(&mut self, state: &mut State, from: NodeId, is_full: bool) {
-        let progress = self.progress.get_mut(&from).expect("a member has progress (I6)");
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I12)");
         progress.disk_is_full = is_full;
         if self.lacks_space(state) != self.has_told_full {
             self.tell_space(state);
+        } else if !self.has_told_full && !is_removed("space-is-told-again") {
+            state.send(from, Message::Space { is_full: false });
         }
     }
 

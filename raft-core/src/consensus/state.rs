@@ -43,6 +43,10 @@ pub(crate) struct State {
     pub links: BTreeMap<NodeId, u64>,
     /// The leader whose link ended, until it or another one is heard of again.
     pub lost_leader: Option<NodeId>,
+    /// When a leader was last heard of, or a majority by this node as one.
+    pub contact_at: Option<Time>,
+    /// Until when this node elects nobody, because it has promised so. Only grows.
+    pub(super) promised_until: Time,
     /// What may be sent now.
     pub messages: Vec<Envelope>,
     /// What may be sent now over the bulk links.
@@ -72,8 +76,15 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(config: RaftConfig, hard_state: HardState, mut log: RaftLog) -> Self {
+    pub(crate) fn new(
+        config: RaftConfig,
+        hard_state: HardState,
+        mut log: RaftLog,
+        now: Time,
+    ) -> Self {
         log.begin_with(&config.configuration);
+        let promised_us =
+            if is_removed("promises-survive-restarts") { 0 } else { config.promised_us };
         Self {
             rng: Rng::new(config.seed),
             config,
@@ -85,6 +96,8 @@ impl State {
             said_empty: BTreeSet::new(),
             links: BTreeMap::new(),
             lost_leader: None,
+            contact_at: None,
+            promised_until: now.after(promised_us),
             messages: Vec::new(),
             bulk: Vec::new(),
             after_sync: Vec::new(),
@@ -152,10 +165,23 @@ impl State {
         self.log.configuration()
     }
 
-    /// Whether this node may be elected: it votes, and nothing is being put in its place.
+    /// Whether this node may be elected: it votes or is to lose its vote, and nothing is being
+    /// put in its place.
     pub(crate) fn may_campaign(&self) -> bool {
         let is_prevented = self.is_installing || self.is_removed || self.is_fenced;
-        self.configuration().is_voter(self.id()) && !is_prevented
+        self.is_electable() && !is_prevented
+    }
+
+    /// Whether this node votes by the newest configuration in its log, or by the one at its
+    /// commit index or any since: until its loss of the vote is committed, this may be the only
+    /// node whose log allows it to lead, and so to complete that change (Ongaro 2014 §4.2.2).
+    pub(crate) fn is_electable(&self) -> bool {
+        let own = self.id();
+        let is_voter = self.configuration().is_voter(own);
+        let membership = self.log.membership();
+        is_voter
+            || (!is_removed("votes-are-lost-by-commit")
+                && membership.since(self.log.commit_index()).any(|made| made.is_voter(own)))
     }
 
     /// Every other member.
@@ -172,18 +198,18 @@ impl State {
 
     /// Enters a later term, in which no vote was given yet (Raft §5.1).
     ///
-    /// Panics: if the term is not later (I4).
+    /// Panics: if the term is not later (I8).
     pub(crate) fn enter_term(&mut self, term: Term) {
-        assert!(self.term < term, "terms only grow (I4)");
+        assert!(self.term < term, "terms only grow (I8)");
         self.term = term;
         self.vote = None;
     }
 
     /// Gives this node's vote in its term.
     ///
-    /// Panics: if it was given to somebody else (I5).
+    /// Panics: if it was given to somebody else (I11).
     pub(crate) fn vote_for(&mut self, node: NodeId) {
-        assert!(self.vote.is_none_or(|given| given == node), "one vote per term (I5)");
+        assert!(self.vote.is_none_or(|given| given == node), "one vote per term (I11)");
         self.vote = Some(node);
     }
 
@@ -208,7 +234,7 @@ impl State {
         }
     }
 
-    /// Queues a message that may leave only when everything so far is on disk (I9).
+    /// Queues a message that may leave only when everything so far is on disk (I13).
     pub(crate) fn send_after_sync(&mut self, to: NodeId, message: Message) {
         let envelope = self.envelope(to, message);
         self.after_sync.push(envelope);
@@ -226,14 +252,17 @@ impl State {
     }
 
     /// When a node that hears nothing should doubt its leader: random in [t, 2t), or soon if
-    /// the leader's link is known to have ended.
+    /// the leader's link is known to have ended; then from when it is free to, so that the
+    /// promises of several voters do not end in a split vote.
     pub(crate) fn election_deadline(&mut self, now: Time) -> Time {
         let t = self.config.election_timeout_us;
-        let wait = match self.lost_leader {
-            Some(_) => self.rng.in_range(LOST_LEADER_FIRST_US.0, LOST_LEADER_FIRST_US.1),
-            None => self.rng.in_range(t, 2 * t),
-        };
-        now.after(wait)
+        match self.lost_leader {
+            Some(_) => {
+                let wait = self.rng.in_range(LOST_LEADER_FIRST_US.0, LOST_LEADER_FIRST_US.1);
+                self.free_at(now).after(wait)
+            }
+            None => now.after(self.rng.in_range(t, 2 * t)),
+        }
     }
 
     /// When a pre-vote or an election that is still open should be given up.

@@ -349,6 +349,7 @@ fn u32_of(length: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use bytes::{BufMut, Bytes, BytesMut};
+    use serde::Deserialize as _;
 
     use super::*;
 
@@ -394,6 +395,59 @@ mod tests {
         assert_eq!(all[0].payload(), b"first");
         assert_eq!(all[1].kind(), EntryKind::Noop);
         assert_eq!(all[1].id().index, Index(10));
+        assert_eq!((all[0].feature_level(), all[0].principal()), (FEATURE_LEVEL, 0));
+    }
+
+    /// Entry bytes with one field changed and a checksum that fits.
+    fn with_field(at: usize, value: u8) -> Bytes {
+        let mut bytes = round(1, 1, &[b"some"]).bytes().to_vec();
+        bytes[at] = value;
+        let crc = crc32c::crc32c(&bytes[CRC.end..]);
+        bytes[CRC].copy_from_slice(&crc.to_le_bytes());
+        Bytes::from(bytes)
+    }
+
+    #[test]
+    fn what_a_later_version_writes_is_refused_in_words() {
+        let change = EntryKind::Change.code();
+        let high = INDEX + 7;
+        for (bytes, error, words) in [
+            (with_field(FORMAT, 9), EntryError::Format(9), "entry format 9 is unknown"),
+            (with_field(KIND, 200), EntryError::Kind(200), "entry kind 200 is unknown"),
+            (with_field(KIND, change), EntryError::Kind(change), "or not allowed here"),
+            (with_field(FORMAT, 9).slice(..40), EntryError::Length, "an entry is cut short"),
+        ] {
+            let found = Entries::decode(&bytes).unwrap_err();
+            assert_eq!(found, error);
+            assert!(found.to_string().contains(words), "{found}");
+        }
+        let found = Entries::decode(&with_field(high, 0xff)).unwrap_err();
+        assert!(found.to_string().contains("does not follow the one before it"), "{found}");
+        let mut flipped = with_field(KIND, change).to_vec();
+        flipped[ENTRY_HEADER_BYTES] ^= 1;
+        let found = Entries::decode(&Bytes::from(flipped)).unwrap_err();
+        assert_eq!(found.to_string(), "entry 1/1 does not match its checksum");
+    }
+
+    #[test]
+    fn entries_travel_as_bytes_of_one_term() {
+        use serde::de::value::{BytesDeserializer, Error, SeqDeserializer, StrDeserializer};
+
+        let read = |bytes: &[u8]| Entries::deserialize(BytesDeserializer::<Error>::new(bytes));
+        let entries = round(1, 1, &[b"a", b"b"]);
+        assert_eq!(read(entries.bytes()).unwrap(), entries);
+        let two_terms = [&entries.bytes()[..], round(3, 2, &[b"c"]).bytes()].concat();
+        for bytes in [&two_terms[..], &[]] {
+            let error = read(bytes).unwrap_err().to_string();
+            assert_eq!(error, "entries of exactly one term are expected here");
+        }
+        read(&entries.bytes()[1..]).unwrap_err();
+        let numbers = SeqDeserializer::<_, Error>::new([1_u8, 2].into_iter());
+        let error = Entries::deserialize(numbers).unwrap_err().to_string();
+        assert_eq!(error, "entries must be binary, not an array of numbers");
+        let text = StrDeserializer::<Error>::new("text");
+        let error = Entries::deserialize(text).unwrap_err().to_string();
+        assert!(error.contains("expected encoded entries as binary"), "{error}");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum Event {
     Submit(Submission),
     /// Clients want these queries answered as of now (linearizable).
     Read(Vec<Query>),
+    /// Clients want these queries answered from this node's state at once, however old it is.
+    ReadLocally(Vec<LocalQuery>),
     /// Every `Persist` up to and with this number is on disk.
     Persisted {
         /// The highest such number.
@@ -101,6 +103,26 @@ pub struct Query {
     pub timeout_us: u64,
 }
 
+/// One read of this node's own state.
+#[derive(Debug)]
+pub struct LocalQuery {
+    /// Who waits for the answer.
+    pub ticket: Ticket,
+    /// What to ask the state machine.
+    pub body: Bytes,
+}
+
+/// How old the state may be that a local read was answered from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staleness {
+    /// The last entry that it has applied.
+    pub applied_index: Index,
+    /// How long ago the node last had contact with a leader, or with a majority while it leads
+    /// itself; `None` if it never had. What was committed later is surely missing, and of what
+    /// was committed before only what had come here is there. Units: microseconds.
+    pub contact_age_us: Option<u64>,
+}
+
 /// What the driver must do after a turn. The order of the fields is the order of urgency; the
 /// driver may do all of it at the same time.
 #[derive(Debug, Default)]
@@ -154,6 +176,9 @@ pub struct Answer {
 pub enum Outcome {
     /// The state machine's answer, a range of `Answers::bytes`.
     Answered(Range<usize>),
+    /// The same for a local read, with how old it may be; elsewhere, so that other answers are
+    /// no longer for it.
+    AnsweredLocally(Range<usize>, Box<Staleness>),
     /// The session rules decided, in the log, that the command is not to be executed.
     Session(SessionRefusal),
     /// Nothing was decided.

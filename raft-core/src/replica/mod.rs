@@ -1,15 +1,22 @@
 //! Raft, a state machine and the requests that wait for it.
 
 pub(crate) mod comparing;
-pub(crate) mod early_rounds;
+pub(crate) mod due;
+mod early_rounds;
 pub mod event;
 pub mod fence;
+pub mod log_files;
 pub(crate) mod node_session;
 pub mod pinned;
 pub(crate) mod reads;
+pub(crate) mod recency;
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 pub mod replica;
+pub(crate) mod session;
+pub mod session_limits;
 pub(crate) mod session_records;
+pub(crate) mod session_slices;
+pub(crate) mod session_upkeep;
 pub mod sessions;
 pub mod snapshot_files;
 pub mod snapshots;

@@ -17,6 +17,10 @@ struct Lane {
     client: ClientId,
     newest: u64,
     open: BTreeSet<u64>,
+    /// Units: microseconds of log time.
+    used_at: u64,
+    /// Whether the cluster has forgotten it, although somebody still waits for its commands.
+    is_given_up: bool,
 }
 
 impl Lane {
@@ -26,16 +30,29 @@ impl Lane {
 }
 
 impl NodeSessions {
-    /// A stamp for one more command; `new_client` makes an id if all windows are full.
-    pub(crate) fn next(&mut self, new_client: impl FnOnce() -> ClientId) -> SessionStamp {
-        let has_room = |lane: &Lane| lane.newest - lane.acknowledged() < WINDOW;
+    /// A stamp for one more command; `new_client` makes an id if all windows are full, or too
+    /// little was asked for lately: within half a lifetime no session is over.
+    pub(crate) fn next(
+        &mut self,
+        (log_time, lifetime_us): (u64, u64),
+        new_client: impl FnOnce() -> ClientId,
+    ) -> SessionStamp {
+        self.lanes.retain(|lane| {
+            let is_fresh = log_time < lane.used_at + lifetime_us / 2 && !lane.is_given_up;
+            is_fresh || !lane.open.is_empty()
+        });
+        let has_room =
+            |lane: &Lane| !lane.is_given_up && lane.newest - lane.acknowledged() < WINDOW;
         let place = self.lanes.iter().position(has_room).unwrap_or_else(|| {
             let client = new_client();
-            self.lanes.push(Lane { client, newest: 0, open: BTreeSet::new() });
+            let open = BTreeSet::new();
+            let (newest, used_at) = (0, log_time);
+            self.lanes.push(Lane { client, newest, open, used_at, is_given_up: false });
             self.lanes.len() - 1
         });
         let lane = &mut self.lanes[place];
         let acknowledged = lane.acknowledged();
+        lane.used_at = log_time;
         lane.newest += 1;
         lane.open.insert(lane.newest);
         SessionStamp { client: lane.client, serial: lane.newest, acknowledged }
@@ -48,9 +65,17 @@ impl NodeSessions {
         }
     }
 
-    /// Gives up the sessions that the cluster has expired; the next command opens another.
+    /// Whether a session is one of this node.
+    pub(crate) fn has(&self, client: ClientId) -> bool {
+        self.lanes.iter().any(|lane| lane.client == client)
+    }
+
+    /// Gives up a session that the cluster has forgotten: the next command opens another, and
+    /// those for which somebody waits are known to be of this one.
     pub(crate) fn abandon(&mut self, client: ClientId) {
-        self.lanes.retain(|lane| lane.client != client);
+        if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.client == client) {
+            lane.is_given_up = true;
+        }
     }
 }
 
@@ -63,7 +88,7 @@ mod tests {
         let mut sessions = NodeSessions::default();
         let mut random = 0;
         let mut next = |sessions: &mut NodeSessions| {
-            sessions.next(|| {
+            sessions.next((0, 100), || {
                 random += 1;
                 ClientId { issued_at: 0, random }
             })
@@ -74,5 +99,38 @@ mod tests {
         sessions.close(&stamps[0]);
         let stamp = next(&mut sessions);
         assert_eq!((stamp.client.random, stamp.serial, stamp.acknowledged), (1, WINDOW + 1, 1));
+    }
+
+    #[test]
+    fn a_session_that_was_long_not_used_is_given_up_before_the_cluster_does() {
+        let mut sessions = NodeSessions::default();
+        let mut random = 0;
+        let mut next = |sessions: &mut NodeSessions, log_time| {
+            let stamp = sessions.next((log_time, 100), || {
+                random += 1;
+                ClientId { issued_at: log_time, random }
+            });
+            (stamp.client.random, stamp.serial)
+        };
+        for (log_time, expected) in [(7, (1, 1)), (56, (1, 2)), (105, (1, 3))] {
+            assert_eq!(next(&mut sessions, log_time), expected);
+        }
+        // Somebody waits for all of them.
+        assert_eq!(next(&mut sessions, 500), (1, 4));
+        let client = ClientId { issued_at: 7, random: 1 };
+        for serial in 1..=4 {
+            sessions.close(&SessionStamp { client, serial, acknowledged: 0 });
+        }
+        assert!(sessions.has(client));
+        assert_eq!(next(&mut sessions, 550), (2, 1));
+        assert!(!sessions.has(client));
+        // One that the cluster has forgotten is this node's as long as somebody waits for it.
+        let client = ClientId { issued_at: 550, random: 2 };
+        sessions.abandon(client);
+        assert_eq!(next(&mut sessions, 550), (3, 1));
+        assert!(sessions.has(client));
+        sessions.close(&SessionStamp { client, serial: 1, acknowledged: 0 });
+        assert_eq!(next(&mut sessions, 550), (3, 2));
+        assert!(!sessions.has(client));
     }
 }

@@ -1,21 +1,25 @@
 //! `Replica`: Raft, a state machine and everybody who waits for an answer, as a function from
 //! events to effects. The actors around it, and the simulator, only carry things.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::consensus::message::{Envelope, Message};
 use crate::consensus::ready::{ReadState, SnapshotPiece, SnapshotRead};
 use crate::consensus::{ProposeError, Raft, RaftConfig, binding};
 use crate::consensus::{log::RaftLog, rng::Rng};
-use crate::entry::{ClientId, Draft, Entries, EntryKind, EntryRef, SessionStamp};
+use crate::entry::{ClientId, Draft, Entries, EntryKind, EntryRef};
 use crate::hard_state::HardState;
+use crate::replica::due::Due;
 use crate::replica::early_rounds::EarlyRounds;
 use crate::replica::event::{
-    Answer, Answers, Applied, Effects, Event, Outcome, Query, Refusal, Status, Submission, Ticket,
+    Answer, Answers, Applied, Effects, Event, LocalQuery, Outcome, Query, Refusal, Staleness,
+    Status, Submission, Ticket,
 };
 use crate::replica::fence::Fence;
 use crate::replica::node_session::NodeSessions;
 use crate::replica::reads::QueuedReads;
+use crate::replica::session::Use;
+use crate::replica::session_limits::SessionLimits;
 use crate::replica::sessions::{Sessions, Verdict};
 use crate::replica::snapshots::{Builder, Loaded, Loader, SnapshotFact, SnapshotOrder};
 use crate::replica::state_machine::StateMachine;
@@ -37,22 +41,24 @@ pub struct Replica<S> {
     pub(super) raft: Raft,
     pub(super) machine: S,
     pub(super) sessions: Sessions,
-    node_sessions: NodeSessions,
-    writes: Writes,
+    pub(super) node_sessions: NodeSessions,
+    pub(super) due: Option<Due>,
+    pub(super) writes: Writes,
     early_rounds: EarlyRounds,
     reads: QueuedReads,
+    local_reads: Vec<LocalQuery>,
     transfers: Transfers,
     pub(super) builder: Builder,
     /// The snapshot that is to take this state's place.
     pub(super) loading: Option<(SnapshotId, Loader<S>)>,
     pub(super) orders: Vec<SnapshotOrder>,
     /// The log time of the last entry that was applied. Units: microseconds.
-    applied_log_time: u64,
+    pub(super) applied_log_time: u64,
     pub(super) fence: Fence,
     /// How far the state was last said to be.
     reported_index: Index,
     /// Makes contexts and client ids that no earlier life of this node has used.
-    rng: Rng,
+    pub(super) rng: Rng,
     /// The term and leader that the waiting commands were last sent under; no leader while it
     /// is handing over.
     led_by: (Term, Option<NodeId>),
@@ -98,9 +104,11 @@ impl<S: StateMachine> Replica<S> {
             machine,
             sessions: Sessions::default(),
             node_sessions: NodeSessions::default(),
+            due: None,
             writes: Writes::default(),
             early_rounds: EarlyRounds::default(),
             reads: QueuedReads::default(),
+            local_reads: Vec::new(),
             transfers: Transfers::default(),
             builder: Builder::default(),
             loading: None,
@@ -136,12 +144,22 @@ impl<S: StateMachine> Replica<S> {
         replica
     }
 
+    /// The same replica with other limits on sessions than the default. All nodes of a cluster
+    /// must have the same, from the first entry on.
+    #[must_use]
+    pub fn with_session_limits(mut self, limits: SessionLimits) -> Self {
+        self.sessions = self.sessions.with_limits(limits);
+        self
+    }
+
     /// Takes an event. What follows from it comes out of the next `turn`.
     pub fn handle(&mut self, now: Time, event: Event) {
         match event {
             Event::Tick => {
                 self.raft.tick(now);
                 self.expire(now);
+                self.note_log_time(now);
+                self.propose_due(now);
             }
             Event::Received(envelopes) => {
                 for envelope in envelopes {
@@ -153,6 +171,7 @@ impl<S: StateMachine> Replica<S> {
                 let queries = self.refuse_if_fenced(queries);
                 queries.into_iter().for_each(|query| self.reads.add(now, query));
             }
+            Event::ReadLocally(queries) => self.local_reads.extend(queries),
             Event::Persisted { number } => self.raft.persisted(now, number),
             Event::Fetched { entries } => self.raft.fetched(now, entries),
             Event::PeerConnected { peer, connection } => {
@@ -182,21 +201,23 @@ impl<S: StateMachine> Replica<S> {
         for entries in &ready.committed {
             self.apply(entries);
         }
+        if ready.committed.is_empty() {
+            self.machine.idle();
+        }
         self.order_snapshots(now, ready.snapshot_reads, ready.snapshot_pieces);
         for ReadState { context, index } in ready.reads {
             self.reads.confirm(context, index);
         }
         self.answer_reads();
+        self.answer_local_reads(now);
         self.end_transfers(now);
         // Whoever stopped leading by what was just applied or released is noticed next turn.
         let applied_index = self.raft.log().applied_index();
         // A state that was rebuilt goes back, which nobody outside needs to know.
         let has_moved = self.reported_index < applied_index;
         self.reported_index = self.reported_index.max(applied_index);
-        let applied = has_moved.then(|| Applied {
-            index: self.raft.log().applied_index(),
-            revision: self.machine.revision(),
-        });
+        let applied =
+            has_moved.then(|| Applied { index: applied_index, revision: self.machine.revision() });
         Effects {
             envelopes: ready.messages,
             bulk: ready.bulk,
@@ -251,13 +272,13 @@ impl<S: StateMachine> Replica<S> {
     /// session rules see it.
     ///
     /// Errors: as `Raft::propose`; a round that comes too early waits here as well.
-    fn propose(
+    pub(super) fn propose(
         &mut self,
         now: Time,
         from: Option<NodeId>,
         draft: Draft,
     ) -> Result<Entries, (ProposeError, Draft)> {
-        let draft = if draft.concerns_members() { self.without_void(draft) } else { draft };
+        let draft = if draft.concerns_members() { self.without_void(now, draft) } else { draft };
         let proposed = self.raft.propose(now, self.wall_time, draft);
         match (&proposed, from) {
             (Err((ProposeError::TooEarly, draft)), _) => self.early_rounds.add(from, draft.clone()),
@@ -281,12 +302,13 @@ impl<S: StateMachine> Replica<S> {
 
     /// The round with changes that will not be executed replaced by ones that change nothing;
     /// their sessions have the answer.
-    fn without_void(&self, draft: Draft) -> Draft {
+    fn without_void(&self, now: Time, draft: Draft) -> Draft {
+        let log_time = self.raft.leader_log_time(now).unwrap_or(0).max(self.applied_log_time);
         let mut rest = Draft::default();
         for entry in draft.iter() {
             let session = entry.session();
             let is_change = entry.kind() == EntryKind::Change && session.is_session();
-            if is_change && !self.sessions.lets_through(&session) {
+            if is_change && !self.sessions.lets_through(&session, log_time) {
                 rest.push(EntryKind::Change, &session, b"");
             } else {
                 rest.push(entry.kind(), &session, entry.payload());
@@ -301,7 +323,7 @@ impl<S: StateMachine> Replica<S> {
         let (raft, rng) = (&mut self.raft, &mut self.rng);
         self.reads.ask(now, before, || {
             let context = rng.next_u64();
-            raft.read_index(context).then_some(context)
+            raft.read_index(now, context).then_some(context)
         });
     }
 
@@ -353,45 +375,40 @@ impl<S: StateMachine> Replica<S> {
         assert_eq!(draft.len(), tickets.len(), "somebody waits for each command");
         self.wall_time = wall_time;
         let deadline = now.after(timeout_us);
-        let issued_at = self.raft.log_time();
-        let (sessions, rng) = (&mut self.node_sessions, &mut self.rng);
-        draft.assign_sessions(|| sessions.next(|| ClientId { issued_at, random: rng.next_u64() }));
+        draft.assign_sessions(|| self.node_stamp());
         if self.raft.lacks_space() {
             self.refuse_all(&draft, tickets, Refusal::NoSpace);
             return;
         }
         // The log has the decision on a change; whoever has to ask again asks the question.
-        let asked = draft.concerns_members().then(|| draft.clone());
+        let asked = draft.concerns_members().then(|| draft.clone().into_commands().1);
         match (self.propose(now, None, draft), asked) {
-            (Ok(_), Some(asked)) => {
-                let (_, commands) = asked.into_commands();
-                for (command, ticket) in commands.into_iter().zip(tickets) {
-                    self.writes.add(command, ticket, deadline, Some(now));
-                }
+            (Ok(_) | Err((ProposeError::TooEarly, _)), Some(asked)) => {
+                self.wait_for(asked, tickets, deadline, Some(now));
             }
-            (Ok(entries), None) => {
-                for (command, ticket) in entries.commands().zip(tickets) {
-                    self.writes.add(command, ticket, deadline, Some(now));
-                }
-            }
-            (Err((ProposeError::TooEarly, draft)), _) => {
-                let (_, commands) = draft.into_commands();
-                for (command, ticket) in commands.into_iter().zip(tickets) {
-                    self.writes.add(command, ticket, deadline, Some(now));
-                }
-            }
+            (Ok(entries), None) => self.wait_for(entries.commands(), tickets, deadline, Some(now)),
             (Err((error, draft)), _)
                 if error == ProposeError::TooMuchInFlight || self.writes.is_full() =>
             {
                 self.refuse_all(&draft, tickets, Refusal::Overloaded);
             }
-            (Err((_, draft)), _) => {
-                let (_, commands) = draft.into_commands();
-                for (command, ticket) in commands.into_iter().zip(tickets) {
-                    self.writes.add(command, ticket, deadline, None);
-                }
+            (Err((_, draft)), asked) => {
+                let commands = asked.unwrap_or_else(|| draft.into_commands().1);
+                self.wait_for(commands, tickets, deadline, None);
                 self.send_again(now, Time(0));
             }
+        }
+    }
+
+    fn wait_for(
+        &mut self,
+        commands: impl IntoIterator<Item = Bytes>,
+        tickets: Vec<Ticket>,
+        deadline: Time,
+        sent_at: Option<Time>,
+    ) {
+        for (command, ticket) in commands.into_iter().zip(tickets) {
+            self.writes.add(command, ticket, deadline, sent_at);
         }
     }
 
@@ -425,7 +442,8 @@ impl<S: StateMachine> Replica<S> {
         let start = answers.bytes.len();
         let mut refusal = None;
         if session.is_session() {
-            match self.sessions.admit(&session, entry.id().index) {
+            let now = Use { index: entry.id().index, log_time: self.applied_log_time };
+            match self.sessions.admit(&session, now) {
                 Verdict::Execute => {
                     execute(&mut self.machine, entry, &mut answers.bytes);
                     self.sessions.store(&session, &answers.bytes[start..]);
@@ -444,21 +462,18 @@ impl<S: StateMachine> Replica<S> {
             answers.bytes.truncate(start);
             return;
         }
+        if let Some(refusal) = refusal.filter(|_| self.node_sessions.has(session.client)) {
+            self.node_session_refused(&session, refusal);
+            return;
+        }
         self.writes.take(&session, |ticket| {
             is_awaited = true;
             answers.list.push(Answer { ticket, outcome: outcome.clone() });
         });
         if is_awaited {
-            self.close_session(&session, &outcome);
+            self.node_sessions.close(&session);
         } else {
             answers.bytes.truncate(start);
-        }
-    }
-
-    fn close_session(&mut self, session: &SessionStamp, outcome: &Outcome) {
-        self.node_sessions.close(session);
-        if matches!(outcome, Outcome::Session(_)) {
-            self.node_sessions.abandon(session.client);
         }
     }
 
@@ -477,7 +492,8 @@ impl<S: StateMachine> Replica<S> {
         if self.loading.is_none() && is_due && !self.fence.is_fenced() {
             self.begin_snapshot();
         }
-        let next = self.builder.next_order(&mut self.sessions, &mut self.machine);
+        let pace = (now, self.raft.config().snapshot_part_interval_us);
+        let next = self.builder.next_order(pace, &mut self.sessions, &mut self.machine);
         self.orders.extend(next);
     }
 
@@ -559,12 +575,12 @@ impl<S: StateMachine> Replica<S> {
 
     fn finish_loading(&mut self, now: Time) {
         let Some((id, loader)) = self.loading.take() else { return };
-        let is_needed = self.raft.takes(id.last);
+        let is_needed = self.raft.takes(id.last) || is_removed("overtaken-snapshots-are-dropped");
         match loader.finish() {
             Ok(loaded) if is_needed => {
                 let Loaded { machine, sessions, state } = loaded;
                 self.machine = machine;
-                self.sessions = sessions;
+                self.sessions = sessions.with_limits(*self.sessions.limits());
                 self.applied_log_time = state.log_time;
                 if self.raft.lacks(id.last) {
                     self.raft.install(now, id, state);
@@ -604,6 +620,26 @@ impl<S: StateMachine> Replica<S> {
             let outcome = Outcome::Answered(start..answers.bytes.len());
             answers.list.push(Answer { ticket: query.ticket, outcome });
         });
+    }
+
+    /// Answers from the state as it is; one that is known to be wrong answers nothing.
+    fn answer_local_reads(&mut self, now: Time) {
+        let staleness = Staleness {
+            applied_index: self.raft.log().applied_index(),
+            contact_age_us: self.raft.contact_age_us(now),
+        };
+        let answers = &mut self.answers;
+        for LocalQuery { ticket, body } in self.local_reads.drain(..) {
+            if self.fence.is_fenced() {
+                answers.refuse(ticket, Refusal::Fenced);
+                continue;
+            }
+            let start = answers.bytes.len();
+            self.machine.query(&body, &mut answers.bytes);
+            let range = start..answers.bytes.len();
+            let outcome = Outcome::AnsweredLocally(range, Box::new(staleness));
+            answers.list.push(Answer { ticket, outcome });
+        }
     }
 
     fn expire(&mut self, now: Time) {

@@ -3,8 +3,8 @@
 //! Layout, little-endian; `docs/snapshot.md` has the tables:
 //! - begin: kind (1), version (1), whether a session was evicted (0 or 1), when the youngest
 //!   such was issued, count of sessions.
-//! - session: kind (2), client, acknowledged serial, last use, count of answers. As many
-//!   answers and gaps follow, in the order of their serials.
+//! - session: kind (2), client, acknowledged serial, index and log time of the last use, count
+//!   of answers. As many answers and gaps follow, in the order of their serials.
 //! - answer: kind (3), length, bytes.
 //! - gap: kind (4), for a serial whose command has not arrived.
 //! - end: kind (5), count of sessions.
@@ -12,6 +12,7 @@
 use bytes::{Buf as _, BufMut as _, BytesMut};
 
 use crate::entry::ClientId;
+use crate::replica::session::Use;
 use crate::replica::state_machine::LoadError;
 use crate::types::Index;
 
@@ -21,7 +22,7 @@ const ANSWER: u8 = 3;
 const GAP: u8 = 4;
 const END: u8 = 5;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// One record.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ pub(crate) struct Begin {
 pub(crate) struct SessionHead {
     pub(crate) client: ClientId,
     pub(crate) acknowledged: u64,
-    pub(crate) last_used: Index,
+    pub(crate) last_use: Use,
     pub(crate) answer_count: u32,
 }
 
@@ -66,7 +67,8 @@ pub(crate) fn put(part: &mut BytesMut, record: &Record<'_>) {
             part.put_u64_le(head.client.issued_at);
             part.put_u64_le(head.client.random);
             part.put_u64_le(head.acknowledged);
-            part.put_u64_le(head.last_used.0);
+            part.put_u64_le(head.last_use.index.0);
+            part.put_u64_le(head.last_use.log_time);
             part.put_u32_le(head.answer_count);
         }
         Record::Answer(Some(answer)) => {
@@ -91,12 +93,13 @@ pub(crate) fn next<'p>(part: &mut &'p [u8]) -> Result<Option<Record<'p>>, LoadEr
     let record = match kind {
         BEGIN => Record::Begin(take_begin(part)?),
         SESSION => {
-            let mut head = take(part, 36)?;
+            let mut head = take(part, 44)?;
             let client = ClientId { issued_at: head.get_u64_le(), random: head.get_u64_le() };
             let acknowledged = head.get_u64_le();
-            let last_used = Index(head.get_u64_le());
+            let index = Index(head.get_u64_le());
+            let last_use = Use { index, log_time: head.get_u64_le() };
             let answer_count = head.get_u32_le();
-            Record::Session(SessionHead { client, acknowledged, last_used, answer_count })
+            Record::Session(SessionHead { client, acknowledged, last_use, answer_count })
         }
         ANSWER => {
             let length = take(part, 4)?.get_u32_le();

@@ -1,7 +1,9 @@
 //! Does with snapshot files what a replica orders; blocking, one order after the other.
 
-use crate::replica::snapshots::{SnapshotFact, SnapshotOrder};
+use crate::replica::snapshots::{Loaded, Loader, SnapshotFact, SnapshotOrder};
+use crate::replica::state_machine::StateMachine;
 use crate::snapshot::SnapshotId;
+use crate::teeth::is_removed;
 use crate::types::EntryId;
 use crate::wal::disk::Disk;
 use crate::wal::snapshots::{Parts, SnapshotError, Snapshots};
@@ -14,11 +16,41 @@ pub struct SnapshotFiles<D> {
     parts: Option<Parts>,
 }
 
+/// What a start finds in snapshot files.
+#[derive(Debug)]
+pub struct Found<S> {
+    /// The newest snapshot that is whole, in a state machine.
+    pub newest: Option<(SnapshotId, Loaded<S>)>,
+    /// What is wrong with newer ones, which were set aside; for the log of the program.
+    pub set_aside: Vec<String>,
+}
+
 impl<D: Disk> SnapshotFiles<D> {
     /// Executes orders on these files.
     #[must_use]
     pub fn new(files: Snapshots<D>) -> Self {
         Self { files, parts: None }
+    }
+
+    /// Opens the snapshots of a directory and loads the newest one that is whole; `machine` is
+    /// an empty state machine. What turns out to be damaged on the way is set aside.
+    ///
+    /// Errors: `Disk`, which says nothing about any snapshot, so that none was set aside for it;
+    /// the same may be tried again. `Format`, as `Snapshots::open`.
+    pub fn open<S: StateMachine>(disk: D, machine: &S) -> Result<(Self, Found<S>), SnapshotError> {
+        let (mut files, opened) = Snapshots::open(disk)?;
+        let mut set_aside: Vec<String> = opened.damaged.iter().map(ToString::to_string).collect();
+        let mut newest = None;
+        while let Some(id) = files.newest().filter(|_| newest.is_none()) {
+            match load(&mut files, id, machine)? {
+                Ok(loaded) => newest = Some((id, loaded)),
+                Err(why) => {
+                    set_aside.push(format!("snapshot {id} cannot be loaded: {why}"));
+                    files.set_aside(id)?;
+                }
+            }
+        }
+        Ok((Self::new(files), Found { newest, set_aside }))
     }
 
     /// The disk, when no more orders will come.
@@ -42,7 +74,7 @@ impl<D: Disk> SnapshotFiles<D> {
                 let data = data.filter(|data| !data.is_empty());
                 Some(SnapshotFact::Piece { id, offset, data })
             }
-            SnapshotOrder::Receive { id, offset, data } => Some(self.receive(id, offset, &data)),
+            SnapshotOrder::Receive { id, offset, data } => self.receive(id, offset, &data),
             SnapshotOrder::Load { id } => match self.files.open_parts(id) {
                 Ok(parts) => {
                     self.parts = Some(parts);
@@ -91,15 +123,17 @@ impl<D: Disk> SnapshotFiles<D> {
         })
     }
 
-    fn receive(&mut self, id: SnapshotId, offset: u64, data: &[u8]) -> SnapshotFact {
+    fn receive(&mut self, id: SnapshotId, offset: u64, data: &[u8]) -> Option<SnapshotFact> {
         match self.files.receive(id, offset, data) {
-            Ok(received) => SnapshotFact::Received {
+            Ok(received) => Some(SnapshotFact::Received {
                 id,
                 next_offset: received.next_offset,
                 is_whole: received.is_complete,
-            },
+            }),
+            // Nothing is wrong with the piece. The leader asks again after a while.
+            Err(SnapshotError::Disk { .. }) => None,
             // What was wrong is thrown away: from the beginning.
-            Err(_) => SnapshotFact::Received { id, next_offset: 0, is_whole: false },
+            Err(_) => Some(SnapshotFact::Received { id, next_offset: 0, is_whole: false }),
         }
     }
 
@@ -117,6 +151,38 @@ impl<D: Disk> SnapshotFiles<D> {
                 SnapshotFact::Unreadable { why: error.to_string() }
             }
         })
+    }
+}
+
+/// Loads a snapshot. Errors inside: what is wrong with the file or with what it holds.
+fn load<D: Disk, S: StateMachine>(
+    files: &mut Snapshots<D>,
+    id: SnapshotId,
+    machine: &S,
+) -> Result<Result<Loaded<S>, String>, SnapshotError> {
+    let mut loader = Loader::new(machine.empty());
+    let mut parts = match files.open_parts(id) {
+        Ok(parts) => parts,
+        Err(error) => return damaged(error).map(Err),
+    };
+    loop {
+        match files.next_part(&mut parts) {
+            Ok(Some(part)) => {
+                if let Err(error) = loader.load(&part) {
+                    return Ok(Err(error.to_string()));
+                }
+            }
+            Ok(None) => return Ok(loader.finish().map_err(|error| error.to_string())),
+            Err(error) => return damaged(error).map(Err),
+        }
+    }
+}
+
+/// What an error says about a file, if it says anything.
+fn damaged(error: SnapshotError) -> Result<String, SnapshotError> {
+    match error {
+        SnapshotError::Disk { .. } if !is_removed("errors-are-no-damage") => Err(error),
+        _ => Ok(error.to_string()),
     }
 }
 

@@ -124,6 +124,8 @@ pub(crate) struct Building {
     stage: Stage,
     /// Whether a part is on its way to the disk.
     is_writing: bool,
+    /// When the next part may be made.
+    next_part_at: Time,
 }
 
 #[derive(Debug)]
@@ -150,10 +152,12 @@ impl Builder {
         self.log_bytes += bytes as u64;
     }
 
-    /// Whether the log behind the last snapshot has become long enough for another one.
+    /// Whether the log behind the last snapshot has become long enough for another one: as long
+    /// as that was, so that what is written for snapshots is no more than what was written for
+    /// the log.
     pub(crate) fn is_due(&self, now: Time, least_bytes: u64, last: Option<SnapshotId>) -> bool {
-        let half = last.map_or(0, |id| id.bytes / 2);
-        self.may_begin(now) && least_bytes.max(half) < self.log_bytes
+        let last_bytes = last.map_or(0, |id| id.bytes);
+        self.may_begin(now) && least_bytes.max(last_bytes) < self.log_bytes
     }
 
     /// Whether none is being built, and the last failure is long ago.
@@ -164,7 +168,8 @@ impl Builder {
     /// Begins a snapshot of what is pinned; returns the first order.
     pub(crate) fn begin(&mut self, last: EntryId, state: &SnapshotState) -> SnapshotOrder {
         let stage = Stage::Head(encode_head(state));
-        self.building = Some(Building { last, stage, is_writing: false });
+        self.building =
+            Some(Building { last, stage, is_writing: false, next_part_at: Time::default() });
         self.log_bytes = 0;
         SnapshotOrder::Begin { last }
     }
@@ -179,10 +184,12 @@ impl Builder {
     /// The next order of the snapshot that is being built, if it is time for one.
     pub(crate) fn next_order<S: StateMachine>(
         &mut self,
+        (now, interval_us): (Time, u64),
         sessions: &mut Sessions,
         machine: &mut S,
     ) -> Option<SnapshotOrder> {
-        let building = self.building.as_mut().filter(|building| !building.is_writing)?;
+        let is_time = |it: &&mut Building| !it.is_writing && it.next_part_at <= now;
+        let building = self.building.as_mut().filter(is_time)?;
         let mut part = BytesMut::new();
         let next = match &building.stage {
             Stage::Head(head) => {
@@ -208,6 +215,7 @@ impl Builder {
         };
         building.stage = next;
         building.is_writing = true;
+        building.next_part_at = now.after(interval_us);
         Some(SnapshotOrder::Append { part: part.freeze() })
     }
 

@@ -33,6 +33,16 @@ pub trait StateMachine {
     /// A hash of the state: equal on two nodes that have applied the same commands.
     fn state_hash(&self) -> u64;
 
+    /// Appends a command that the machine asks for at `log_time` (in microseconds), if there is
+    /// one. The leader proposes it for itself; nothing is asked again before it was applied.
+    /// It is applied like any other command, perhaps after others that make it void.
+    fn due(&self, _log_time: u64, _command: &mut BytesMut) {}
+
+    /// Does a little of what can wait, such as freeing memory, in no more than a fraction of a
+    /// millisecond. Called when there is nothing else to do; nothing that can be seen of the
+    /// machine may depend on how often that was.
+    fn idle(&mut self) {}
+
     /// Makes the present state the one that `read_pinned` shows, from its beginning, whatever
     /// is applied meanwhile. An earlier pin is dropped. It should take no time that grows with
     /// the state.

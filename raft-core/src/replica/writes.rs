@@ -81,6 +81,13 @@ impl Writes {
         }
     }
 
+    /// Makes this command due at once, although it has left.
+    pub(crate) fn send_soon(&mut self, session: &SessionStamp) {
+        if let Some(waiting) = self.waiting.get_mut(&(session.client, session.serial)) {
+            waiting.sent_at = Some(Time(0));
+        }
+    }
+
     /// Removes every command whose deadline has passed, and reports each of its tickets.
     pub(crate) fn expire(
         &mut self,

@@ -22,6 +22,7 @@ use bytes::{Buf, BufMut, Bytes};
 
 use crate::entry::{Entries, EntryRef};
 use crate::hard_state::HardState;
+use crate::teeth::is_removed;
 use crate::types::Incarnation;
 use crate::wal::hard_state_file::{get_hard_state, put_hard_state};
 
@@ -136,7 +137,8 @@ impl Claim {
         let runs = Entries::decode(&bytes.slice(BATCH_HEADER_BYTES..)).ok()?;
         let count: usize = runs.iter().map(Entries::len).sum();
         let crc = checksum(self.place, &bytes[..BATCH_HEADER_BYTES], &runs);
-        if count != self.count as usize || crc != self.crc {
+        let is_whole = crc == self.crc || is_removed("batches-are-verified");
+        if count != self.count as usize || !is_whole {
             return None;
         }
         let end = self.place.offset + batch_bytes(u64::from(self.entries_bytes));

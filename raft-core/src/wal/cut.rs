@@ -4,6 +4,7 @@
 //! durable, so after a crash in between the log is what it was, without some of the segments
 //! that nobody needs.
 
+use crate::entry::Entries;
 use crate::hard_state::HardState;
 use crate::types::{EntryId, Index};
 use crate::wal::disk::Disk;
@@ -66,6 +67,24 @@ impl<D: Disk> Wal<D> {
         let written = self.write_mark();
         self.keep_fault(written)?;
         self.remove(&replaced)
+    }
+
+    /// Writes and syncs a batch of consensus: behind `base`, if a snapshot took the place of the
+    /// log, and otherwise behind what is there.
+    ///
+    /// Errors: as `reset` and `append`; after `NoSpace` the same call may be tried again.
+    ///
+    /// Panics: as `reset` and `append`.
+    pub fn persist(
+        &mut self,
+        base: Option<EntryId>,
+        hard_state: &HardState,
+        entries: &[Entries],
+    ) -> Result<(), WalError> {
+        let Some(base) = base else { return self.append(hard_state, entries) };
+        self.reset(base, hard_state)?;
+        // What replaces the log says the hard state too.
+        if entries.is_empty() { Ok(()) } else { self.append(hard_state, entries) }
     }
 
     /// The segment with which the log may begin if nothing before `index` is needed.

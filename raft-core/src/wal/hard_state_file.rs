@@ -39,6 +39,9 @@ pub(super) const HARD_STATE_FILE_NEW: &str = "hard-state.new";
 /// Distance of the two slots: the largest unit that a write may tear.
 const SLOT_SPACING: u64 = 4096;
 
+/// The length of the file.
+pub(super) const HARD_STATE_BYTES: u64 = 2 * SLOT_SPACING;
+
 const SLOT_BYTES: usize = 80;
 const MAGIC: [u8; 4] = *b"KVHS";
 const FORMAT: u8 = 1;
@@ -144,7 +147,7 @@ impl HardStateFile {
         slot: &Slot,
     ) -> Result<Self, OpenError> {
         let mut write = || -> Result<(), DiskError> {
-            disk.create(HARD_STATE_FILE_NEW, 2 * SLOT_SPACING)?;
+            disk.create(HARD_STATE_FILE_NEW, HARD_STATE_BYTES)?;
             for offset in [0, SLOT_SPACING] {
                 disk.write(HARD_STATE_FILE_NEW, offset, &encode(slot, offset, incarnation))?;
             }

@@ -9,6 +9,7 @@
 //! member.1 = 127.0.0.1:2379
 //! member.2 = 127.0.0.1:2380
 //! learner.4 = 127.0.0.1:2381
+//! promise_us = 250000
 //! checksum = 1a2b3c4d
 //! ```
 //!
@@ -31,6 +32,7 @@ const IDENTITY_FILE_NEW: &str = "identity.new";
 const FORMAT: u32 = 1;
 const MEMBER: &str = "member.";
 const LEARNER: &str = "learner.";
+const PROMISE: &str = "promise_us";
 const COMMENT: &str = "# Written by kvorum; do not change, move or copy.";
 
 /// Who a data directory belongs to, and whom it knew last.
@@ -46,6 +48,9 @@ pub struct Identity {
     pub members: BTreeMap<NodeId, String>,
     /// Those of the members that did not vote.
     pub learners: BTreeSet<NodeId>,
+    /// The longest promise to elect nobody that this directory may have given, for reads by
+    /// lease; zero if it never gave any. Units: microseconds.
+    pub promise_us: u64,
 }
 
 impl Identity {
@@ -60,7 +65,7 @@ impl Identity {
     /// Errors: `Address` if an address cannot stand on one line, `TooLong`; nothing should be
     /// stored then.
     pub fn encode(&self) -> Result<String, IdentityError> {
-        let Self { cluster_id, node_id, incarnation, members, learners } = self;
+        let Self { cluster_id, node_id, incarnation, members, learners, promise_us } = self;
         let mut text = format!(
             "{COMMENT}\nformat = {FORMAT}\ncluster_id = {cluster_id:016x}\nnode_id = {node_id}\n\
              incarnation = {:016x}\n",
@@ -72,6 +77,9 @@ impl Identity {
             }
             let role = if learners.contains(member) { LEARNER } else { MEMBER };
             let _ = writeln!(text, "{role}{member} = {address}");
+        }
+        if 0 < *promise_us {
+            let _ = writeln!(text, "{PROMISE} = {promise_us}");
         }
         let checksum = crc32c::crc32c(text.as_bytes());
         let _ = writeln!(text, "checksum = {checksum:08x}");
@@ -177,7 +185,7 @@ impl std::error::Error for IdentityError {}
 fn parse_lines(body: &str) -> Result<Identity, IdentityError> {
     let (mut cluster_id, mut node_id, mut incarnation) = (None, None, None);
     let (mut members, mut learners) = (BTreeMap::new(), BTreeSet::new());
-    let mut has_format = false;
+    let (mut promise_us, mut has_format) = (None, false);
     for (number, line) in (1..).zip(body.lines()) {
         let bad = |problem| IdentityError::Line { number, problem };
         if line.starts_with('#') {
@@ -198,6 +206,10 @@ fn parse_lines(body: &str) -> Result<Identity, IdentityError> {
             "incarnation" => {
                 let drawn = hex(value, 16).ok_or(bad("expected 16 hexadecimal digits"))?;
                 incarnation.replace(Incarnation(drawn)).is_none()
+            }
+            PROMISE => {
+                let length = value.parse().map_err(|_| bad("expected a number"))?;
+                promise_us.replace(length).is_none()
             }
             member => {
                 let learner = member.strip_prefix(LEARNER);
@@ -220,6 +232,7 @@ fn parse_lines(body: &str) -> Result<Identity, IdentityError> {
         incarnation: incarnation.ok_or(IdentityError::Missing("incarnation"))?,
         members,
         learners,
+        promise_us: promise_us.unwrap_or(0),
     })
 }
 
@@ -251,6 +264,7 @@ mod tests {
             members: [(node(1), "127.0.0.1:2379".to_owned()), (node(2), "[::1]:80".to_owned())]
                 .into(),
             learners: [node(2)].into(),
+            promise_us: 250_000,
         }
     }
 
@@ -269,6 +283,7 @@ mod tests {
         let mut moved = identity();
         moved.members.clear();
         moved.learners.clear();
+        moved.promise_us = 0;
         disk.set_capacity(Some(1));
         assert_eq!(moved.store(&mut disk), Err(IdentityError::Disk(DiskError::NoSpace)));
         assert_eq!(Identity::load(&mut disk), Ok(Some(identity())));
@@ -303,6 +318,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_from_before_there_were_promises_promised_nothing() {
+        let mut text = identity().encode().unwrap().replace("promise_us = 250000\n", "");
+        text.truncate(text.rfind("checksum").unwrap());
+        let read = Identity::parse(&with_checksum(&text)).unwrap();
+        assert_eq!(read, Identity { promise_us: 0, ..identity() });
+        assert!(!read.encode().unwrap().contains(PROMISE), "and nobody else sees a difference");
+        let wrong = Identity::parse(&with_checksum(&format!("{text}promise_us = soon\n")));
+        assert!(wrong.unwrap_err().to_string().contains("expected a number"));
+    }
+
+    #[test]
     fn errors_name_the_line_and_the_problem() {
         let body = "format = 1\ncluster_id = 00000000000000aa\nnode_id = 1\n";
         let say = |body: &str| Identity::parse(&with_checksum(body)).unwrap_err().to_string();
@@ -314,6 +340,7 @@ mod tests {
         let twice = format!("{body}node_id = 3\n");
         assert_eq!(say(&twice), "identity line 4: the key stands there twice");
         assert_eq!(say("oops\n"), "identity line 1: expected key = value");
+        assert_eq!(say(body.split_once('\n').unwrap().1), "identity has no format");
     }
 
     #[test]
@@ -322,5 +349,15 @@ mod tests {
         let node = identity.node_id;
         identity.members.insert(node, "a:1\nnode_id = 9".to_owned());
         assert_eq!(identity.encode(), Err(IdentityError::Address(node)));
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_neither_written_nor_read() {
+        let mut identity = identity();
+        let long = "h".repeat(IDENTITY_BYTES_MAX);
+        identity.members.insert(identity.node_id, long);
+        assert_eq!(identity.encode(), Err(IdentityError::TooLong));
+        let text = vec![b'#'; IDENTITY_BYTES_MAX + 1];
+        assert_eq!(Identity::parse(&text), Err(IdentityError::TooLong));
     }
 }

@@ -44,6 +44,8 @@ impl Judgement {
             if empty.number <= survey.number {
                 (empty.number, empty.hard_state) = (survey.number, survey.hard_state);
             }
+            // The first one has looked at all that follows.
+            empty.beyond = empty.beyond.or(survey.beyond);
             let Some(damage) = survey.damage else {
                 let before = segment_name(numbers[start].saturating_sub(1).max(1));
                 let gap = Damage { file: before, offset: 0, lost_after: snapshot };

@@ -10,7 +10,7 @@ use crate::types::{EntryId, Incarnation, Index};
 use crate::wal::batch::{BatchHeader, Place, batch_bytes, encode};
 use crate::wal::disk::Disk;
 use crate::wal::error::{OpenError, WalError};
-use crate::wal::hard_state_file::{HardStateFile, Slot};
+use crate::wal::hard_state_file::{HARD_STATE_BYTES, HARD_STATE_FILE, HardStateFile, Slot};
 use crate::wal::reader::SegmentReader;
 use crate::wal::recovery::Survey;
 use crate::wal::repair::Recovered;
@@ -328,6 +328,21 @@ impl<D: Disk> Wal<D> {
             self.begin_segment(needed)?;
         }
         Ok(self.write_durably(&hard_state, &[])?)
+    }
+
+    /// Whether the file of the hard state is as long as it was made.
+    pub(super) fn has_both_slots(&mut self) -> Result<bool, OpenError> {
+        let length = self.disk.len(HARD_STATE_FILE);
+        Ok(HARD_STATE_BYTES <= length.map_err(OpenError::disk("measure", HARD_STATE_FILE))?)
+    }
+
+    /// Makes the slot good again that cannot be read, in its place, which needs no room.
+    /// Everything is synced when this is called.
+    pub(super) fn rewrite_slot(&mut self) -> Result<(), OpenError> {
+        let slot = self.slot(self.number, &self.hard_state);
+        self.hard_state_file.promise(&mut self.disk, &slot)?;
+        self.marked_through = self.number;
+        Ok(())
     }
 
     /// Makes both slots good again. Everything is synced when this is called.

@@ -47,21 +47,21 @@ impl MemoryDisk {
     /// Always answering true is the end of the process alone, which loses nothing.
     pub fn crash(&mut self, mut keep: impl FnMut(&str, u64) -> bool) {
         for (name, file) in &mut self.files {
-            for (start, bytes) in std::mem::take(&mut file.unsynced) {
-                let mut at = start;
-                while at < start + bytes.len() {
-                    let sector_end = (at as u64 + 1).next_multiple_of(SECTOR_BYTES);
-                    let end = place(sector_end).min(start + bytes.len());
-                    if keep(name, at as u64) {
-                        let length = file.synced.len().max(end);
-                        file.synced.resize(length, 0);
-                        file.synced[at..end].copy_from_slice(&bytes[at - start..end - start]);
-                    }
-                    at = end;
-                }
-            }
-            file.length = file.synced.len();
+            file.settle(|at| keep(name, at));
         }
+    }
+
+    /// Lets the sync of a file fail: of what was not synced each sector is on the disk if `keep`
+    /// says so when given its offset. The others are not, and no later sync brings them there;
+    /// they are returned with their offsets, because a page cache may go on showing them.
+    ///
+    /// Errors: if there is no such file.
+    pub fn fail_sync(
+        &mut self,
+        name: &str,
+        keep: impl FnMut(u64) -> bool,
+    ) -> Result<Vec<(u64, Vec<u8>)>, DiskError> {
+        Ok(self.file(name)?.settle(keep))
     }
 
     /// The content of a file, synced or not; for tests that damage it.
@@ -94,6 +94,29 @@ impl MemoryDisk {
 }
 
 impl File {
+    /// Keeps the sectors for which `keep` says so and returns the others.
+    fn settle(&mut self, mut keep: impl FnMut(u64) -> bool) -> Vec<(u64, Vec<u8>)> {
+        let mut lost = Vec::new();
+        for (start, bytes) in std::mem::take(&mut self.unsynced) {
+            let mut at = start;
+            while at < start + bytes.len() {
+                let sector_end = (at as u64 + 1).next_multiple_of(SECTOR_BYTES);
+                let end = place(sector_end).min(start + bytes.len());
+                let sector = &bytes[at - start..end - start];
+                if keep(at as u64) {
+                    let length = self.synced.len().max(end);
+                    self.synced.resize(length, 0);
+                    self.synced[at..end].copy_from_slice(sector);
+                } else {
+                    lost.push((at as u64, sector.to_vec()));
+                }
+                at = end;
+            }
+        }
+        self.length = self.synced.len();
+        lost
+    }
+
     /// Fills `bytes`, which are zeros, from `offset` on.
     fn copy(&self, offset: usize, bytes: &mut [u8]) {
         if let Some(synced) = self.synced.get(offset..) {
@@ -252,5 +275,18 @@ mod tests {
         disk.remove("a").unwrap();
         disk.create("b", 60).unwrap();
         assert!(disk.write("b", 50, &[1; 20]).is_err());
+    }
+
+    #[test]
+    fn a_failed_sync_keeps_what_it_says_and_no_later_one_brings_the_rest() {
+        let mut disk = MemoryDisk::default();
+        disk.create("f", 1024).unwrap();
+        disk.write("f", 500, &[7; 100]).unwrap();
+        let lost = disk.fail_sync("f", |offset| offset == 500).unwrap();
+        assert_eq!(lost, [(512, vec![7; 88])]);
+        disk.sync("f").unwrap();
+        let content = disk.content("f").unwrap();
+        assert_eq!((content[511], content[512]), (7, 0));
+        assert!(disk.fail_sync("g", |_| true).is_err());
     }
 }

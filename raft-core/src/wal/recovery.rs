@@ -47,6 +47,9 @@ pub(super) struct Survey {
     configurations: Vec<(Index, Bytes)>,
     pub(super) index: SparseIndex,
     pub(super) damage: Option<Damage>,
+    /// The newest hard state that anything behind the damage carries, with the number of its
+    /// batch. What proves the damage was written later than what is lost, so it says the same.
+    pub(super) beyond: Option<(u64, HardState)>,
 }
 
 /// A batch and its place.
@@ -92,7 +95,45 @@ impl Survey {
                 survey.damage = Some(survey.damaged_at_end());
             }
         }
+        if survey.damage.is_some() {
+            survey.look_beyond(disk, incarnation, numbers)?;
+        }
         Ok(survey)
+    }
+
+    /// Reads whatever verifies behind the good part, wherever it stands, for its hard state.
+    fn look_beyond<D: Disk>(
+        &mut self,
+        disk: &mut D,
+        incarnation: Incarnation,
+        numbers: &[u64],
+    ) -> Result<(), OpenError> {
+        let (good, good_end) =
+            self.segments.last().map_or((0, 0), |segment| (segment.number, segment.end));
+        for &number in numbers.iter().filter(|&&number| good <= number) {
+            let name = segment_name(number);
+            let failed = |error| OpenError::disk("read", &name)(error);
+            let length = disk.len(&name).map_err(failed)?;
+            let mut reader = SegmentReader::new(disk, incarnation, number, length, WINDOW_BYTES);
+            let mut at = if number == good { good_end } else { 0 };
+            if let Ok(header) = reader.header().map_err(failed)?
+                && header.incarnation == incarnation
+            {
+                self.found_beyond(header.first_batch - 1, header.hard_state);
+            }
+            while let Some((_, batch)) = reader.next_batch(at, self.number).map_err(failed)? {
+                self.found_beyond(batch.header.number, batch.header.hard_state);
+                at = batch.end;
+            }
+        }
+        Ok(())
+    }
+
+    fn found_beyond(&mut self, number: u64, hard_state: HardState) {
+        let newest = self.beyond.map_or(self.number, |(newest, _)| newest);
+        if newest < number {
+            self.beyond = Some((number, hard_state));
+        }
     }
 
     /// Weighs what the slots know: the segments and batches that they saw must be there.
@@ -139,6 +180,9 @@ impl Survey {
         while let Some((offset, batch)) =
             reader.next_batch(at, self.number).map_err(OpenError::disk("read", &file))?
         {
+            if offset != at && is_removed("later-batches-prove-damage") {
+                break;
+            }
             if offset != at || !self.is_next(&batch) {
                 self.damage = Some(self.damaged_at_end());
                 return Ok(());

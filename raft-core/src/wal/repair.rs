@@ -7,6 +7,7 @@
 use bytes::Bytes;
 
 use crate::hard_state::{HardState, Standing};
+use crate::teeth::is_removed;
 use crate::types::{EntryId, Index};
 use crate::wal::disk::Disk;
 use crate::wal::error::{Damage, OpenError};
@@ -158,7 +159,8 @@ impl<D: Disk> Wal<D> {
         if is_proven {
             self.marked_through = survey.number;
         }
-        if let Some(newest) = survey.newest.as_ref().filter(|_| !is_proven) {
+        let is_doubtful = !is_proven && !is_removed("cached-batches-are-written-again");
+        if let Some(newest) = survey.newest.as_ref().filter(|_| is_doubtful) {
             // Written again because an earlier sync may have failed: then its pages look clean
             // and a sync alone would do nothing.
             let name = segment_name(newest.segment);
@@ -169,14 +171,25 @@ impl<D: Disk> Wal<D> {
         if 0 < recovered.torn_bytes {
             clear(&mut self.disk, &current, used)?;
         }
-        // The log has only the older promise, or none of the quarantine. That the snapshot
-        // raises the commit index needs no batch.
-        let (older, newer) = (&survey.hard_state, &recovered.hard_state);
-        if newer.promises_more_than(older) || newer.commit_index < older.commit_index {
+        // The log lacks what the newest slot stands for: a promise, or the repair that wrote both
+        // slots. Without it the next promise would have the same number as the slot that it
+        // leaves. That the snapshot raises the commit index needs no batch.
+        let is_behind = slots.newest().is_some_and(|slot| survey.number < slot.number);
+        let falls = recovered.hard_state.commit_index < survey.hard_state.commit_index;
+        if recovered.damage.is_some() || is_behind || falls {
             self.write_opening_batch()?;
         }
-        if slots.are_whole() || recovered.damage.is_some() || recovered.is_fresh {
+        // The log's newest promise stood in a slot before. A slot with less is not what was
+        // written and synced there, and a mark that is lost with the power would leave it so.
+        let has_forgotten = slots.newest().is_some_and(|slot| {
+            slot.number <= survey.number && survey.hard_state.promises_more_than(&slot.hard_state)
+        });
+        let has_forgotten = has_forgotten && !is_removed("lost-slots-are-written-again");
+        let are_good = slots.are_whole() && !has_forgotten;
+        if are_good || recovered.damage.is_some() || recovered.is_fresh {
             self.mark()?;
+        } else if slots.newest().is_some() && self.has_both_slots()? {
+            self.rewrite_slot()?;
         } else {
             self.replace_hard_state_file()?;
         }
@@ -194,6 +207,11 @@ fn newest_hard_state(survey: &Survey, slots: &Slots, snapshot: EntryId) -> HardS
         Some(slot) if survey.number < slot.number => slot.hard_state,
         Some(_) | None => survey.hard_state,
     };
+    if let Some((_, beyond)) = survey.beyond
+        && !is_removed("proofs-of-damage-promise-too")
+    {
+        keep_promise(&mut hard_state, &beyond);
+    }
     // A commit index says something only about the log that was written with it: entries that a
     // lost batch had replaced are back, and were never committed.
     hard_state.commit_index = survey.hard_state.commit_index.min(survey.last.index);
@@ -208,6 +226,20 @@ fn newest_hard_state(survey: &Survey, slots: &Slots, snapshot: EntryId) -> HardS
         };
     }
     hard_state
+}
+
+/// Adds what `beyond`, which stands behind damage, promises more: the slot with it may be lost.
+/// Numbers do not tell which of the two is newer, for a start that was cut short has perhaps
+/// written a quarantine and left a part of what was to be set aside.
+fn keep_promise(hard_state: &mut HardState, beyond: &HardState) {
+    let strength = |state: &HardState| (state.term, state.vote.is_some());
+    if strength(hard_state) < strength(beyond) {
+        (hard_state.term, hard_state.vote) = (beyond.term, beyond.vote);
+    }
+    // A node that was admitted is so for ever, and has something to lose.
+    if hard_state.standing == Standing::Unbound {
+        hard_state.standing = beyond.standing;
+    }
 }
 
 /// Gives segments other names, in this order, under which nothing reads them.

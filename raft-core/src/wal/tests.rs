@@ -6,8 +6,10 @@ mod damage;
 mod damage_and_snapshot;
 mod dump;
 mod life;
+mod promises;
 mod reset;
 mod snapshots;
+mod words;
 
 use crate::entry::{Draft, Entries, EntryKind, SessionStamp, Stamp};
 use crate::hard_state::{HardState, Standing};

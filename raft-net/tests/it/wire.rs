@@ -10,7 +10,7 @@ use raft_core::replica::event::{Refusal, SessionRefusal};
 use raft_core::snapshot::SnapshotId;
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
 use raft_net::client_protocol::{
-    ChangeRefused, Hello, LEARNER, NodeStatus, Op, Reply, Request, Response, VOTER,
+    ChangeRefused, Hello, LEARNER, LocalAnswer, NodeStatus, Op, Reply, Request, Response, VOTER,
 };
 use raft_net::frame::{self, FrameError, Frames, PEER_FRAME_BYTES_MAX};
 use raft_net::member_change::MemberChange;
@@ -94,6 +94,8 @@ fn messages() -> Vec<Message> {
         Message::StateHash { index: Index(1_000), hash: u64::MAX },
         Message::AgreedHash { index: Index(1_000), hash: 7 },
         Message::RequestSnapshot { least: Index(9) },
+        Message::AskPromise { round: 7, at_most_us: 250_000 },
+        Message::Promise { round: 7, promise_us: 250_000 },
     ]
 }
 
@@ -212,9 +214,10 @@ fn later_requests() -> Vec<Request<'static>> {
         readdress: vec![(6, "b:6".to_owned())],
     };
     let ops = [
-        Op::Change { session: session(), timeout_ms: 5000, change },
+        Op::Change { session: session(), timeout_ms: 5000, change: Box::new(change) },
         Op::Transfer { timeout_ms: 100, to: Some(2) },
         Op::Transfer { timeout_ms: 100, to: None },
+        Op::ReadLocally { body: b"query" },
     ];
     (1 << 34..).zip(ops).map(|(id, op)| Request { id, op }).collect()
 }
@@ -227,6 +230,8 @@ fn later_responses() -> Vec<Response<'static>> {
         Reply::ChangeRefused(ChangeRefused { code: 2, about: None, text: String::new() }),
         Reply::Transferred,
         Reply::Status(Box::new(NodeStatus { member_roles: roles, ..status() })),
+        Reply::Local(LocalAnswer { body: b"state", applied_index: 300, contact_age_ms: Some(12) }),
+        Reply::Local(LocalAnswer { body: b"", applied_index: 0, contact_age_ms: None }),
     ];
     (100..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }
@@ -311,7 +316,7 @@ fn what_version_1_wrote_is_read() {
         assert_eq!(Response::decode(&content(frame)).unwrap(), response);
     }
     let names: BTreeSet<_> = messages().iter().map(Message::name).collect();
-    assert_eq!(names.len(), 22, "every message has a sample");
+    assert_eq!(names.len(), 24, "every message has a sample");
     for name in names {
         let written = messages().into_iter().filter(|message| message.name() == name);
         for (frame, message) in golden(name).iter().zip(written) {

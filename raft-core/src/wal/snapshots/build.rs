@@ -1,6 +1,7 @@
 //! Building a snapshot: a header, a chunk for each part, a trailer.
 
 use crate::snapshot::SnapshotId;
+use crate::teeth::is_removed;
 use crate::types::EntryId;
 use crate::wal::disk::Disk;
 use crate::wal::snapshots::error::SnapshotError;
@@ -8,6 +9,10 @@ use crate::wal::snapshots::files::Snapshots;
 use crate::wal::snapshots::growing::Growing;
 use crate::wal::snapshots::layout::{self, CHUNK_BYTES_MAX, ChunkHead, NEW_FILE};
 use crate::wal::snapshots::walk::Tally;
+
+/// How much of a snapshot is not synced while it is built, beside commands whose entries are.
+/// Units: bytes.
+const UNSYNCED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// A snapshot that is being built.
 #[derive(Debug)]
@@ -18,13 +23,14 @@ pub(super) struct Build {
 }
 
 impl<D: Disk> Snapshots<D> {
-    /// Begins a snapshot of everything up to `last`. One that was being built is abandoned.
+    /// Begins a snapshot of everything up to `last`. One that was being built is abandoned, and
+    /// one that ends there too will be replaced: it may be of no use.
     ///
-    /// Errors: `NotNewer` if there is one that covers as much, `Disk`; nothing was begun then.
+    /// Errors: `NotNewer` if there is one that covers more, `Disk`; nothing was begun then.
     pub fn begin(&mut self, last: EntryId) -> Result<(), SnapshotError> {
         self.abandon();
-        self.check_is_newer(last)?;
-        let mut file = Growing::create(&mut self.disk, NEW_FILE)?;
+        self.check_is_not_older(last)?;
+        let mut file = Growing::create(&mut self.disk, NEW_FILE, UNSYNCED_BYTES_MAX)?;
         let header = layout::encode_header(last);
         if let Err(error) = file.append(&mut self.disk, &header) {
             file.throw_away(&mut self.disk);
@@ -63,13 +69,13 @@ impl<D: Disk> Snapshots<D> {
     /// Completes the snapshot, which is durable and the newest one when this returns; of the
     /// others the newest stays.
     ///
-    /// Errors: `NotNewer` if one that covers as much was received meanwhile, `Disk`; the
+    /// Errors: `NotNewer` if one that covers more was received meanwhile, `Disk`; the
     /// snapshot was abandoned then.
     ///
     /// Panics: if none is being built.
     pub fn finish(&mut self) -> Result<SnapshotId, SnapshotError> {
         let mut build = self.build.take().expect("a snapshot is begun before it is finished");
-        let superseded = self.check_is_newer(build.last);
+        let superseded = self.check_is_not_older(build.last);
         let finished = superseded.and_then(|()| build.finish(&mut self.disk));
         match finished {
             Ok(id) => {
@@ -90,9 +96,12 @@ impl<D: Disk> Snapshots<D> {
         }
     }
 
-    fn check_is_newer(&self, last: EntryId) -> Result<(), SnapshotError> {
+    fn check_is_not_older(&self, last: EntryId) -> Result<(), SnapshotError> {
+        let strict = is_removed("given-up-snapshots-are-replaced");
         match self.newest() {
-            Some(newest) if last <= newest.last => Err(SnapshotError::NotNewer { newest }),
+            Some(newest) if last < newest.last || (strict && last == newest.last) => {
+                Err(SnapshotError::NotNewer { newest })
+            }
             Some(_) | None => Ok(()),
         }
     }

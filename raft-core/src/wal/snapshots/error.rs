@@ -29,7 +29,7 @@ pub enum SnapshotError {
     },
     /// This snapshot is not there, or no longer; the caller goes on with the newest one.
     Gone(SnapshotId),
-    /// There is a snapshot that covers as much or more; what is older is of no use.
+    /// There is a snapshot that covers more; what is older is of no use.
     NotNewer {
         /// The newest one that is there.
         newest: SnapshotId,
@@ -66,7 +66,7 @@ impl fmt::Display for SnapshotError {
                 write!(f, "the snapshot {file} is damaged at byte {offset}")
             }
             Self::Gone(id) => write!(f, "there is no snapshot {id} any more"),
-            Self::NotNewer { newest } => write!(f, "the snapshot {newest} covers as much"),
+            Self::NotNewer { newest } => write!(f, "the snapshot {newest} covers more"),
             Self::TooLong { bytes, bytes_max } => {
                 write!(f, "a snapshot with {bytes} bytes where {bytes_max} are allowed")
             }

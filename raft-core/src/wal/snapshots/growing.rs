@@ -3,22 +3,25 @@
 use crate::wal::disk::Disk;
 use crate::wal::snapshots::error::SnapshotError;
 
-/// How much is written before it is synced, so that a snapshot never leaves so much to be
-/// written out at once that a sync of the log waits for it. Units: bytes.
-const UNSYNCED_BYTES_MAX: usize = 8 * 1024 * 1024;
-
 /// A file under its temporary name.
 #[derive(Debug)]
 pub(super) struct Growing {
     name: &'static str,
     unsynced_bytes: usize,
+    unsynced_bytes_max: usize,
 }
 
 impl Growing {
-    /// Begins a file; one of that name is replaced.
-    pub(super) fn create<D: Disk>(disk: &mut D, name: &'static str) -> Result<Self, SnapshotError> {
+    /// Begins a file; one of that name is replaced. Whenever `unsynced_bytes_max` were written
+    /// they are synced, so that a snapshot never leaves so much to be written out at once that a
+    /// sync of the log waits for it.
+    pub(super) fn create<D: Disk>(
+        disk: &mut D,
+        name: &'static str,
+        unsynced_bytes_max: usize,
+    ) -> Result<Self, SnapshotError> {
         disk.create(name, 0).map_err(SnapshotError::disk("create", name))?;
-        Ok(Self { name, unsynced_bytes: 0 })
+        Ok(Self { name, unsynced_bytes: 0, unsynced_bytes_max })
     }
 
     /// Adds bytes at the end.
@@ -32,7 +35,7 @@ impl Growing {
     ) -> Result<(), SnapshotError> {
         disk.append(self.name, bytes).map_err(SnapshotError::disk("write", self.name))?;
         self.unsynced_bytes += bytes.len();
-        if UNSYNCED_BYTES_MAX <= self.unsynced_bytes {
+        if self.unsynced_bytes_max <= self.unsynced_bytes {
             self.sync(disk)?;
         }
         Ok(())

@@ -10,6 +10,10 @@ use crate::wal::snapshots::layout::{
 };
 use crate::wal::snapshots::walk::{Step, Walk, Wrong};
 
+/// How much of a snapshot is not synced while it is received, by a node that has little else to
+/// do. Units: bytes.
+const UNSYNCED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// How far a snapshot has been received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
@@ -90,7 +94,7 @@ impl<D: Disk> Snapshots<D> {
         if let Some(other) = self.incoming.take() {
             other.file.throw_away(&mut self.disk);
         }
-        let file = Growing::create(&mut self.disk, INCOMING_FILE)?;
+        let file = Growing::create(&mut self.disk, INCOMING_FILE, UNSYNCED_BYTES_MAX)?;
         self.incoming = Some(Incoming { file, verifier: Verifier::new(id) });
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! where they are counted and compared.
 
 use crate::snapshot::SnapshotId;
+use crate::teeth::is_removed;
 use crate::types::EntryId;
 use crate::wal::snapshots::layout::{
     self, CHUNK_HEAD_BYTES, ChunkHead, HEADER_BYTES, Header, TRAILER_BYTES, Trailer,
@@ -107,7 +108,7 @@ impl Walk {
 
     /// Goes behind a chunk with this checksum.
     pub(super) fn pass_chunk(&mut self, head: ChunkHead, checksum: u32) -> Result<(), Wrong> {
-        if checksum != head.checksum {
+        if checksum != head.checksum && !is_removed("snapshots-are-verified") {
             return Err(Wrong);
         }
         self.tally.add(head);

@@ -3,7 +3,8 @@
 use super::{Chance, Failing, Model, hard_state, options, read_all, run};
 use crate::entry::Entries;
 use crate::hard_state::HardState;
-use crate::types::Index;
+use crate::types::{Index, NodeId, Term};
+use crate::wal::disk::{Disk, DiskError};
 use crate::wal::memory_disk::MemoryDisk;
 use crate::wal::{Wal, WalError};
 
@@ -18,7 +19,7 @@ pub(super) fn any_append(chance: &mut Chance, model: &Model, tag: u8) -> (HardSt
         state = hard_state(state.term.0 + 1, chance.below(4), committed);
         first = committed + 1 + chance.below(last - committed + 1);
     }
-    state.term = state.term.max(crate::types::Term(1));
+    state.term = state.term.max(Term(1));
     let mut runs = Vec::new();
     if chance.below(5) != 0 {
         let lengths: Vec<usize> =
@@ -137,4 +138,101 @@ fn a_mark_that_was_lost_is_no_damage() {
     let (mut wal, recovered) = Wal::open(&mut disk, options(4096)).unwrap();
     assert_eq!((recovered.damage, recovered.torn_bytes), (None, 0));
     assert_eq!(read_all(&mut wal, 0).len(), 2);
+}
+
+/// A disk whose next sync fails and leaves what was written in the page cache only: it is shown,
+/// it counts as clean, and only what is written again reaches the disk.
+struct Cached<'d> {
+    disk: &'d mut MemoryDisk,
+    fails: bool,
+    shown: &'d mut Vec<(u64, Vec<u8>)>,
+}
+
+impl Disk for Cached<'_> {
+    fn list(&mut self) -> Result<Vec<String>, DiskError> {
+        self.disk.list()
+    }
+    fn create(&mut self, name: &str, length: u64) -> Result<(), DiskError> {
+        self.disk.create(name, length)
+    }
+    fn len(&mut self, name: &str) -> Result<u64, DiskError> {
+        self.disk.len(name)
+    }
+    fn read(&mut self, name: &str, offset: u64, into: &mut [u8]) -> Result<usize, DiskError> {
+        let read = self.disk.read(name, offset, into)?;
+        for (at, bytes) in self.shown.iter().filter(|_| name.starts_with("wal-0")) {
+            for (at, byte) in (*at..).zip(bytes).filter(|(at, _)| offset <= *at) {
+                if let Some(place) = into.get_mut(usize::try_from(at - offset).unwrap()) {
+                    *place = *byte;
+                }
+            }
+        }
+        Ok(read)
+    }
+    fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.disk.write(name, offset, bytes)
+    }
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.disk.append(name, bytes)
+    }
+    fn sync(&mut self, name: &str) -> Result<(), DiskError> {
+        if !std::mem::take(&mut self.fails) {
+            return self.disk.sync(name);
+        }
+        *self.shown = self.disk.fail_sync(name, |_| false)?;
+        Err(DiskError::Failed("the sync failed".to_owned()))
+    }
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.disk.rename(from, to)
+    }
+    fn remove(&mut self, name: &str) -> Result<(), DiskError> {
+        self.disk.remove(name)
+    }
+}
+
+#[test]
+fn what_a_failed_sync_left_in_the_page_cache_counts_only_when_it_is_written_again() {
+    let (mut disk, mut shown) = (MemoryDisk::default(), Vec::new());
+    let (mut wal, _) = Wal::open(&mut disk, options(1024)).unwrap();
+    wal.append(&hard_state(1, 1, 0), &[run(1, 1, &[9], 1)]).unwrap();
+    let cached = Cached { disk: &mut disk, fails: false, shown: &mut shown };
+    let (mut wal, _) = Wal::open(cached, options(1024)).unwrap();
+    wal.disk.fails = true;
+    wal.append(&hard_state(1, 1, 0), &[run(1, 2, &[9], 2)]).unwrap_err();
+    drop(wal);
+    let cached = Cached { disk: &mut disk, fails: false, shown: &mut shown };
+    let (_, recovered) = Wal::open(cached, options(1024)).unwrap();
+    assert_eq!(recovered.last.index, Index(2), "it is shown, so the node may count with it");
+    disk.crash(|_, _| false);
+    let (_, recovered) = Wal::open(&mut disk, options(1024)).unwrap();
+    assert_eq!(recovered.last.index, Index(2), "what was counted with is on the disk");
+}
+
+#[test]
+fn a_start_after_a_torn_promise_needs_no_room() {
+    let mut disk = MemoryDisk::default();
+    let (mut wal, _) = Wal::open(&mut disk, options(1024)).unwrap();
+    wal.append(&hard_state(1, 1, 0), &[run(1, 1, &[9], 1)]).unwrap();
+    wal.append(&hard_state(2, 2, 0), &[]).unwrap();
+    for slot in [0, 4096] {
+        let mut disk = disk.clone();
+        let mut bytes = disk.content("hard-state").unwrap();
+        bytes[slot] ^= 1;
+        disk.replace("hard-state", bytes);
+        disk.set_capacity(Some(0));
+        let (_, recovered) = Wal::open(&mut disk, options(1024)).unwrap();
+        assert_eq!(recovered.hard_state, hard_state(2, 2, 0));
+        // Both copies are whole again, so damage of the log is no reason to stop.
+        disk.crash(|_, _| false);
+        disk.set_capacity(None);
+        let mut bytes = disk.content("wal-0000000000000001").unwrap();
+        bytes[200] ^= 1;
+        disk.replace("wal-0000000000000001", bytes);
+        let (_, recovered) = Wal::open(&mut disk, options(1024)).unwrap();
+        assert!(recovered.damage.is_some());
+        assert_eq!(
+            (recovered.hard_state.term, recovered.hard_state.vote),
+            (Term(2), NodeId::new(2))
+        );
+    }
 }

@@ -307,6 +307,30 @@ fn a_node_that_was_never_admitted_stays_so_when_damaged() {
     assert_eq!(recovered.hard_state.standing, Standing::Unbound);
 }
 
+/// The file with two copies of the promise gets both from the repair; the first promise behind it
+/// must be newer than the copy that it leaves.
+#[test]
+fn the_first_promise_behind_a_repair_is_the_newest() {
+    let rot = |disk: &mut MemoryDisk| {
+        let mut bytes = disk.content("wal-0000000000000001").unwrap();
+        bytes[5] ^= 1;
+        disk.replace("wal-0000000000000001", bytes);
+    };
+    let mut damaged = MemoryDisk::default();
+    drop(Wal::open(&mut damaged, options(SEGMENT_BYTES)).unwrap());
+    rot(&mut damaged);
+    for calls_left in 0..40 {
+        let mut disk = damaged.clone();
+        drop(Wal::open(Failing { disk: &mut disk, calls_left }, options(SEGMENT_BYTES)));
+        let (mut wal, _) = Wal::open(&mut disk, options(SEGMENT_BYTES)).unwrap();
+        let promised = HardState { standing: Standing::Unbound, ..hard_state(9, 3, 0) };
+        wal.append(&promised, &[]).unwrap();
+        rot(&mut disk);
+        let (_, recovered) = Wal::open(&mut disk, options(SEGMENT_BYTES)).unwrap();
+        assert_eq!(recovered.hard_state, promised, "after {calls_left} calls");
+    }
+}
+
 #[test]
 fn files_of_another_directory_or_version_are_refused_and_left_alone() {
     let history = history(true);

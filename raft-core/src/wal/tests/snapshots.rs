@@ -112,7 +112,12 @@ fn a_build_that_does_not_end_well_leaves_nothing_behind() {
     let mut snapshots = open(disk);
     let not_newer = Err(SnapshotError::NotNewer { newest: newer });
     assert_eq!(snapshots.begin(last(1, 19)), not_newer);
-    assert_eq!(snapshots.begin(last(1, 20)), not_newer);
+
+    // One that ends where the newest does takes its place: that one may be of no use.
+    snapshots.begin(newer.last).unwrap();
+    snapshots.append(b"another").unwrap();
+    snapshots.abandon();
+    assert_eq!(snapshots.newest(), Some(newer));
 
     snapshots.begin(last(2, 30)).unwrap();
     assert!(snapshots.is_building());
@@ -230,6 +235,21 @@ fn a_piece_that_was_not_asked_for_changes_nothing() {
     assert!(snapshots.receive(id, 0, &bytes).unwrap().is_complete);
     let newest = SnapshotError::NotNewer { newest: id };
     assert_eq!(snapshots.receive(other, 10, &other_bytes[10..]), Err(newest));
+}
+
+#[test]
+fn a_snapshot_that_has_rotted_is_built_anew_in_its_place() {
+    let (mut disk, [older, newer]) = two();
+    let name = "snapshot-0000000000000014-1";
+    let whole = disk.content(name).unwrap();
+    let mut rotten = whole.clone();
+    rotten[60] ^= 1;
+    disk.replace(name, rotten);
+    let mut snapshots = open(disk);
+    assert_eq!(snapshots.newest(), Some(newer));
+    assert_eq!(build(&mut snapshots, newer.last, &parts(20)), Ok(newer));
+    assert_eq!(snapshots.all(), [newer, older]);
+    assert_eq!(snapshots.into_disk().content(name), Some(whole));
 }
 
 #[test]
