@@ -9,6 +9,7 @@ mod bench;
 mod commands;
 mod member;
 mod output;
+mod session;
 mod shell;
 mod status;
 mod value;
@@ -130,18 +131,25 @@ impl Console<'_> {
     fn act(&mut self, shared: &Shared, action: Action) -> Result<u8, CommandError> {
         // Standard input is read before anything is asked: Ctrl-C still ends the program then.
         let job = match action {
-            Action::Data(command) => Some(Job::new(command, Some(&mut self.input))?),
-            Action::Shell => None,
+            Action::Data(command) => Job::new(command, Some(&mut self.input))?,
+            Action::Shell(_) | Action::Bench(_) | Action::Session(_)
+                if shared.request_id.is_some() =>
+            {
+                return Err(CommandError::Usage("only a write can have a --request-id".to_owned()));
+            }
+            Action::Shell(arguments) => return block_on(shell::run(self, shared, arguments)),
+            Action::Session(command) => return block_on(session::run(self, shared, command)),
             Action::Bench(arguments) => return block_on(bench::run(self, shared, &arguments)),
         };
-        let Some(job) = job else { return block_on(shell::run(self, shared)) };
         let format = shared.write_out;
         block_on(async {
             let mut interrupts = Interrupts::new()?;
-            let target = commands::Target::Endpoints(&shared.endpoints);
+            let (endpoints, request_id) = (shared.endpoints.as_slice(), shared.request_id);
+            let target = commands::Target { endpoints, shell: None, request_id };
             let deadline = Instant::now() + shared.timeout();
+            let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
             tokio::select! {
-                result = job.run(&target, deadline, format, self.output) => result,
+                result = job.run(&target, deadline, format, told) => result,
                 () = interrupts.next() => Err(CommandError::Interrupted),
             }
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kv_store::command::{Answer, Command, KeyRange, List, Query};
+use kv_store::command::{self, Answer, Command, KeyRange, Kind, List, Query};
 use raft_net::member_change::MemberChange;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -12,7 +12,8 @@ use crate::back_off::pause;
 use crate::dial::{Endpoints, Link, dial};
 use crate::driver::Driver;
 use crate::error::ClientError;
-use crate::requests::{Answered, Ask, IN_FLIGHT_MAX, Work};
+use crate::request_id::RequestId;
+use crate::requests::{Answered, Ask, IN_FLIGHT_MAX, Staleness, Work};
 
 /// Keys in one page of a range, at most.
 const PAGE_KEYS_MAX: u64 = 1_000;
@@ -40,6 +41,8 @@ impl Default for Options {
 pub struct Client {
     asks: mpsc::Sender<Ask>,
     patience: Patience,
+    /// The name of the next write, if its caller has one for it.
+    request_id: Option<RequestId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +66,8 @@ pub struct KeyValue {
     pub mod_revision: u64,
     /// How many puts the key has seen since it came into being, from 1.
     pub version: u64,
+    /// What the key is; the value of a hash or a set is empty.
+    pub kind: Kind,
 }
 
 /// What a delete did.
@@ -83,6 +88,22 @@ pub struct Page {
     pub kvs: Vec<KeyValue>,
     /// Whether the range holds keys after the last one here.
     pub more: bool,
+    /// How many keys the range holds in all.
+    pub count: u64,
+}
+
+impl KeyValue {
+    /// A pair of an answer, without copying it.
+    pub(crate) fn owned(answer: &Bytes, kv: &command::KeyValue<'_>) -> Self {
+        Self {
+            key: answer.slice_ref(kv.key),
+            value: answer.slice_ref(kv.value),
+            create_revision: kv.create_revision,
+            mod_revision: kv.mod_revision,
+            version: kv.version,
+            kind: kv.attributes.kind,
+        }
+    }
 }
 
 impl Client {
@@ -97,13 +118,41 @@ impl Client {
         let link = first_link(&mut endpoints, Instant::now() + options.timeout).await?;
         let (asks, receiver) = mpsc::channel(IN_FLIGHT_MAX);
         tokio::spawn(Driver::new(receiver, endpoints, &link).run(link));
-        Ok(Self { asks, patience: Patience::Each(options.timeout) })
+        Ok(Self { asks, patience: Patience::Each(options.timeout), request_id: None })
     }
 
     /// The same client with one deadline for everything that it will be asked.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
-        Self { asks: self.asks.clone(), patience: Patience::Until(deadline) }
+        Self { patience: Patience::Until(deadline), ..self.clone() }
+    }
+
+    /// The same client for one write, which is the one of this name: if it was asked for before,
+    /// by whomever and through whichever node, its answer is given once more and nothing is done.
+    /// Reads are as always. A second write through what this returns gets the first one's answer.
+    ///
+    /// Errors of such a write: `Session` too, see [`SessionRefusal`](crate::SessionRefusal), and
+    /// `Rejected` if the name was used for a command of another kind.
+    ///
+    /// ```no_run
+    /// # use kvorum_client::{Client, ClientError};
+    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// use std::time::Duration;
+    ///
+    /// use kvorum_client::SessionId;
+    ///
+    /// let endpoints = vec!["127.0.0.1:2379".to_owned()];
+    /// let session = SessionId::open(endpoints, Duration::from_secs(5)).await?;
+    /// let id = session.request(1).expect("serials begin at 1");
+    /// let once = client.with_request_id(id).put(b"paid", b"yes").await?;
+    /// let again = client.with_request_id(id).put(b"paid", b"yes").await?;
+    /// assert_eq!(once, again, "it took effect once");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_request_id(&self, id: RequestId) -> Self {
+        Self { request_id: Some(id), ..self.clone() }
     }
 
     /// Sets a key to a value; returns the revision that this made. Takes effect exactly once,
@@ -116,8 +165,7 @@ impl Client {
         let answer = self.ask(Work::Write(body)).await?;
         match decode(&answer)? {
             Answer::Put { revision } => Ok(revision),
-            Answer::Malformed { why } => Err(ClientError::rejected(why)),
-            Answer::Deleted { .. } | Answer::Range { .. } => Err(ClientError::Unknown),
+            other => Err(self.no_answer_to_a_write(&other)),
         }
     }
 
@@ -130,8 +178,7 @@ impl Client {
         let answer = self.ask(Work::Write(body)).await?;
         match decode(&answer)? {
             Answer::Deleted { count, revision } => Ok(Deleted { count, revision }),
-            Answer::Malformed { why } => Err(ClientError::rejected(why)),
-            Answer::Put { .. } | Answer::Range { .. } => Err(ClientError::Unknown),
+            other => Err(self.no_answer_to_a_write(&other)),
         }
     }
 
@@ -146,27 +193,25 @@ impl Client {
     /// The keys of a range in order, page by page.
     #[must_use]
     pub fn range<'r>(&self, range: KeyRange<'r>) -> Pages<'r> {
-        Pages { client: self.clone(), range, last_key: None, is_finished: false }
+        Pages { client: self.clone(), range, local: None, last_key: None, is_finished: false }
+    }
+
+    /// As `range`, from the state of whichever node is asked, however old that is:
+    /// [`Pages::staleness`] says how old it may be.
+    #[must_use]
+    pub fn range_locally<'r>(&self, range: KeyRange<'r>) -> Pages<'r> {
+        Pages { local: Some(None), ..self.range(range) }
     }
 
     async fn page(&self, range: KeyRange<'_>) -> Result<Page, ClientError> {
-        let mut body = BytesMut::new();
-        Query::Range { range, limit: PAGE_KEYS_MAX }.encode(&mut body);
-        let bytes = self.ask(Work::Read(body.freeze())).await?;
-        let nonsense = || ClientError::Rejected("the node's answer makes no sense".into());
-        match Answer::decode(&bytes).map_err(|_| nonsense())? {
-            Answer::Range { revision, kvs, more, count: _ } => {
-                let owned = |kv: &kv_store::command::KeyValue<'_>| KeyValue {
-                    key: bytes.slice_ref(kv.key),
-                    value: bytes.slice_ref(kv.value),
-                    create_revision: kv.create_revision,
-                    mod_revision: kv.mod_revision,
-                    version: kv.version,
-                };
-                Ok(Page { revision, kvs: kvs.iter().map(owned).collect(), more })
-            }
-            Answer::Malformed { why } => Err(ClientError::rejected(why)),
-            Answer::Put { .. } | Answer::Deleted { .. } => Err(nonsense()),
+        let bytes = self.ask(Work::Read(page_query(range))).await?;
+        decode_page(&bytes)
+    }
+
+    async fn page_locally(&self, range: KeyRange<'_>) -> Result<(Page, Staleness), ClientError> {
+        match self.ask_for(Work::ReadLocally(page_query(range))).await? {
+            Answered::Local(bytes, staleness) => Ok((decode_page(&bytes)?, staleness)),
+            Answered::Body(_) | Answered::Changed(_) => Err(ClientError::nonsense()),
         }
     }
 
@@ -178,14 +223,32 @@ impl Client {
     pub async fn change_members(&self, change: &MemberChange) -> Result<Vec<u64>, ClientError> {
         match self.ask_for(Work::Change(change.clone())).await? {
             Answered::Changed(added) => Ok(added),
-            Answered::Body(_) => Err(ClientError::Unknown),
+            Answered::Body(_) | Answered::Local(..) => Err(self.answer_of_another_kind()),
         }
     }
 
-    async fn ask(&self, work: Work) -> Result<Bytes, ClientError> {
+    /// An answer that is not the expected one to a write.
+    pub(crate) fn no_answer_to_a_write(&self, answer: &Answer<'_>) -> ClientError {
+        match no_answer_to_a_write(answer) {
+            ClientError::Unknown => self.answer_of_another_kind(),
+            decided => decided,
+        }
+    }
+
+    /// A write's answer that is none to this write.
+    pub(crate) fn answer_of_another_kind(&self) -> ClientError {
+        match self.request_id {
+            Some(id) => ClientError::Rejected(format!(
+                "{id} was used for another command, nothing was done; choose another serial"
+            )),
+            None => ClientError::Unknown,
+        }
+    }
+
+    pub(crate) async fn ask(&self, work: Work) -> Result<Bytes, ClientError> {
         match self.ask_for(work).await? {
             Answered::Body(body) => Ok(body),
-            Answered::Changed(_) => Err(ClientError::Unknown),
+            Answered::Local(..) | Answered::Changed(_) => Err(self.answer_of_another_kind()),
         }
     }
 
@@ -197,7 +260,7 @@ impl Client {
         let (reply, answer) = oneshot::channel();
         // The task ends only after the last client, or together with the runtime; then the
         // answer is missing too.
-        let _ = self.asks.send(Ask { work, deadline, reply }).await;
+        let _ = self.asks.send(Ask { work, request_id: self.request_id, deadline, reply }).await;
         answer.await.unwrap_or(Err(ClientError::Unknown))
     }
 }
@@ -208,6 +271,8 @@ impl Client {
 pub struct Pages<'r> {
     client: Client,
     range: KeyRange<'r>,
+    /// Whether nodes are asked for their own state, and how old what they gave may be.
+    local: Option<Option<Staleness>>,
     last_key: Option<Bytes>,
     is_finished: bool,
 }
@@ -225,10 +290,24 @@ impl Pages<'_> {
             Some(last) => self.range.after(last, &mut buffer),
             None => self.range,
         };
-        let page = self.client.page(rest).await?;
+        let page = match self.local {
+            None => self.client.page(rest).await?,
+            Some(so_far) => {
+                let (page, staleness) = self.client.page_locally(rest).await?;
+                self.local = Some(Some(so_far.map_or(staleness, |known| known.worse(staleness))));
+                page
+            }
+        };
         self.is_finished = !page.more || page.kvs.is_empty();
         self.last_key = page.kvs.last().map(|kv| kv.key.clone());
         Ok(Some(page))
+    }
+
+    /// How old the oldest of the pages so far may be; `None` before the first page, and for
+    /// pages that are not local.
+    #[must_use]
+    pub fn staleness(&self) -> Option<Staleness> {
+        self.local.flatten()
     }
 }
 
@@ -262,13 +341,47 @@ pub(crate) async fn first_link(
     Err(endpoints.error())
 }
 
-fn encode_command(command: &Command<'_>) -> Bytes {
+fn page_query(range: KeyRange<'_>) -> Bytes {
+    let mut body = BytesMut::new();
+    Query::Range { range, limit: PAGE_KEYS_MAX }.encode(&mut body);
+    body.freeze()
+}
+
+pub(crate) fn decode_page(bytes: &Bytes) -> Result<Page, ClientError> {
+    match Answer::decode(bytes).map_err(|_| ClientError::nonsense())? {
+        Answer::Range { revision, kvs, more, count } => {
+            let kvs = kvs.iter().map(|kv| KeyValue::owned(bytes, kv)).collect();
+            Ok(Page { revision, kvs, more, count })
+        }
+        other => Err(no_answer_to_a_read(&other)),
+    }
+}
+
+pub(crate) fn encode_command(command: &Command<'_>) -> Bytes {
     let mut body = BytesMut::new();
     command.encode(&mut body);
     body.freeze()
 }
 
 /// A write's answer. One that cannot be read says nothing about what was done.
-fn decode(answer: &[u8]) -> Result<Answer<'_>, ClientError> {
+pub(crate) fn decode(answer: &[u8]) -> Result<Answer<'_>, ClientError> {
     Answer::decode(answer).map_err(|_| ClientError::Unknown)
+}
+
+/// An answer that is not the expected one to a write; `Unknown` if it is to none like it.
+pub(crate) fn no_answer_to_a_write(answer: &Answer<'_>) -> ClientError {
+    match answer {
+        Answer::Malformed { why } => ClientError::rejected(why),
+        Answer::No { why, .. } => ClientError::DecidedNo(*why),
+        _ => ClientError::Unknown,
+    }
+}
+
+/// An answer that is not the expected one to a read.
+pub(crate) fn no_answer_to_a_read(answer: &Answer<'_>) -> ClientError {
+    match answer {
+        Answer::Malformed { why } => ClientError::rejected(why),
+        Answer::No { why, .. } => ClientError::DecidedNo(*why),
+        _ => ClientError::nonsense(),
+    }
 }

@@ -1,6 +1,7 @@
 //! Why an operation brought no answer.
 
-use raft_core::replica::event::Refusal;
+use kv_store::command::No;
+use raft_core::replica::event::{Refusal, SessionRefusal};
 use raft_net::client_protocol::ChangeRefused;
 
 /// Why an operation brought no answer. Every variant is one line for a person.
@@ -39,6 +40,12 @@ pub enum ClientError {
     /// none came before the deadline. Read before writing again.
     #[error("unknown: the write may or may not have taken effect; read what it was to change")]
     Unknown,
+    /// The cluster did not execute a write under a request id of the caller, now.
+    #[error("{}", session_words(*.0))]
+    Session(SessionRefusal),
+    /// The store decided against the request. Nothing has changed.
+    #[error("{0}")]
+    DecidedNo(No),
     /// The cluster decided against a change of its members. Everything is as it was.
     #[error("{}", one_line(&.0.text))]
     ChangeRefused(ChangeRefused),
@@ -60,12 +67,20 @@ impl ClientError {
         Self::Rejected(one_line(text))
     }
 
+    /// An answer that is none to what was asked.
+    pub(crate) fn nonsense() -> Self {
+        Self::rejected("the node's answer makes no sense")
+    }
+
     /// The exit code of a program that ends with this error (design: 1 decided no, 2 wrong
     /// usage, 3 nothing was done, 4 unknown).
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::ChangeRefused(_) | Self::NotHandedOver(_) => 1,
+            Self::DecidedNo(_)
+            | Self::ChangeRefused(_)
+            | Self::NotHandedOver(_)
+            | Self::Session(_) => 1,
             Self::Rejected(_) => 2,
             Self::Unreachable { .. }
             | Self::NotKvorum { .. }
@@ -79,6 +94,24 @@ impl ClientError {
 /// A node's words, not at any length.
 fn one_line(text: &str) -> String {
     text.escape_debug().take(TEXT_CHARS_MAX).collect()
+}
+
+fn session_words(refusal: SessionRefusal) -> &'static str {
+    match refusal {
+        SessionRefusal::SessionExpired => {
+            "the cluster does not know this client id, or no longer, and nothing was done now; if \
+             the write was asked for before, read what it was to change; then kvctl session open \
+             gives another id"
+        }
+        SessionRefusal::AlreadyAcknowledged => {
+            "this serial is too far below the newest one of its client id, and nothing was done \
+             now; if the write was asked for before, read what it was to change"
+        }
+        SessionRefusal::WindowExceeded => {
+            "the answers kept for this client id take too much room, and nothing was done; repeat \
+             no earlier serials and use another id: kvctl session open"
+        }
+    }
 }
 
 fn no_quorum(endpoint: &str, last: Option<Refusal>) -> String {

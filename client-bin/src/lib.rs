@@ -31,12 +31,20 @@ mod error;
 mod exchange;
 pub mod members;
 pub mod prompt;
+mod request_id;
 mod requests;
+mod revisions;
 mod session;
 pub mod status;
+pub mod typed;
 
 pub use client::{Client, Deleted, KeyValue, Options, Page, Pages};
 pub use error::ClientError;
-pub use kv_store::command::{KeyRange, RangeEnd};
+pub use kv_store::command::{
+    Direction, Filter, KeyRange, Kind, No, Order, OrderBy, RangeEnd, Selection, Show,
+};
+pub use raft_core::replica::event::SessionRefusal;
 pub use raft_net::client_protocol::ChangeRefused;
 pub use raft_net::member_change::MemberChange;
+pub use request_id::{BadId, RequestId, SessionId};
+pub use requests::Staleness;

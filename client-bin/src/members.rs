@@ -12,7 +12,7 @@ use crate::dial::Endpoints;
 use crate::error::ClientError;
 use crate::status::cluster_status;
 
-pub use raft_net::client_protocol::{LEARNER, OUTGOING, VOTER};
+pub use raft_net::client_protocol::{KEPT_LEARNER, LEARNER, OUTGOING, VOTER};
 pub use raft_net::member_change::MemberChange;
 
 /// The pause before a change is asked for again that cannot be made yet.
@@ -26,7 +26,7 @@ const GRACE_MS: u64 = 500;
 pub struct Member {
     /// Its id.
     pub id: u64,
-    /// [`VOTER`], [`LEARNER`] or [`OUTGOING`].
+    /// [`VOTER`], [`LEARNER`], [`KEPT_LEARNER`] or [`OUTGOING`].
     pub role: String,
     /// Where it is reached.
     pub address: String,
@@ -135,6 +135,7 @@ async fn exchange_transfer(
             })),
             Reply::Malformed(text) => Err(ClientError::rejected(text)),
             Reply::Answer(_)
+            | Reply::Local(_)
             | Reply::Session(_)
             | Reply::Status(_)
             | Reply::Changed(_)

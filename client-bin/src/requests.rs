@@ -10,13 +10,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use raft_core::entry::{ClientId, SessionStamp};
 use raft_core::replica::event::{Refusal, SessionRefusal};
-use raft_net::client_protocol::{Op, Reply, Request, Response};
+use raft_net::client_protocol::{LocalAnswer, Op, Reply, Request, Response};
 use raft_net::member_change::MemberChange;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::back_off::pause;
 use crate::error::ClientError;
+use crate::request_id::RequestId;
 use crate::session::Session;
 
 /// Requests of one client that are not finished; further callers wait until one is.
@@ -36,6 +37,8 @@ pub(crate) enum Work {
     Write(Bytes),
     /// A query.
     Read(Bytes),
+    /// A query to the state of the node that is asked.
+    ReadLocally(Bytes),
     /// A change of the members, made once like a command.
     Change(MemberChange),
 }
@@ -45,7 +48,7 @@ impl Work {
     fn has_effects(&self) -> bool {
         match self {
             Self::Write(_) | Self::Change(_) => true,
-            Self::Read(_) => false,
+            Self::Read(_) | Self::ReadLocally(_) => false,
         }
     }
 }
@@ -55,14 +58,37 @@ impl Work {
 pub(crate) enum Answered {
     /// The state machine's answer.
     Body(Bytes),
+    /// The state machine's answer to a local read.
+    Local(Bytes, Staleness),
     /// The change is made, and these were added.
     Changed(Vec<u64>),
+}
+
+/// How old the state may be that a local read was answered from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staleness {
+    /// The last entry of the log that it has applied.
+    pub applied_index: u64,
+    /// How long ago the node last heard of a leader, or of a majority if it leads itself; `None`
+    /// if it never did since it started. What was written later is missing, and of what was
+    /// written before perhaps something.
+    pub contact_age: Option<Duration>,
+}
+
+impl Staleness {
+    /// What is true of both.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        let age = self.contact_age.zip(other.contact_age).map(|(one, two)| one.max(two));
+        Self { applied_index: self.applied_index.min(other.applied_index), contact_age: age }
+    }
 }
 
 /// One request of a caller.
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) work: Work,
+    /// The name under which it is sent if it has effects; otherwise the client's session has one.
+    pub(crate) request_id: Option<RequestId>,
     pub(crate) deadline: Instant,
     /// Takes the answer. The caller may have gone away.
     pub(crate) reply: oneshot::Sender<Result<Answered, ClientError>>,
@@ -86,6 +112,8 @@ struct Pending {
     reply: oneshot::Sender<Result<Answered, ClientError>>,
     /// Once sent, a write keeps its client id and serial.
     stamp: Option<SessionStamp>,
+    /// Whether the caller has chosen them.
+    is_named: bool,
     in_doubt: bool,
     is_sent: bool,
     attempts: u32,
@@ -141,12 +169,13 @@ impl Requests {
     /// Takes a request; it is sent by the next `encode_due`.
     pub(crate) fn submit(&mut self, ask: Ask) {
         self.newest_id += 1;
-        let Ask { work, deadline, reply } = ask;
+        let Ask { work, request_id, deadline, reply } = ask;
         let pending = Pending {
             work,
             deadline,
             reply,
-            stamp: None,
+            stamp: request_id.map(RequestId::stamp),
+            is_named: request_id.is_some(),
             in_doubt: false,
             is_sent: false,
             attempts: 0,
@@ -212,6 +241,13 @@ impl Requests {
         };
         let result = match &response.reply {
             Reply::Answer(body) => Ok(Answered::Body(frame.slice_ref(body))),
+            Reply::Local(LocalAnswer { body, applied_index, contact_age_ms }) => {
+                let staleness = Staleness {
+                    applied_index: *applied_index,
+                    contact_age: contact_age_ms.map(Duration::from_millis),
+                };
+                Ok(Answered::Local(frame.slice_ref(body), staleness))
+            }
             Reply::Changed(added) => Ok(Answered::Changed(added.clone())),
             Reply::ChangeRefused(refused) => Err(ClientError::ChangeRefused(refused.clone())),
             Reply::Malformed(text) => Err(ClientError::rejected(text)),
@@ -224,6 +260,17 @@ impl Requests {
                 self.retry(id, now);
                 return Advice::TryAnother;
             }
+            // Its caller chose the name, and is told what became of it.
+            Reply::Session(refusal) if pending.is_named => Err(match pending.in_doubt {
+                // An earlier attempt of now may have been executed, or be yet.
+                true => ClientError::Unknown,
+                false => ClientError::Session(*refusal),
+            }),
+            // It has room as soon as earlier answers are acknowledged, which asking again does.
+            Reply::Session(SessionRefusal::WindowExceeded) => {
+                self.retry(id, now);
+                return Advice::Stay;
+            }
             Reply::Session(SessionRefusal::SessionExpired) if !pending.in_doubt => {
                 // No earlier attempt can have been executed, and this one was not.
                 pending.stamp = None;
@@ -235,7 +282,7 @@ impl Requests {
             // that is still open here. Nobody asks for a status over this connection.
             Reply::Session(_) | Reply::Status(_) | Reply::Transferred => Err(match pending.work {
                 Work::Write(_) | Work::Change(_) => ClientError::Unknown,
-                Work::Read(_) => ClientError::Rejected("the node's answer makes no sense".into()),
+                Work::Read(_) | Work::ReadLocally(_) => ClientError::nonsense(),
             }),
         };
         self.finish(id, result);
@@ -307,7 +354,7 @@ impl Requests {
         self.deadlines.remove(&(pending.deadline, id));
         self.paused.retain(|(_, paused)| *paused != id);
         self.sent -= usize::from(pending.is_sent);
-        if let Some(stamp) = pending.stamp
+        if let Some(stamp) = pending.stamp.filter(|_| !pending.is_named)
             && stamp.client == self.session.client()
         {
             self.session.close(stamp.serial);
@@ -321,10 +368,27 @@ impl Requests {
 fn prepare<'p>(pending: &'p mut Pending, session: &mut Session, now: Instant) -> Option<Op<'p>> {
     let left = pending.deadline.saturating_duration_since(now).min(ATTEMPT_TIMEOUT);
     let timeout_ms = u64::try_from(left.as_millis()).expect("an attempt is short").max(1);
-    if let Work::Read(body) = &pending.work {
-        return Some(Op::Read { timeout_ms, body });
-    }
-    let stamp = match pending.stamp {
+    let stamp = &mut pending.stamp;
+    let session = if pending.is_named { None } else { Some(session) };
+    Some(match &pending.work {
+        Work::Read(body) => Op::Read { timeout_ms, body },
+        Work::ReadLocally(body) => Op::ReadLocally { body },
+        Work::Write(body) => Op::Write { session: stamped(stamp, session)?, timeout_ms, body },
+        Work::Change(change) => {
+            let session = stamped(stamp, session)?;
+            Op::Change { session, timeout_ms, change: Box::new(change.clone()) }
+        }
+    })
+}
+
+/// The session's word on a request with effects, or nothing if its window is full.
+fn stamped(
+    known: &mut Option<SessionStamp>,
+    session: Option<&mut Session>,
+) -> Option<SessionStamp> {
+    // The caller's name for it stays as it is.
+    let Some(session) = session else { return *known };
+    let stamp = match *known {
         // A new session has replaced this write's; its old floor is still true.
         Some(stamp) if stamp.client != session.client() => stamp,
         Some(stamp) => session.stamp(stamp.serial),
@@ -333,10 +397,6 @@ fn prepare<'p>(pending: &'p mut Pending, session: &mut Session, now: Instant) ->
             session.stamp(serial)
         }
     };
-    pending.stamp = Some(stamp);
-    Some(match &pending.work {
-        Work::Read(body) => Op::Read { timeout_ms, body },
-        Work::Write(body) => Op::Write { session: stamp, timeout_ms, body },
-        Work::Change(change) => Op::Change { session: stamp, timeout_ms, change: change.clone() },
-    })
+    *known = Some(stamp);
+    Some(stamp)
 }

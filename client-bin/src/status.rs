@@ -72,6 +72,7 @@ pub async fn status(endpoint: &str, within: Duration) -> Result<NodeStatus, Clie
     let said = |reply: &Reply<'_>| match reply {
         Reply::Status(status) => Some((**status).clone()),
         Reply::Answer(_)
+        | Reply::Local(_)
         | Reply::Session(_)
         | Reply::Refused(_)
         | Reply::Malformed(_)

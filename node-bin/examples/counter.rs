@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
-use kvorum_node::{
-    ClientId, ClusterOptions, EntryRef, LoadError, LocalCluster, SessionStamp, StateMachine,
-};
+use kvorum_node::{ClusterOptions, EntryRef, LoadError, LocalCluster, SessionStamp, StateMachine};
 
 /// Adds up what it is told.
 #[derive(Default)]
@@ -75,7 +73,8 @@ impl StateMachine for Counter {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let patience = Duration::from_secs(10);
     let mut cluster = LocalCluster::start(ClusterOptions::in_memory(3), Counter::default)?;
-    let client = ClientId { issued_at: 0, random: 4711 };
+    let (_, node) = cluster.running().next().ok_or("three nodes are alive")?;
+    let client = node.new_client().await?;
     for serial in 1..=10 {
         if serial == 6 {
             let leader = cluster.leader().await.ok_or("there is a leader by now")?;

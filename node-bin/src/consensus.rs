@@ -1,19 +1,18 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
-//! Commands: `Submit`, `Read`, `Greet`, `Describe`, `Transfer`, `HandOver` (Api and the node),
-//! `Tick`.
-//! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched` (LogStore),
-//! `SnapshotsMoved` (SnapshotStore).
+//! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Transfer`, `HandOver` (Api
+//! and the node), `Tick`.
+//! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched`, `DiskFull`
+//! (LogStore), `SnapshotsMoved` (SnapshotStore).
 //! Facts out: `Answered`, `Greeted`, `Described` (to Api), `Applied` (to Watch).
 //! Limits: what is in flight is bounded by Api and by the replica; the mailbox itself is not.
 
-use std::collections::BTreeMap;
-
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
-use raft_core::configuration::Configuration;
 use raft_core::consensus::ready::Notice;
 use raft_core::entry::ClientId;
-use raft_core::replica::event::{Answers, Effects, Event, Query, Status, Submission, Ticket};
+use raft_core::replica::event::{
+    Answers, Effects, Event, LocalQuery, Query, Status, Submission, Ticket,
+};
 use raft_core::replica::{Replica, StateMachine};
 use raft_core::types::NodeId;
 use raft_net::network::{PeerConnected, PeerLost, Received, SetPeers, Transmit};
@@ -38,6 +37,11 @@ pub(crate) struct Submit(pub Submission);
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Read(pub Vec<Query>);
+
+/// Answers the queries of one turn of Api from the state of this node.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct ReadLocally(pub Vec<LocalQuery>);
 
 /// Makes a client id for a connection that has just come in.
 #[derive(Message, Clone, Copy, Debug)]
@@ -137,8 +141,6 @@ pub(crate) struct Consensus<S> {
     replica: Replica<S>,
     clock: Clock,
     outlets: Outlets,
-    /// Where the members were when this node joined.
-    known: BTreeMap<NodeId, String>,
     is_turn_due: bool,
     /// What was written to the log last.
     told: Option<Notice>,
@@ -148,24 +150,11 @@ pub(crate) struct Consensus<S> {
 impl<S: StateMachine + Unpin + 'static> Consensus<S> {
     pub(crate) fn new(
         replica: Replica<S>,
-        (clock, known): (Clock, BTreeMap<NodeId, String>),
+        clock: Clock,
         outlets: Outlets,
         fault: FaultGuard,
     ) -> Self {
-        Self { replica, clock, outlets, known, is_turn_due: false, told: None, _fault: fault }
-    }
-
-    /// Where to reach the members. A log that is being caught up with may be in a time before
-    /// this node joined; then those who were there when it did are to be reached.
-    fn peers(&self, configuration: &Configuration) -> BTreeMap<NodeId, String> {
-        let is_ahead = |id: NodeId| configuration.next_id <= id.number();
-        let mut peers = if is_ahead(self.replica.raft().config().id) {
-            self.known.clone()
-        } else {
-            configuration.members.clone()
-        };
-        peers.retain(|_, address| !address.is_empty());
-        peers
+        Self { replica, clock, outlets, is_turn_due: false, told: None, _fault: fault }
     }
 
     /// One event in; the turn that follows is taken when the mailbox is empty.
@@ -193,7 +182,7 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
             more,
         } = effects;
         if let Some(configuration) = configuration {
-            let peers = self.peers(&configuration);
+            let peers = self.replica.raft().peers_to_reach();
             self.outlets.set_peers.do_send(SetPeers { peers });
             let configuration = configuration.encode();
             self.outlets.configure.do_send(Configure { configuration });
@@ -358,6 +347,7 @@ is_event! {
     Tick => Tick => Event::Tick,
     Submit(submission) => Submit => Event::Submit(submission),
     Read(queries) => Read => Event::Read(queries),
+    ReadLocally(queries) => ReadLocally => Event::ReadLocally(queries),
     HandOver => HandOver => Event::HandOver,
     Transfer { ticket, to, timeout_us } => Transfer =>
         Event::Transfer { ticket, to, timeout_us },

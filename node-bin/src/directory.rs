@@ -15,7 +15,7 @@ use raft_core::replica::snapshots::Loaded;
 use raft_core::snapshot::SnapshotId;
 use raft_core::types::{Incarnation, NodeId};
 use raft_core::wal::disk::Disk;
-use raft_core::wal::identity::{IDENTITY_FILE, Identity};
+use raft_core::wal::identity::{IDENTITY_FILE, Identity, IdentityError};
 use raft_core::wal::memory_disk::MemoryDisk;
 use raft_core::wal::{Recovered, Wal, WalOptions};
 use sha2::{Digest, Sha256};
@@ -59,6 +59,9 @@ pub(crate) struct Claim {
     pub(crate) cluster_id: Option<u64>,
     /// Whether the addresses that are given replace the recorded ones.
     pub(crate) renews_addresses: bool,
+    /// How long this node may promise to elect nobody; noted before anything runs. Units:
+    /// microseconds.
+    pub(crate) promise_us: u64,
     pub(crate) segment_bytes: u64,
 }
 
@@ -66,6 +69,8 @@ pub(crate) struct Claim {
 #[derive(Debug)]
 pub(crate) struct Opened<S> {
     pub(crate) identity: Identity,
+    /// What an earlier life may have promised. Units: microseconds.
+    pub(crate) promised_us: u64,
     pub(crate) wal: Wal<NodeDisk>,
     pub(crate) hard_state: HardState,
     pub(crate) log: RaftLog,
@@ -100,7 +105,7 @@ pub(crate) fn open<S: StateMachine>(
             (PathBuf::from("memory"), log, snapshots, None, None)
         }
     };
-    let identity = claim_identity(&mut disk, &directory, claim)?;
+    let (identity, promised_us) = claim_identity(&mut disk, &directory, claim)?;
     let founding = identity.configuration();
     let (snapshot_files, snapshot) = load_snapshot(snapshot_disk, &directory, machine)?;
     let options = WalOptions {
@@ -113,7 +118,17 @@ pub(crate) fn open<S: StateMachine>(
     let OpenedLog { wal, recovered, hard_state, log } =
         opened.map_err(|source| StartError::Log { directory, source })?;
     report(&identity, &recovered);
-    Ok(Opened { identity, wal, hard_state, log, snapshot, snapshot_files, spare_disk, lock })
+    Ok(Opened {
+        identity,
+        promised_us,
+        wal,
+        hard_state,
+        log,
+        snapshot,
+        snapshot_files,
+        spare_disk,
+        lock,
+    })
 }
 
 /// Whose directory this is; `None` if it is nobody's yet. Changes nothing.
@@ -189,12 +204,13 @@ fn foreign_file(directory: &Path) -> std::io::Result<Option<String>> {
     Ok(if is_ours { None } else { names.into_iter().min() })
 }
 
-/// Reads whose directory it is, or makes it this node's.
+/// Reads whose directory it is, or makes it this node's. Returns what earlier lives may have
+/// promised, too.
 fn claim_identity(
     disk: &mut NodeDisk,
     directory: &Path,
     claim: &Claim,
-) -> Result<Identity, StartError> {
+) -> Result<(Identity, u64), StartError> {
     let failed = |source| StartError::Identity { directory: directory.to_owned(), source };
     let Some(mut identity) = Identity::load(disk).map_err(failed)? else {
         let mut members = claim.members.clone();
@@ -207,9 +223,10 @@ fn claim_identity(
             incarnation: new_incarnation(),
             members,
             learners: claim.learners.clone(),
+            promise_us: claim.promise_us,
         };
         identity.store(disk).map_err(failed)?;
-        return Ok(identity);
+        return Ok((identity, 0));
     };
     if identity.node_id != claim.node_id {
         return Err(StartError::OtherNode {
@@ -218,8 +235,10 @@ fn claim_identity(
             wanted: claim.node_id.number(),
         });
     }
-    let mut is_changed = false;
-    let names = disk.list().unwrap_or_default();
+    let promised_us = identity.promise_us;
+    identity.promise_us = promised_us.max(claim.promise_us);
+    let mut is_changed = promised_us < identity.promise_us;
+    let names = disk.list().map_err(IdentityError::Disk).map_err(failed)?;
     let has_log = names.iter().any(|name| name != IDENTITY_FILE && name != LOCK_FILE);
     if !has_log {
         // An identity without a log has lost whatever it had promised, if it ever promised
@@ -243,7 +262,7 @@ fn claim_identity(
     if is_changed {
         identity.store(disk).map_err(failed)?;
     }
-    Ok(identity)
+    Ok((identity, promised_us))
 }
 
 /// The id of the cluster that a list of members founds. A node that is alone founds a cluster
@@ -265,4 +284,37 @@ fn cluster_id(members: &BTreeMap<NodeId, String>) -> u64 {
 /// Panics: if the system has none, without which no identity is safe.
 pub(crate) fn new_incarnation() -> Incarnation {
     Incarnation(getrandom::u64().expect("the system has a source of randomness"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_promise_is_noted_before_anything_runs_and_never_lowered() {
+        let node_id = NodeId::new(1).unwrap();
+        let mut disk = NodeDisk::Memory(MemoryDisk::default());
+        // As lease reads are off, on, on with a shorter timeout, and off again.
+        for (promise_us, found, noted) in
+            [(0, 0, 0), (250_000, 0, 250_000), (100_000, 250_000, 250_000), (0, 250_000, 250_000)]
+        {
+            let claim = Claim {
+                node_id,
+                members: BTreeMap::new(),
+                learners: BTreeSet::new(),
+                address: "a:1".to_owned(),
+                cluster_id: Some(1),
+                renews_addresses: false,
+                promise_us,
+                segment_bytes: 0,
+            };
+            let (identity, promised_us) =
+                claim_identity(&mut disk, Path::new("memory"), &claim).unwrap();
+            assert_eq!((promised_us, identity.promise_us), (found, noted));
+            let NodeDisk::Memory(memory) = &mut disk else { panic!("it was one in memory") };
+            // Whatever was not synced is gone.
+            memory.crash(|_, _| false);
+            assert_eq!(Identity::load(&mut disk).unwrap().unwrap().promise_us, noted);
+        }
+    }
 }

@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
 use std::time::Duration;
 
 use raft_core::wal::disk::{Disk, DiskError};
@@ -30,6 +32,8 @@ pub(crate) struct FileDisk {
     fill_pause: Duration,
     /// Whether files are opened for reading alone.
     is_read_only: bool,
+    /// Closes the last handles of files that were removed; there once one was.
+    releaser: Option<Sender<File>>,
 }
 
 impl FileDisk {
@@ -41,6 +45,7 @@ impl FileDisk {
             open: BTreeMap::new(),
             fill_pause: Duration::ZERO,
             is_read_only: false,
+            releaser: None,
         }
     }
 
@@ -73,6 +78,21 @@ impl FileDisk {
         File::open(&self.directory)?.sync_all()
     }
 
+    /// Closes a file that was removed on another thread: that is when the file system frees its
+    /// room, and for a whole segment it takes so long that the log would feel it.
+    fn release(&mut self, file: File) {
+        let releaser = self.releaser.get_or_insert_with(|| {
+            let (sender, files) = mpsc::channel::<File>();
+            // Without a thread the channel is closed, and each file is closed here and now.
+            let _ = thread::Builder::new().name("file-release".into()).spawn(move || {
+                let _ = rustix::process::nice(10);
+                files.into_iter().for_each(drop);
+            });
+            sender
+        });
+        let _ = releaser.send(file);
+    }
+
     fn fill(&self, name: &str, length: u64) -> io::Result<()> {
         let mut file = File::create(self.path(name))?;
         let (mut left, mut unsynced) = (length, 0);
@@ -84,7 +104,7 @@ impl FileDisk {
             if FILL_SYNC_BYTES <= unsynced {
                 file.sync_data()?;
                 unsynced = 0;
-                std::thread::sleep(self.fill_pause);
+                thread::sleep(self.fill_pause);
             }
         }
         file.sync_all()?;
@@ -170,9 +190,13 @@ impl Disk for FileDisk {
     }
 
     fn remove(&mut self, name: &str) -> Result<(), DiskError> {
-        self.open.remove(name);
+        let file = self.file(name).is_ok().then(|| self.open.remove(name)).flatten();
         let removed = fs::remove_file(self.path(name)).and_then(|()| self.sync_directory());
-        removed.map_err(|error| disk_error(&error))
+        removed.map_err(|error| disk_error(&error))?;
+        if let Some(file) = file {
+            self.release(file);
+        }
+        Ok(())
     }
 }
 
@@ -239,6 +263,41 @@ mod tests {
     use raft_core::wal::snapshots::Snapshots;
 
     use super::*;
+    use crate::clock::Clock;
+
+    /// How many files of a directory this process has open that have no name any more.
+    fn nameless(directory: &Path) -> usize {
+        let links = fs::read_dir("/proc/self/fd").unwrap();
+        let targets = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+        targets
+            .filter(|target| {
+                let text = target.to_string_lossy();
+                target.starts_with(directory) && text.ends_with("(deleted)")
+            })
+            .count()
+    }
+
+    #[test]
+    fn a_file_that_is_removed_loses_its_name_at_once_and_its_room_soon() {
+        let name = format!("kvorum-disk-removed-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        let mut disk = FileDisk::new(&directory);
+        for round in 0..3 {
+            disk.create("f", 1024 * 1024).unwrap();
+            disk.write("f", 0, &[round]).unwrap();
+            disk.remove("f").unwrap();
+            assert_eq!(disk.list(), Ok(vec![]));
+            assert!(disk.remove("f").is_err(), "it is gone");
+        }
+        let clock = Clock::start();
+        let give_up = clock.now().after(30_000_000);
+        while nameless(&directory) != 0 {
+            assert!(clock.now() < give_up, "removed files are still open");
+            thread::yield_now();
+        }
+        fs::remove_dir_all(&directory).unwrap();
+    }
 
     #[test]
     fn a_file_grows_by_what_is_appended() {

@@ -73,6 +73,8 @@ pub struct ClusterOptions {
     pub heartbeat_interval_ms: u64,
     /// As `NodeOptions::snapshot_log_bytes`.
     pub snapshot_log_bytes: u64,
+    /// As `NodeOptions::lease_reads`.
+    pub lease_reads: bool,
     /// As `NodeOptions::checks`.
     pub checks: BodyChecks,
 }
@@ -88,6 +90,7 @@ impl ClusterOptions {
             election_timeout_ms: ELECTION_TIMEOUT_MS,
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+            lease_reads: false,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
         }
     }
@@ -206,6 +209,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             heartbeat_interval_ms: self.options.heartbeat_interval_ms,
             wal_segment_bytes: WAL_SEGMENT_BYTES,
             snapshot_log_bytes: self.options.snapshot_log_bytes,
+            lease_reads: self.options.lease_reads,
             wires: self.wires.clone(),
             checks: self.options.checks,
             bound,

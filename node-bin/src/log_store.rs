@@ -1,7 +1,8 @@
 //! LogStore: the only owner of the write-ahead log, alone on its thread.
 //!
 //! Commands: `Persist`, `Fetch`, `CutBefore`, `Configure` (Consensus), `Close` (the node),
-//! `SparePrepared` (a helper thread). Facts out: `Persisted`, `Fetched` (to Consensus).
+//! `SparePrepared` (a helper thread). Facts out: `Persisted`, `Fetched`, `DiskFull` (to
+//! Consensus).
 //! Limits: what waits here is bounded by what Consensus may have in flight.
 
 use std::time::Duration;
@@ -9,9 +10,10 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use raft_core::consensus::ready;
 use raft_core::entry::Entries;
-use raft_core::types::{EntryId, Index};
+use raft_core::replica::log_files::{LogFact, LogFiles};
+use raft_core::types::Index;
+use raft_core::wal::Wal;
 use raft_core::wal::disk::Disk as _;
-use raft_core::wal::{Wal, WalError};
 use tokio::sync::oneshot;
 
 use crate::disk::{FileDisk, NodeDisk};
@@ -96,19 +98,14 @@ struct Flush;
 #[derive(Debug)]
 pub(crate) struct LogStore {
     /// `None` once the log is closed.
-    wal: Option<Wal<NodeDisk>>,
-    waiting: Vec<ready::Persist>,
+    files: Option<LogFiles<NodeDisk>>,
     is_flush_due: bool,
     is_mark_due: bool,
     /// Makes spare segments on another thread; there while none is being made.
     spare_disk: Option<FileDisk>,
-    /// Batches written so far, by which the mark knows that nothing came after it was planned.
-    batches: u64,
     persisted: Recipient<Persisted>,
     fetched: Recipient<Fetched>,
     full: Recipient<DiskFull>,
-    /// What was last reported.
-    is_full: bool,
     _fault: FaultGuard,
 }
 
@@ -120,64 +117,51 @@ impl LogStore {
         fault: FaultGuard,
     ) -> Self {
         Self {
-            wal: Some(wal),
-            waiting: Vec::new(),
+            files: Some(LogFiles::new(wal)),
             is_flush_due: false,
             is_mark_due: false,
             spare_disk,
-            batches: 0,
             persisted,
             fetched,
             full,
-            is_full: false,
             _fault: fault,
         }
     }
 
-    /// Writes what waits, in as few batches as the order of the entries allows, and reports
-    /// each batch when it is on disk.
+    /// Writes what waits and reports each batch when it is on disk.
     fn flush(&mut self, context: &mut Context<Self>) {
-        while let Some(group) = next_group(&self.waiting) {
-            let Some(wal) = &mut self.wal else { return };
-            let Group { count, number, base, hard_state, entries } = group;
-            let written = match base {
-                Some(base) => wal.reset(base, &hard_state),
-                None => Ok(()),
-            };
-            // What replaces the log says the hard state too.
-            let written = match written {
-                Ok(()) if base.is_some() && entries.is_empty() => Ok(()),
-                Ok(()) => wal.append(&hard_state, &entries),
-                Err(error) => Err(error),
-            };
-            match written {
-                Ok(()) => {}
-                Err(WalError::NoSpace(_)) => {
-                    self.tell_full(true);
-                    self.is_flush_due = true;
-                    context.notify_later(Flush, FULL_DISK_RETRY);
-                    return;
-                }
-                Err(error) => panic!("the log could not be written: {error}"),
+        let Some(files) = &mut self.files else { return };
+        let facts = files.flush();
+        self.report(facts.unwrap_or_else(|error| panic!("the log could not be written: {error}")));
+        self.tend(context);
+    }
+
+    fn report(&self, facts: Vec<LogFact>) {
+        for fact in facts {
+            match fact {
+                LogFact::Persisted { number } => self.persisted.do_send(Persisted { number }),
+                LogFact::DiskFull { is_full } => self.full.do_send(DiskFull { is_full }),
+                LogFact::Fetched { entries } => self.fetched.do_send(Fetched { entries }),
             }
-            self.batches += 1;
-            self.waiting.drain(..count);
-            self.persisted.do_send(Persisted { number });
-            self.tell_full(false);
+        }
+    }
+
+    /// Sees to what comes after writing: another attempt if there was no room, or else the next
+    /// segment and a mark.
+    fn tend(&mut self, context: &mut Context<Self>) {
+        if self.files.as_ref().is_some_and(LogFiles::has_waiting) {
+            if !self.is_flush_due {
+                self.is_flush_due = true;
+                context.notify_later(Flush, FULL_DISK_RETRY);
+            }
+            return;
         }
         self.prepare_spare(context);
         self.plan_mark(context);
     }
 
-    fn tell_full(&mut self, is_full: bool) {
-        if self.is_full != is_full {
-            self.is_full = is_full;
-            self.full.do_send(DiskFull { is_full });
-        }
-    }
-
     fn prepare_spare(&mut self, context: &mut Context<Self>) {
-        let Some(order) = self.wal.as_ref().and_then(Wal::spare_wanted) else { return };
+        let Some(order) = self.files.as_ref().and_then(LogFiles::spare_wanted) else { return };
         let Some(mut disk) = self.spare_disk.take() else { return };
         let own = context.address();
         let prepare = move || {
@@ -192,59 +176,19 @@ impl LogStore {
     }
 
     fn plan_mark(&mut self, context: &mut Context<Self>) {
-        if self.is_mark_due {
-            return;
-        }
+        let Some(files) = self.files.as_ref().filter(|_| !self.is_mark_due) else { return };
         self.is_mark_due = true;
-        let batches = self.batches;
+        let batches = files.batches();
         context.run_later(IDLE_BEFORE_MARK, move |own, context| {
             own.is_mark_due = false;
-            if own.batches != batches {
+            let Some(files) = &mut own.files else { return };
+            if files.batches() != batches {
                 own.plan_mark(context);
-            } else if let Some(wal) = &mut own.wal {
-                wal.mark().expect("the log's disk works");
+            } else {
+                files.mark().expect("the log's disk works");
             }
         });
     }
-}
-
-struct Group {
-    count: usize,
-    number: u64,
-    /// Where the log begins anew, if it does.
-    base: Option<EntryId>,
-    hard_state: raft_core::hard_state::HardState,
-    entries: Vec<Entries>,
-}
-
-/// The batches at the front that can be written as one: each goes on where the last one
-/// ended.
-fn next_group(waiting: &[ready::Persist]) -> Option<Group> {
-    let mut batches = waiting.iter();
-    let first = batches.next()?;
-    let mut group = Group {
-        count: 1,
-        number: first.number,
-        base: first.base,
-        hard_state: first.hard_state,
-        entries: first.entries.clone(),
-    };
-    for batch in batches {
-        let end = group.entries.last().map(Entries::last_index);
-        let start = batch.entries.first().map(Entries::first_index);
-        let goes_on = match (end, start) {
-            (Some(end), Some(start)) => end.next() == start,
-            (None, _) | (_, None) => true,
-        };
-        if !goes_on || batch.base.is_some() {
-            break;
-        }
-        group.count += 1;
-        group.number = batch.number;
-        group.hard_state = batch.hard_state;
-        group.entries.extend(batch.entries.iter().cloned());
-    }
-    Some(group)
 }
 
 impl Actor for LogStore {
@@ -255,7 +199,8 @@ impl Handler<Persist> for LogStore {
     type Result = ();
 
     fn handle(&mut self, Persist(batch): Persist, context: &mut Self::Context) {
-        self.waiting.push(batch);
+        let Some(files) = &mut self.files else { return };
+        files.add(batch);
         if !self.is_flush_due {
             self.is_flush_due = true;
             context.notify(Flush);
@@ -276,12 +221,10 @@ impl Handler<Fetch> for LogStore {
     type Result = ();
 
     fn handle(&mut self, Fetch(fetch): Fetch, context: &mut Self::Context) {
-        // What was handed over before the question belongs to the log that is read.
-        self.flush(context);
-        let Some(wal) = &mut self.wal else { return };
-        let entries = wal.read(fetch.first, fetch.end, fetch.bytes_max);
-        let entries = entries.unwrap_or_else(|error| panic!("the log cannot be read: {error}"));
-        self.fetched.do_send(Fetched { entries });
+        let Some(files) = &mut self.files else { return };
+        let facts = files.fetch(fetch);
+        self.report(facts.unwrap_or_else(|error| panic!("the log cannot be read: {error}")));
+        self.tend(context);
     }
 }
 
@@ -289,11 +232,10 @@ impl Handler<CutBefore> for LogStore {
     type Result = ();
 
     fn handle(&mut self, CutBefore(index): CutBefore, context: &mut Self::Context) {
-        // What was handed over before belongs to the log that is cut.
-        self.flush(context);
-        let Some(wal) = &mut self.wal else { return };
-        let cut = wal.cut_before(index);
-        cut.unwrap_or_else(|error| panic!("the log cannot be cut: {error}"));
+        let Some(files) = &mut self.files else { return };
+        let facts = files.cut_before(index);
+        self.report(facts.unwrap_or_else(|error| panic!("the log cannot be cut: {error}")));
+        self.tend(context);
     }
 }
 
@@ -301,8 +243,8 @@ impl Handler<Configure> for LogStore {
     type Result = ();
 
     fn handle(&mut self, Configure { configuration }: Configure, _: &mut Self::Context) {
-        if let Some(wal) = &mut self.wal {
-            wal.set_configuration(configuration);
+        if let Some(files) = &mut self.files {
+            files.set_configuration(configuration);
         }
     }
 }
@@ -312,8 +254,8 @@ impl Handler<SparePrepared> for LogStore {
 
     fn handle(&mut self, SparePrepared { disk, is_ready }: SparePrepared, _: &mut Self::Context) {
         self.spare_disk = Some(disk);
-        if let Some(wal) = self.wal.as_mut().filter(|_| is_ready) {
-            wal.spare_prepared();
+        if let Some(files) = self.files.as_mut().filter(|_| is_ready) {
+            files.spare_prepared();
         }
     }
 }
@@ -325,11 +267,11 @@ impl Handler<Close> for LogStore {
         if is_orderly {
             self.flush(context);
         }
-        if let Some(mut wal) = self.wal.take() {
+        if let Some(mut files) = self.files.take() {
             if is_orderly {
-                wal.mark().expect("the log's disk works");
+                files.mark().expect("the log's disk works");
             }
-            let _ = reply.send(wal.into_disk());
+            let _ = reply.send(files.into_disk());
         }
     }
 }

@@ -14,16 +14,16 @@ use std::time::Duration;
 use actix::Recipient;
 use bytes::Bytes;
 use raft_core::configuration::{ADDRESS_BYTES_MAX, Change, ChangeRefusal, Decision, VOTERS_MAX};
-use raft_core::entry::SessionStamp;
+use raft_core::entry::{ClientId, SessionStamp};
 use raft_core::replica::StateMachine;
-use raft_core::replica::event::{Refusal, SessionRefusal, Status};
+use raft_core::replica::event::{Refusal, SessionRefusal, Staleness, Status};
 use raft_core::types::NodeId;
 use raft_net::handshake::ClusterSecret;
 use raft_net::switchboard::{Dial, Listen};
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 use crate::api::{BodyChecks, Call, CallOutcome, Operation};
-use crate::directory::Data;
+use crate::directory::{Data, new_incarnation};
 use crate::disk::NodeDisk;
 use crate::error::{NodeEnd, StartError};
 
@@ -86,9 +86,13 @@ pub struct NodeOptions {
     pub auto_promote: bool,
     /// As many voters as such promotions lead to.
     pub voters_target: usize,
+    /// Whether nodes promise their leader to elect nobody for an election timeout, so that it
+    /// answers reads without asking. The same on all nodes; `docs/raft.md` says what the clocks
+    /// must keep to.
+    pub lease_reads: bool,
     /// The length of a segment of the log. Units: bytes.
     pub wal_segment_bytes: u64,
-    /// A snapshot is made when this much log, and half as much as the last snapshot, lies
+    /// A snapshot is made when this much log, and as much as the last snapshot has, lies
     /// behind that one. Units: bytes.
     pub snapshot_log_bytes: u64,
     /// What every node of the cluster knows and nobody else.
@@ -117,6 +121,7 @@ impl NodeOptions {
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
             auto_promote: true,
             voters_target: VOTERS_TARGET,
+            lease_reads: false,
             wal_segment_bytes: WAL_SEGMENT_BYTES,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             cluster_secret: None,
@@ -311,6 +316,17 @@ impl Node {
         self.answer(outcome).await
     }
 
+    /// Hands out a client id, for the request ids of one client; its serials begin at 1.
+    ///
+    /// The cluster remembers a client for an hour after its last command, and an id for an hour
+    /// after it was handed out.
+    ///
+    /// Errors: `Ended`.
+    pub async fn new_client(&self) -> Result<ClientId, RequestError> {
+        let issued_at = self.status().await?.log_time;
+        Ok(ClientId { issued_at, random: new_incarnation().0 })
+    }
+
     /// Answers a query from a state that has every command whose answer was given before.
     ///
     /// Errors: as `propose`; a query that fails did nothing.
@@ -321,6 +337,21 @@ impl Node {
     ) -> Result<Bytes, RequestError> {
         let outcome = self.call(Operation::Read { query: query.into() }, timeout).await?;
         self.answer(outcome).await
+    }
+
+    /// Answers a query from the state of this node, at once and however old that is, and says
+    /// how old it may be.
+    ///
+    /// Errors: `Fenced`, `Overloaded`, `Ended`; a query that fails did nothing.
+    pub async fn query_locally(
+        &self,
+        query: impl Into<Bytes>,
+        timeout: Duration,
+    ) -> Result<(Bytes, Staleness), RequestError> {
+        match self.call(Operation::ReadLocally { query: query.into() }, timeout).await? {
+            CallOutcome::AnsweredLocally(bytes, staleness) => Ok((bytes, staleness)),
+            outcome => Err(self.answer(outcome).await.err().unwrap_or(RequestError::Ended)),
+        }
     }
 
     /// Waits until this node has applied every command whose answer was given before.
@@ -376,9 +407,10 @@ impl Node {
     pub async fn status(&self) -> Result<Status, RequestError> {
         match self.call(Operation::Describe, Duration::from_secs(1)).await? {
             CallOutcome::Described(status) => Ok(*status),
-            CallOutcome::Answered(_) | CallOutcome::Session(_) | CallOutcome::Refused(_) => {
-                Err(RequestError::Ended)
-            }
+            CallOutcome::Answered(_)
+            | CallOutcome::AnsweredLocally(..)
+            | CallOutcome::Session(_)
+            | CallOutcome::Refused(_) => Err(RequestError::Ended),
         }
     }
 
@@ -414,7 +446,9 @@ impl Node {
             CallOutcome::Refused(Refusal::NoSpace) => Err(RequestError::NoSpace),
             CallOutcome::Refused(Refusal::NotHandedOver) => Err(RequestError::NotHandedOver),
             CallOutcome::Refused(Refusal::Unknown) => Err(RequestError::Unknown),
-            CallOutcome::Described(_) => Err(RequestError::Ended),
+            CallOutcome::AnsweredLocally(..) | CallOutcome::Described(_) => {
+                Err(RequestError::Ended)
+            }
         }
     }
 

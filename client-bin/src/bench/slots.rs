@@ -203,7 +203,7 @@ impl Slots {
             Reply::Answer(body) => {
                 match Answer::decode(body) {
                     Ok(Answer::Malformed { why }) => return Err(ClientError::rejected(why)),
-                    Ok(Answer::Put { .. } | Answer::Range { .. } | Answer::Deleted { .. }) => {}
+                    Ok(_) => {}
                     Err(error) => return Err(ClientError::rejected(&error.to_string())),
                 }
                 let started = slot.started;
@@ -225,7 +225,11 @@ impl Slots {
                 self.needs_session |= *refusal == SessionRefusal::SessionExpired;
                 self.give_up_one(place);
             }
-            Reply::Status(_) | Reply::Changed(_) | Reply::ChangeRefused(_) | Reply::Transferred => {
+            Reply::Local(_)
+            | Reply::Status(_)
+            | Reply::Changed(_)
+            | Reply::ChangeRefused(_)
+            | Reply::Transferred => {
                 return Err(ClientError::rejected("the answer makes no sense"));
             }
         }

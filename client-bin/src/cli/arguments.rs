@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::WRONG_USAGE;
+use crate::request_id::{RequestId, SessionId};
 
 /// The longest that a command may be told to wait. Units: seconds.
 const TIMEOUT_SECONDS_MAX: f64 = 86_400.0;
@@ -45,6 +46,11 @@ pub(crate) struct Shared {
     /// How answers are written
     #[arg(short = 'w', long, value_enum, default_value = "simple", global = true)]
     pub(crate) write_out: Format,
+    /// The name of a write: the first time it is carried out, each further time its answer is
+    /// given again, from any process and through any node. CLIENT is what session open prints,
+    /// SERIAL counts its writes from 1; the newest 1,024 can be repeated
+    #[arg(long, value_name = "CLIENT:SERIAL", global = true)]
+    pub(crate) request_id: Option<RequestId>,
 }
 
 impl Shared {
@@ -77,9 +83,29 @@ pub(crate) enum Action {
     #[command(flatten)]
     Data(DataCommand),
     /// Takes commands from a prompt, or from standard input line by line
-    Shell,
+    Shell(ShellArguments),
+    /// Opens sessions, for writes that are repeated by hand or by scripts
+    #[command(subcommand)]
+    Session(SessionCommand),
     /// Measures how fast a cluster serves; writes to random keys key0000000000000, ...
     Bench(BenchArguments),
+}
+
+/// What there is to do with sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// Prints a client id for --request-id and shell --client-id
+    ///
+    /// It is known for an hour after its last write, and unused for about an hour.
+    Open,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
+pub(crate) struct ShellArguments {
+    /// Numbers the writes 1, 2, ... of this client, so that the same lines again under the same
+    /// id change nothing and are answered as before
+    #[arg(long, value_name = "CLIENT")]
+    pub(crate) client_id: Option<SessionId>,
 }
 
 /// The commands that the shell knows too.
@@ -98,6 +124,51 @@ pub(crate) enum DataCommand {
     Get(GetArguments),
     /// Removes keys and prints how many there were
     Del(DelArguments),
+    /// Prints every version of a key that is still there, the oldest one first
+    ///
+    /// A line is the revision, then put and the value, or del.
+    History(HistoryArguments),
+    /// Makes everything before a revision unreadable, for ever
+    Compact {
+        /// The first revision that can still be read
+        revision: u64,
+    },
+    /// Sets fields of a hash; `\:` is a colon in a field
+    #[command(override_usage = "hset KEY FIELD:VALUE...")]
+    Hset(TypedArguments),
+    /// Prints the values of fields, or null
+    #[command(override_usage = "hget KEY FIELD...")]
+    Hget(TypedArguments),
+    /// Removes fields and prints how many there were
+    #[command(override_usage = "hdel KEY FIELD...")]
+    Hdel(TypedArguments),
+    /// Prints every field as FIELD:VALUE
+    #[command(override_usage = "hgetall KEY")]
+    Hgetall(TypedArguments),
+    /// Prints how many fields there are
+    #[command(override_usage = "hlen KEY")]
+    Hlen(TypedArguments),
+    /// Prints true for fields that exist, else false
+    #[command(override_usage = "hexists KEY FIELD...")]
+    Hexists(TypedArguments),
+    /// Adds members to a set
+    #[command(override_usage = "sset KEY MEMBER...")]
+    Sset(TypedArguments),
+    /// Removes members and prints how many there were
+    #[command(override_usage = "sdel KEY MEMBER...")]
+    Sdel(TypedArguments),
+    /// Prints true for members that exist, else false
+    #[command(override_usage = "shas KEY MEMBER...")]
+    Shas(TypedArguments),
+    /// Prints every member
+    #[command(override_usage = "smembers KEY")]
+    Smembers(TypedArguments),
+    /// Prints how many members there are
+    #[command(override_usage = "scard KEY")]
+    Scard(TypedArguments),
+    /// Adds to a number, 1 if not told, and prints the sum
+    #[command(override_usage = "incr KEY [[FIELD] BY]")]
+    Incr(TypedArguments),
     /// Describes every node of the cluster
     Status,
     /// Shows and changes who is in the cluster
@@ -175,6 +246,9 @@ pub(crate) struct PutArguments {
     /// The same, taken as it stands
     #[arg(last = true, num_args = 0..=2, hide = true)]
     pub(crate) literal: Vec<OsString>,
+    /// Print also what the key was before
+    #[arg(long)]
+    pub(crate) prev: bool,
 }
 
 #[derive(Debug, Args)]
@@ -184,6 +258,69 @@ pub(crate) struct GetArguments {
     /// Every key that begins with KEY; every key at all if KEY is empty
     #[arg(long)]
     pub(crate) prefix: bool,
+    /// From the state of the node that answers, however old; how old it may be is said on
+    /// standard error, or in the JSON document
+    #[arg(long)]
+    pub(crate) local: bool,
+    #[command(flatten)]
+    pub(crate) detail: GetDetail,
+}
+
+/// What makes a get more than a walk over the newest keys. With one of these the answer is one
+/// page at one revision, and what has no room in it is said on standard error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct GetDetail {
+    /// The keys as they were at this revision
+    #[arg(long, value_name = "REVISION", conflicts_with = "local")]
+    pub(crate) rev: Option<u64>,
+    /// Up to this key, without it
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["local", "prefix", "from_key"])]
+    pub(crate) to: Option<OsString>,
+    /// KEY and every key after it
+    #[arg(long, conflicts_with_all = ["local", "prefix"])]
+    pub(crate) from_key: bool,
+    /// At most so many keys
+    #[arg(long, value_name = "N", conflicts_with = "local")]
+    pub(crate) limit: Option<u64>,
+    /// In which order
+    #[arg(long, value_enum, conflicts_with = "local")]
+    pub(crate) order: Option<By>,
+    /// The greatest first
+    #[arg(long, conflicts_with = "local")]
+    pub(crate) descending: bool,
+    /// Without values
+    #[arg(long, conflicts_with = "local")]
+    pub(crate) keys_only: bool,
+    /// Only how many there are
+    #[arg(long, conflicts_with_all = ["local", "keys_only"])]
+    pub(crate) count_only: bool,
+    /// Changed last at this revision or later
+    #[arg(long, value_name = "REVISION", default_value = "0", conflicts_with = "local")]
+    pub(crate) min_mod_rev: u64,
+    /// Changed last at this revision or earlier
+    #[arg(long, value_name = "REVISION", default_value = "0", conflicts_with = "local")]
+    pub(crate) max_mod_rev: u64,
+    /// Made at this revision or later
+    #[arg(long, value_name = "REVISION", default_value = "0", conflicts_with = "local")]
+    pub(crate) min_create_rev: u64,
+    /// Made at this revision or earlier
+    #[arg(long, value_name = "REVISION", default_value = "0", conflicts_with = "local")]
+    pub(crate) max_create_rev: u64,
+}
+
+/// What an order compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// The key
+    Key,
+    /// How many puts the key has seen
+    Version,
+    /// When the key came into being
+    Create,
+    /// When the key was changed last
+    Mod,
+    /// The value
+    Value,
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +331,25 @@ pub(crate) struct DelArguments {
     /// Every key that begins with one of KEY
     #[arg(long)]
     pub(crate) prefix: bool,
+    /// Print also what was removed: keys and values on alternate lines
+    #[arg(long)]
+    pub(crate) prev: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TypedArguments {
+    /// The key, and what belongs to the command
+    #[arg(value_name = "WORD", allow_negative_numbers = true)]
+    pub(crate) words: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArguments {
+    /// The key
+    pub(crate) key: OsString,
+    /// Only what happened at this revision or later
+    #[arg(long, value_name = "REVISION", default_value = "0")]
+    pub(crate) since: u64,
 }
 
 #[derive(Debug, Args)]
@@ -246,6 +402,9 @@ pub(crate) struct Line {
     /// How answers are written
     #[arg(short = 'w', long, value_enum, global = true)]
     pub(crate) write_out: Option<Format>,
+    /// The name of a write, as for kvctl itself
+    #[arg(long, value_name = "CLIENT:SERIAL", global = true)]
+    pub(crate) request_id: Option<RequestId>,
     #[command(subcommand)]
     pub(crate) action: LineAction,
 }

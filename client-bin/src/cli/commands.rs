@@ -1,33 +1,49 @@
 //! The commands that the command line and the shell share.
 
 use std::io::{BufRead, Write};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt};
 
 use tokio::time::Instant;
 
-use super::arguments::{DataCommand, DelArguments, Format, GetArguments, MemberCommand};
+use super::arguments::{
+    By, DataCommand, DelArguments, Format, GetArguments, GetDetail, HistoryArguments,
+    MemberCommand, TypedArguments,
+};
 use super::output::{self, PairWriter};
 use super::{CommandError, DECIDED_NO, member, status, value};
-use crate::client::{Client, Options};
-use crate::{KeyRange, RangeEnd};
+use crate::client::{Client, KeyValue, Options, Pages};
+use crate::error::ClientError;
+use crate::typed::Typed;
+use crate::{
+    Direction, Filter, KeyRange, Kind, No, Order, OrderBy, RangeEnd, RequestId, Selection, Show,
+};
+
+/// Where the answer goes, and where what is to be said beside it.
+pub(crate) type Told<'a> = (&'a mut dyn Write, &'a mut dyn Write);
 
 /// A command with everything that it needs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Job {
-    Put { key: Vec<u8>, value: Vec<u8> },
-    Get { key: Vec<u8>, end: RangeEnd<'static> },
-    Delete { keys: Vec<Vec<u8>>, end: RangeEnd<'static> },
+    Put { key: Vec<u8>, value: Vec<u8>, shows_previous: bool },
+    Select { key: Vec<u8>, end: RangeEnd<'static>, detail: GetDetail },
+    History { key: Vec<u8>, since: u64 },
+    Compact { revision: u64 },
+    Typed(Typed),
+    Get { key: Vec<u8>, end: RangeEnd<'static>, is_local: bool },
+    Delete { keys: Vec<Vec<u8>>, end: RangeEnd<'static>, shows_previous: bool },
     Status,
     Member(MemberCommand),
 }
 
 /// Whom a command is for.
 #[derive(Debug)]
-pub(crate) enum Target<'a> {
-    /// A client of its own.
-    Endpoints(&'a [String]),
-    /// The shell's client.
-    Session(&'a Client, &'a [String]),
+pub(crate) struct Target<'a> {
+    /// The nodes to ask.
+    pub(crate) endpoints: &'a [String],
+    /// The shell's client; without one a command has a client of its own.
+    pub(crate) shell: Option<&'a Client>,
+    /// The name of the command, which must be a write.
+    pub(crate) request_id: Option<RequestId>,
 }
 
 impl Job {
@@ -40,88 +56,237 @@ impl Job {
     ) -> Result<Self, CommandError> {
         Ok(match command {
             DataCommand::Put(arguments) => {
+                let shows_previous = arguments.prev;
                 let (key, value) = value::key_and_value(arguments, input)?;
-                Self::Put { key, value }
+                Self::Put { key, value, shows_previous }
             }
-            DataCommand::Get(GetArguments { key, prefix }) => {
-                Self::Get { key: key.into_vec(), end: range_end(prefix) }
+            DataCommand::Get(GetArguments { key, prefix, local, detail }) => {
+                let (key, end) = (key.into_vec(), range_end(prefix));
+                if detail == GetDetail::default() {
+                    Self::Get { key, end, is_local: local }
+                } else {
+                    Self::Select { key, end, detail }
+                }
             }
-            DataCommand::Del(DelArguments { keys, prefix }) => Self::Delete {
+            DataCommand::Del(DelArguments { keys, prefix, prev }) => Self::Delete {
                 keys: keys.into_iter().map(OsStringExt::into_vec).collect(),
                 end: range_end(prefix),
+                shows_previous: prev,
             },
+            DataCommand::History(HistoryArguments { key, since }) => {
+                Self::History { key: key.into_vec(), since }
+            }
+            DataCommand::Compact { revision } => Self::Compact { revision },
+            DataCommand::Hset(arguments) => typed("hset", arguments)?,
+            DataCommand::Hget(arguments) => typed("hget", arguments)?,
+            DataCommand::Hdel(arguments) => typed("hdel", arguments)?,
+            DataCommand::Hgetall(arguments) => typed("hgetall", arguments)?,
+            DataCommand::Hlen(arguments) => typed("hlen", arguments)?,
+            DataCommand::Hexists(arguments) => typed("hexists", arguments)?,
+            DataCommand::Sset(arguments) => typed("sset", arguments)?,
+            DataCommand::Sdel(arguments) => typed("sdel", arguments)?,
+            DataCommand::Shas(arguments) => typed("shas", arguments)?,
+            DataCommand::Smembers(arguments) => typed("smembers", arguments)?,
+            DataCommand::Scard(arguments) => typed("scard", arguments)?,
+            DataCommand::Incr(arguments) => typed("incr", arguments)?,
             DataCommand::Status => Self::Status,
             DataCommand::Member(command) => Self::Member(command),
         })
     }
 
-    /// Carries the command out and writes the answer. Returns the exit code.
+    /// Whether the command is replicated, so that it can have a request id.
+    pub(crate) fn is_write(&self) -> bool {
+        match self {
+            Self::Put { .. } | Self::Delete { .. } | Self::Compact { .. } => true,
+            Self::Typed(typed) => typed.is_write,
+            Self::Get { .. } | Self::Select { .. } | Self::History { .. } | Self::Status => false,
+            Self::Member(command) => {
+                !matches!(command, MemberCommand::List | MemberCommand::Transfer { .. })
+            }
+        }
+    }
+
+    /// Carries the command out and writes the answer, and what is to be said beside it. Returns
+    /// the exit code.
     pub(crate) async fn run(
         self,
         target: &Target<'_>,
         deadline: Instant,
         format: Format,
-        output: &mut dyn Write,
+        (output, errors): Told<'_>,
     ) -> Result<u8, CommandError> {
+        if target.request_id.is_some() && !self.is_write() {
+            return Err(CommandError::Usage("only a write can have a --request-id".to_owned()));
+        }
         match self {
-            Self::Put { key, value } => {
+            Self::Put { key, value, shows_previous: true } => {
+                let client = target.client(deadline).await?;
+                let replaced = client.replace(&key, &value).await?;
+                output::replaced(output, format, replaced)?;
+                Ok(0)
+            }
+            Self::Select { key, end, detail } => {
+                let client = target.client(deadline).await?;
+                select(&client, (&key, end, &detail), format, (output, errors)).await
+            }
+            Self::History { key, since } => {
+                let client = target.client(deadline).await?;
+                let page = client.history(&key, since).await?;
+                output::history(output, format, &page)?;
+                tell_of_more(page.more, errors);
+                Ok(if page.kvs.is_empty() { DECIDED_NO } else { 0 })
+            }
+            Self::Typed(typed) => {
+                let client = target.client(deadline).await?;
+                let said = client.carry_out(&typed).await?;
+                output.write_all(&said.lines)?;
+                tell_of_more(said.more, errors);
+                Ok(if said.is_no { DECIDED_NO } else { 0 })
+            }
+            Self::Compact { revision } => {
+                let client = target.client(deadline).await?;
+                let revision = client.compact(revision).await?;
+                output::put(output, format, revision)?;
+                Ok(0)
+            }
+            Self::Put { key, value, shows_previous: false } => {
                 let client = target.client(deadline).await?;
                 let revision = client.put(&key, &value).await?;
                 output::put(output, format, revision)?;
                 Ok(0)
             }
-            Self::Get { key, end } => {
+            Self::Get { key, end, is_local } => {
                 let client = target.client(deadline).await?;
-                get(&client, KeyRange { from: &key, end }, format, output).await
+                let range = KeyRange { from: &key, end };
+                let pages =
+                    if is_local { client.range_locally(range) } else { client.range(range) };
+                get(pages, end == RangeEnd::Single, format, (output, errors)).await
             }
-            Self::Delete { keys, end } => {
+            Self::Delete { keys, end, shows_previous } => {
                 let ranges: Vec<KeyRange<'_>> =
                     keys.iter().map(|key| KeyRange { from: key, end }).collect();
                 let client = target.client(deadline).await?;
+                if shows_previous {
+                    output::taken(output, format, client.take(&ranges).await?)?;
+                    return Ok(0);
+                }
                 let deleted = client.delete(&ranges).await?;
                 output::deleted(output, format, deleted)?;
                 Ok(0)
             }
-            Self::Status => status::run(target.endpoints(), deadline, format, output).await,
+            Self::Status => status::run(target.endpoints, deadline, format, output).await,
             Self::Member(command) => member::run(command, target, deadline, (format, output)).await,
         }
     }
 }
 
 impl Target<'_> {
-    /// The nodes to ask.
-    pub(crate) fn endpoints(&self) -> &[String] {
-        let (Self::Endpoints(endpoints) | Self::Session(_, endpoints)) = self;
-        endpoints
-    }
-
-    /// A client whose operations end at the deadline.
+    /// A client whose operations end at the deadline, and whose write has the command's name.
     pub(crate) async fn client(&self, deadline: Instant) -> Result<Client, CommandError> {
-        match self {
-            Self::Endpoints(endpoints) => {
+        let client = match self.shell {
+            Some(client) => client.until(deadline),
+            None => {
                 let timeout = deadline.saturating_duration_since(Instant::now());
-                let client = Client::connect(endpoints.to_vec(), Options { timeout }).await?;
-                Ok(client.until(deadline))
+                let endpoints = self.endpoints.to_vec();
+                Client::connect(endpoints, Options { timeout }).await?.until(deadline)
             }
-            Self::Session(client, _) => Ok(client.until(deadline)),
-        }
+        };
+        Ok(match self.request_id {
+            Some(id) => client.with_request_id(id),
+            None => client,
+        })
     }
 }
 
+fn typed(name: &str, arguments: TypedArguments) -> Result<Job, CommandError> {
+    let words = arguments.words.into_iter().map(OsStringExt::into_vec);
+    let words: Vec<Vec<u8>> = [name.as_bytes().to_vec()].into_iter().chain(words).collect();
+    let typed = Typed::parse(&words).expect("the command line knows no other names");
+    typed.map(Job::Typed).map_err(CommandError::Usage)
+}
+
 async fn get(
-    client: &Client,
-    range: KeyRange<'_>,
+    mut pages: Pages<'_>,
+    is_single: bool,
     format: Format,
-    output: &mut dyn Write,
+    (output, errors): Told<'_>,
 ) -> Result<u8, CommandError> {
-    let is_single = range.end == RangeEnd::Single;
     let mut writer = PairWriter::new(format, is_single);
-    let mut pages = client.range(range);
     while let Some(page) = pages.next().await? {
+        let other = page.kvs.iter().find(|kv| is_single && kv.kind != Kind::String);
+        if let Some(KeyValue { kind, .. }) = other {
+            return Err(ClientError::DecidedNo(No::WrongType { found: *kind }).into());
+        }
         writer.page(output, &page)?;
     }
-    let count = writer.finish(output)?;
+    let staleness = pages.staleness();
+    let count = writer.finish(output, staleness)?;
+    if let Some(staleness) = staleness.filter(|_| format != Format::Json) {
+        output.flush()?;
+        // Nobody is left to be told that standard error is closed.
+        let _ = writeln!(errors, "{}", output::in_words(staleness));
+    }
     Ok(if is_single && count == 0 { DECIDED_NO } else { 0 })
+}
+
+async fn select(
+    client: &Client,
+    (key, end, detail): (&[u8], RangeEnd<'static>, &GetDetail),
+    format: Format,
+    (output, errors): Told<'_>,
+) -> Result<u8, CommandError> {
+    let end = match &detail.to {
+        Some(to) => RangeEnd::HalfOpen(to.as_bytes()),
+        None if detail.from_key => RangeEnd::From,
+        None => end,
+    };
+    let show = match (detail.keys_only, detail.count_only) {
+        (false, false) => Show::Pairs,
+        (true, _) => Show::Keys,
+        (false, true) => Show::Count,
+    };
+    let direction = if detail.descending { Direction::Descending } else { Direction::Ascending };
+    let selection = Selection {
+        range: KeyRange { from: key, end },
+        revision: detail.rev.unwrap_or(0),
+        limit: detail.limit.unwrap_or(0),
+        order: Order { by: order_by(detail.order), direction },
+        filter: Filter {
+            mod_revision_min: detail.min_mod_rev,
+            mod_revision_max: detail.max_mod_rev,
+            create_revision_min: detail.min_create_rev,
+            create_revision_max: detail.max_create_rev,
+        },
+        show,
+    };
+    let page = client.select(selection).await?;
+    if show == Show::Count {
+        output::count(output, format, &page)?;
+        return Ok(0);
+    }
+    let is_single = end == RangeEnd::Single && show == Show::Pairs;
+    let mut writer = PairWriter::new(format, is_single).without_values(show == Show::Keys);
+    writer.page(output, &page)?;
+    let count = writer.finish(output, None)?;
+    tell_of_more(page.more && detail.limit.is_none(), errors);
+    Ok(if end == RangeEnd::Single && count == 0 { DECIDED_NO } else { 0 })
+}
+
+fn order_by(by: Option<By>) -> OrderBy {
+    match by {
+        Some(By::Key) | None => OrderBy::Key,
+        Some(By::Version) => OrderBy::Version,
+        Some(By::Create) => OrderBy::CreateRevision,
+        Some(By::Mod) => OrderBy::ModRevision,
+        Some(By::Value) => OrderBy::Value,
+    }
+}
+
+fn tell_of_more(more: bool, errors: &mut dyn Write) {
+    if more {
+        // Nobody is left to be told that standard error is closed.
+        let _ = writeln!(errors, "there is more than one answer can hold");
+    }
 }
 
 fn range_end(is_prefix: bool) -> RangeEnd<'static> {

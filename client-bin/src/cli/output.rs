@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use super::arguments::Format;
 use crate::client::{Deleted, KeyValue, Page};
+use crate::{Kind, Staleness};
+
+const PAIR_HEADS: &[&str] = &["KEY", "VALUE", "VERSION", "MOD_REVISION"];
 
 /// Writes the answer to a put.
 pub(crate) fn put(output: &mut dyn Write, format: Format, revision: u64) -> io::Result<()> {
@@ -23,6 +26,104 @@ pub(crate) fn put(output: &mut dyn Write, format: Format, revision: u64) -> io::
         Format::Json => json(output, &Put { revision }),
         Format::Table => table(output, &["REVISION"], &[vec![revision.to_string()]]),
     }
+}
+
+/// Writes the answer to a put that shows what it replaced.
+pub(crate) fn replaced(
+    output: &mut dyn Write,
+    format: Format,
+    (revision, previous): (u64, Option<KeyValue>),
+) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Replaced<'a> {
+        revision: u64,
+        previous: Option<Pair<'a>>,
+    }
+    match format {
+        Format::Simple | Format::Table => {
+            put(output, format, revision)?;
+            previous.map_or(Ok(()), |kv| line(output, &kv.value))
+        }
+        Format::Json => {
+            json(output, &Replaced { revision, previous: previous.as_ref().map(Pair::from) })
+        }
+    }
+}
+
+/// Writes the answer to a delete that shows what it removed.
+pub(crate) fn taken(
+    output: &mut dyn Write,
+    format: Format,
+    (deleted, kvs): (Deleted, Vec<KeyValue>),
+) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Taken<'a> {
+        count: u64,
+        revision: u64,
+        kvs: Vec<Pair<'a>>,
+    }
+    let Deleted { count, revision } = deleted;
+    match format {
+        Format::Simple => {
+            writeln!(output, "{count}")?;
+            kvs.iter().try_for_each(|kv| line(output, &kv.key).and(line(output, &kv.value)))
+        }
+        Format::Json => {
+            json(output, &Taken { count, revision, kvs: kvs.iter().map(Pair::from).collect() })
+        }
+        Format::Table => table(output, PAIR_HEADS, &kvs.iter().map(row).collect::<Vec<_>>()),
+    }
+}
+
+/// Writes the versions of a key: revision, `put` and value or `del`, a line each.
+pub(crate) fn history(output: &mut dyn Write, format: Format, page: &Page) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct History<'a> {
+        versions: Vec<Pair<'a>>,
+        revision: u64,
+    }
+    let Page { revision, kvs, .. } = page;
+    let what = |kv: &KeyValue| if kv.version == 0 { "del" } else { "put" };
+    match format {
+        Format::Simple => kvs.iter().try_for_each(|kv| {
+            write!(output, "{} {}", kv.mod_revision, what(kv))?;
+            if kv.version != 0 {
+                output.write_all(b" ")?;
+            }
+            line(output, &kv.value)
+        }),
+        Format::Json => {
+            let versions = kvs.iter().map(Pair::from).collect();
+            json(output, &History { versions, revision: *revision })
+        }
+        Format::Table => {
+            let row = |kv: &KeyValue| {
+                let (version, value) = (kv.version.to_string(), printable(&kv.value));
+                vec![kv.mod_revision.to_string(), what(kv).to_owned(), version, value]
+            };
+            let rows: Vec<_> = kvs.iter().map(row).collect();
+            table(output, &["REVISION", "WHAT", "VERSION", "VALUE"], &rows)
+        }
+    }
+}
+
+/// Writes how many keys there are.
+pub(crate) fn count(output: &mut dyn Write, format: Format, page: &Page) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Count {
+        count: u64,
+        revision: u64,
+    }
+    match format {
+        Format::Simple => writeln!(output, "{}", page.count),
+        Format::Json => json(output, &Count { count: page.count, revision: page.revision }),
+        Format::Table => table(output, &["COUNT"], &[vec![page.count.to_string()]]),
+    }
+}
+
+fn line(output: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
+    output.write_all(bytes)?;
+    output.write_all(b"\n")
 }
 
 /// Writes the answer to a delete.
@@ -49,6 +150,7 @@ pub(crate) struct PairWriter {
     format: Format,
     /// Whether one key was asked for, which need not be repeated.
     is_single: bool,
+    has_values: bool,
     count: u64,
     revision: u64,
     pages: u64,
@@ -56,7 +158,12 @@ pub(crate) struct PairWriter {
 
 impl PairWriter {
     pub(crate) fn new(format: Format, is_single: bool) -> Self {
-        Self { format, is_single, count: 0, revision: 0, pages: 0 }
+        Self { format, is_single, has_values: true, count: 0, revision: 0, pages: 0 }
+    }
+
+    /// The same; if `is_bare`, bare keys are written without an empty line for each value.
+    pub(crate) fn without_values(self, is_bare: bool) -> Self {
+        Self { has_values: !is_bare, ..self }
     }
 
     pub(crate) fn page(&mut self, output: &mut dyn Write, page: &Page) -> io::Result<()> {
@@ -66,11 +173,11 @@ impl PairWriter {
             Format::Simple => {
                 for kv in &page.kvs {
                     if !self.is_single {
-                        output.write_all(&kv.key)?;
-                        output.write_all(b"\n")?;
+                        line(output, &kv.key)?;
                     }
-                    output.write_all(&kv.value)?;
-                    output.write_all(b"\n")?;
+                    if self.has_values {
+                        line(output, &kv.value)?;
+                    }
                 }
             }
             Format::Json => {
@@ -86,11 +193,7 @@ impl PairWriter {
             }
             Format::Table => {
                 let rows: Vec<Vec<String>> = page.kvs.iter().map(row).collect();
-                let heads: &[&str] = if self.pages == 1 {
-                    &["KEY", "VALUE", "VERSION", "MOD_REVISION"]
-                } else {
-                    &[]
-                };
+                let heads: &[&str] = if self.pages == 1 { PAIR_HEADS } else { &[] };
                 table(output, heads, &rows)?;
             }
         }
@@ -98,17 +201,36 @@ impl PairWriter {
         Ok(())
     }
 
-    /// Ends the answer; returns how many pairs it has.
-    pub(crate) fn finish(self, output: &mut dyn Write) -> io::Result<u64> {
+    /// Ends the answer, in JSON with how old it may be; returns how many pairs it has.
+    pub(crate) fn finish(
+        self,
+        output: &mut dyn Write,
+        staleness: Option<Staleness>,
+    ) -> io::Result<u64> {
         if self.format == Format::Json {
-            writeln!(output, "],\"count\":{},\"revision\":{}}}", self.count, self.revision)?;
+            write!(output, "],\"count\":{},\"revision\":{}", self.count, self.revision)?;
+            if let Some(Staleness { applied_index, contact_age }) = staleness {
+                let age_ms = contact_age.map_or("null".into(), |age| age.as_millis().to_string());
+                write!(output, ",\"applied_index\":{applied_index}")?;
+                write!(output, ",\"contact_age_ms\":{age_ms}")?;
+            }
+            output.write_all(b"}\n")?;
         }
         Ok(self.count)
     }
 }
 
+/// How old a local read may be, for people.
+pub(crate) fn in_words(Staleness { applied_index, contact_age }: Staleness) -> String {
+    let contact = match contact_age {
+        Some(age) => format!("in touch with the leader {} ms ago", age.as_millis()),
+        None => "never in touch with a leader since it started".to_owned(),
+    };
+    format!("local read: applied up to index {applied_index}, {contact}")
+}
+
 fn row(kv: &KeyValue) -> Vec<String> {
-    let KeyValue { key, value, version, mod_revision, create_revision: _ } = kv;
+    let KeyValue { key, value, version, mod_revision, create_revision: _, kind: _ } = kv;
     vec![printable(key), printable(value), version.to_string(), mod_revision.to_string()]
 }
 
@@ -137,6 +259,8 @@ struct Pair<'a> {
     create_revision: u64,
     mod_revision: u64,
     version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
 }
 
 impl<'a> From<&'a KeyValue> for Pair<'a> {
@@ -151,6 +275,7 @@ impl<'a> From<&'a KeyValue> for Pair<'a> {
             create_revision: kv.create_revision,
             mod_revision: kv.mod_revision,
             version: kv.version,
+            kind: (kv.kind != Kind::String).then(|| kv.kind.to_string()),
         }
     }
 }
@@ -194,22 +319,24 @@ pub(crate) fn table(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
 
     use super::*;
 
     fn kv(key: &'static [u8], value: &'static [u8]) -> KeyValue {
         let (key, value) = (Bytes::from_static(key), Bytes::from_static(value));
-        KeyValue { key, value, create_revision: 1, mod_revision: 3, version: 2 }
+        KeyValue { key, value, create_revision: 1, mod_revision: 3, version: 2, kind: Kind::String }
     }
 
     fn written(format: Format, is_single: bool, pages: &[Vec<KeyValue>]) -> String {
         let (mut output, mut writer) = (Vec::new(), PairWriter::new(format, is_single));
         for kvs in pages {
-            let page = Page { revision: 9, kvs: kvs.clone(), more: false };
+            let page = Page { revision: 9, kvs: kvs.clone(), more: false, count: 0 };
             writer.page(&mut output, &page).unwrap();
         }
-        writer.finish(&mut output).unwrap();
+        writer.finish(&mut output, None).unwrap();
         String::from_utf8(output).unwrap()
     }
 
@@ -235,6 +362,31 @@ mod tests {
             written(Format::Json, true, &[vec![]]),
             "{\"kvs\":[],\"count\":0,\"revision\":9}\n"
         );
+    }
+
+    #[test]
+    fn a_local_read_says_how_old_it_may_be() {
+        let heard = Staleness { applied_index: 7, contact_age: Some(Duration::from_millis(40)) };
+        let never = Staleness { contact_age: None, ..heard };
+        for (staleness, end, words) in [
+            (
+                heard,
+                "\"contact_age_ms\":40}\n",
+                "up to index 7, in touch with the leader 40 ms ago",
+            ),
+            (never, "\"contact_age_ms\":null}\n", "up to index 7, never in touch with a leader"),
+        ] {
+            let (mut output, mut writer) = (Vec::new(), PairWriter::new(Format::Json, true));
+            writer
+                .page(&mut output, &Page { revision: 9, kvs: vec![], more: false, count: 0 })
+                .unwrap();
+            writer.finish(&mut output, Some(staleness)).unwrap();
+            let text = String::from_utf8(output).unwrap();
+            assert!(
+                text.starts_with("{\"kvs\":[],\"count\":0,\"revision\":9,\"applied_index\":7,")
+            );
+            assert!(text.ends_with(end) && in_words(staleness).contains(words), "{text}");
+        }
     }
 
     #[test]

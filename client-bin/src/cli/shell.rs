@@ -5,17 +5,32 @@ use std::io;
 use clap::Parser as _;
 use tokio::time::Instant;
 
-use super::arguments::{Format, Line, LineAction, Shared, one_line};
+use super::arguments::{Format, Line, LineAction, Shared, ShellArguments, one_line};
 use super::commands::{Job, Target};
 use super::{CommandError, Console, DECIDED_NO, Interrupts};
 use crate::client::{Client, Options};
 use crate::prompt::{Entered, Prompt, Word, split};
+use crate::request_id::SessionId;
 
 const WORDS: &[Word] = &[
     Word { name: "put", usage: "KEY VALUE" },
     Word { name: "set", usage: "KEY VALUE" },
     Word { name: "get", usage: "KEY [--prefix]" },
     Word { name: "del", usage: "KEY... [--prefix]" },
+    Word { name: "hset", usage: "KEY FIELD:VALUE..." },
+    Word { name: "hget", usage: "KEY FIELD..." },
+    Word { name: "hdel", usage: "KEY FIELD..." },
+    Word { name: "hgetall", usage: "KEY" },
+    Word { name: "hlen", usage: "KEY" },
+    Word { name: "hexists", usage: "KEY FIELD..." },
+    Word { name: "sset", usage: "KEY MEMBER..." },
+    Word { name: "sdel", usage: "KEY MEMBER..." },
+    Word { name: "shas", usage: "KEY MEMBER..." },
+    Word { name: "smembers", usage: "KEY" },
+    Word { name: "scard", usage: "KEY" },
+    Word { name: "incr", usage: "KEY [[FIELD] BY]" },
+    Word { name: "history", usage: "KEY [--since REVISION]" },
+    Word { name: "compact", usage: "REVISION" },
     Word { name: "status", usage: "" },
     Word { name: "member", usage: "list|add|remove|promote|demote|update|transfer" },
     Word { name: "help", usage: "[COMMAND]" },
@@ -31,7 +46,11 @@ enum Done {
 }
 
 /// Carries out line by line. Returns the exit code: from a pipe, 1 if a line failed.
-pub(super) async fn run(console: &mut Console<'_>, shared: &Shared) -> Result<u8, CommandError> {
+pub(super) async fn run(
+    console: &mut Console<'_>,
+    shared: &Shared,
+    ShellArguments { client_id }: ShellArguments,
+) -> Result<u8, CommandError> {
     let mut interrupts = Interrupts::new()?;
     let options = Options { timeout: shared.timeout() };
     let client = tokio::select! {
@@ -50,7 +69,9 @@ pub(super) async fn run(console: &mut Console<'_>, shared: &Shared) -> Result<u8
     } else {
         Prompt::on_input(input)
     };
-    let mut session = Session { client, shared, is_terminal, line_number: 0, has_failed: false };
+    let numbering = client_id.map(|id| (id, 0));
+    let (line_number, has_failed) = (0, false);
+    let mut session = Session { client, numbering, shared, is_terminal, line_number, has_failed };
     loop {
         let entered = tokio::select! {
             entered = prompt.next() => entered,
@@ -78,6 +99,8 @@ pub(super) async fn run(console: &mut Console<'_>, shared: &Shared) -> Result<u8
 
 struct Session<'a> {
     client: Client,
+    /// The client id under which writes are numbered, and the newest number.
+    numbering: Option<(SessionId, u64)>,
     shared: &'a Shared,
     is_terminal: bool,
     line_number: u64,
@@ -86,7 +109,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn carry_out(
-        &self,
+        &mut self,
         console: &mut Console<'_>,
         line: &str,
         interrupts: &mut Interrupts,
@@ -97,7 +120,7 @@ impl Session<'_> {
         if first == "set" {
             *first = "put".to_owned();
         }
-        let Line { write_out, action } = match Line::try_parse_from(&words) {
+        let Line { write_out, request_id, action } = match Line::try_parse_from(&words) {
             Ok(line) => line,
             Err(error) => {
                 let text = error.render().to_string();
@@ -115,10 +138,19 @@ impl Session<'_> {
         let job = Job::new(command, None)?;
         let names_a_key = matches!(job, Job::Get { .. });
         let format = write_out.unwrap_or(self.shared.write_out);
-        let target = Target::Session(&self.client, &self.shared.endpoints);
+        let request_id = match &mut self.numbering {
+            Some((id, newest)) if request_id.is_none() && job.is_write() => {
+                *newest += 1;
+                id.request(*newest)
+            }
+            Some(_) | None => request_id,
+        };
+        let (endpoints, shell) = (self.shared.endpoints.as_slice(), Some(&self.client));
+        let target = Target { endpoints, shell, request_id };
         let deadline = Instant::now() + self.shared.timeout();
+        let told: super::commands::Told<'_> = (&mut *console.output, &mut *console.errors);
         let code = tokio::select! {
-            code = job.run(&target, deadline, format, console.output) => code?,
+            code = job.run(&target, deadline, format, told) => code?,
             () = interrupts.next() => return Err(CommandError::Interrupted),
         };
         if code == DECIDED_NO && names_a_key && self.is_terminal && format == Format::Simple {

@@ -1,7 +1,7 @@
 //! A node in this process that does what a script says: it loses answers, refuses, is silent,
 //! or speaks another protocol.
 //!
-//! All fakes of one `World` are one cluster: they share the keys and the sessions.
+//! All fakes of one `World` are one cluster: they share a store and the sessions.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read as _, Write as _};
@@ -9,10 +9,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
-use kv_store::command::{Answer, Command, KeyValue, List, Query};
-use raft_core::entry::{ClientId, SessionStamp};
+use kv_store::command::{Answer, Command, KeyRange, Limits, Query};
+use kv_store::store::{REVISION_EMPTY, Store};
+use raft_core::entry::{ClientId, Draft, EntryKind, SessionStamp, Stamp};
 use raft_core::replica::event::{Refusal, SessionRefusal};
-use raft_net::client_protocol::{Hello, NodeStatus, Op, Reply, Request, Response};
+use raft_core::replica::state_machine::StateMachine as _;
+use raft_core::types::{Index, Term};
+use raft_net::client_protocol::{Hello, LocalAnswer, NodeStatus, Op, Reply, Request, Response};
 use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use raft_net::preface::{Greeting, MAGIC};
 
@@ -55,8 +58,8 @@ pub(crate) struct World(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    keys: BTreeMap<Vec<u8>, (Vec<u8>, u64)>,
-    revision: u64,
+    store: Store,
+    last_index: Index,
     answers: BTreeMap<(u64, u64), Vec<u8>>,
     writes: Vec<Seen>,
     clients: u64,
@@ -104,12 +107,17 @@ impl World {
     }
 
     pub(crate) fn value(&self, key: &str) -> Option<Vec<u8>> {
-        self.0.lock().unwrap().keys.get(key.as_bytes()).map(|(value, _)| value.clone())
+        let query = Query::Range { range: KeyRange::single(key.as_bytes()), limit: 0 };
+        let answer = self.0.lock().unwrap().read(&query);
+        match Answer::decode(&answer) {
+            Ok(Answer::Range { kvs, .. }) => kvs.first().map(|kv| kv.value.to_vec()),
+            other => panic!("a range is not answered by {other:?}"),
+        }
     }
 
     /// How many changes there were.
     pub(crate) fn revision(&self) -> u64 {
-        self.0.lock().unwrap().revision
+        self.0.lock().unwrap().store.revision() - REVISION_EMPTY
     }
 
     pub(crate) fn connections(&self) -> u64 {
@@ -205,8 +213,19 @@ impl Node {
             let act = if self.repeats { acts.front().cloned() } else { acts.pop_front() };
             act.unwrap_or(Act::Answer)
         };
+        let body;
         let reply = match act {
-            Act::Answer => Reply::Answer(&state.carry_out(&request.op)),
+            Act::Answer => {
+                body = state.carry_out(&request.op);
+                match &request.op {
+                    Op::ReadLocally { .. } => Reply::Local(LocalAnswer {
+                        body: &body,
+                        applied_index: 8,
+                        contact_age_ms: (self.node_id == 1).then_some(12),
+                    }),
+                    _ => Reply::Answer(&body),
+                }
+            }
             Act::LoseAnswer => {
                 state.carry_out(&request.op);
                 return false;
@@ -231,7 +250,7 @@ impl Node {
             commit_index: 9,
             applied_index: 8,
             last_index: 9,
-            revision: state.revision,
+            revision: state.store.revision(),
             version: "0.1.0".to_owned(),
             address: state.addresses[&self.node_id].clone(),
             members: state.addresses.clone().into_iter().collect(),
@@ -251,7 +270,9 @@ impl State {
                 }
                 self.answers[&write].clone()
             }
-            Op::Read { body, .. } => self.read(&Query::decode(body).unwrap()),
+            Op::Read { body, .. } | Op::ReadLocally { body } => {
+                self.read(&Query::decode(body).unwrap())
+            }
             Op::Status | Op::Change { .. } | Op::Transfer { .. } => {
                 unreachable!("answered without a script")
             }
@@ -259,46 +280,35 @@ impl State {
     }
 
     fn write(&mut self, command: &Command<'_>) -> Vec<u8> {
-        match command {
-            Command::Put { key: [], .. } => {
-                encoded(&Answer::Malformed { why: "key is not provided" })
-            }
-            Command::Put { key, value } => {
-                self.revision += 1;
-                let revision = self.revision;
-                self.keys.insert(key.to_vec(), (value.to_vec(), revision));
-                encoded(&Answer::Put { revision })
-            }
-            Command::Delete { ranges } => {
-                let before = self.keys.len();
-                self.keys.retain(|key, _| !ranges.iter().any(|range| range.contains(key)));
-                let count = (before - self.keys.len()) as u64;
-                self.revision += u64::from(0 < count);
-                encoded(&Answer::Deleted { count, revision: self.revision })
-            }
+        if let Err(error) = command.check(&Limits::default()) {
+            return encoded(&Answer::Malformed { why: &error.to_string() });
         }
+        let (mut payload, mut draft) = (BytesMut::new(), Draft::default());
+        command.encode(&mut payload);
+        draft.push(EntryKind::Command, &SessionStamp::default(), &payload);
+        self.last_index = self.last_index.next();
+        let (term, first) = (Term(1), self.last_index);
+        // A second from one command to the next.
+        let log_time = first.0 * 1_000_000;
+        let entries = draft.stamp(&Stamp { term, first, log_time, wall_time: 0, seed: 0 });
+        let mut answer = BytesMut::new();
+        entries.iter().for_each(|entry| self.store.apply(entry, &mut answer));
+        answer.to_vec()
     }
 
     /// Two keys to a page, so that few keys make several pages.
     fn read(&self, query: &Query<'_>) -> Vec<u8> {
-        let Query::Range { range, .. } = query;
-        let found: Vec<_> = self.keys.iter().filter(|(key, _)| range.contains(key)).collect();
-        let kv = |(key, (value, revision)): &(&Vec<u8>, &(Vec<u8>, u64))| {
-            (key.to_vec(), value.clone(), *revision)
-        };
-        let page: Vec<_> = found.iter().take(2).map(kv).collect();
-        let kvs: List<KeyValue<'_>> = page
-            .iter()
-            .map(|(key, value, revision)| KeyValue {
-                key,
-                value,
-                create_revision: *revision,
-                mod_revision: *revision,
-                version: 1,
-            })
-            .collect();
-        let (count, more) = (found.len() as u64, 2 < found.len());
-        encoded(&Answer::Range { revision: self.revision, kvs, more, count })
+        if let Err(error) = query.check(&Limits::default()) {
+            return encoded(&Answer::Malformed { why: &error.to_string() });
+        }
+        let mut query = query.clone();
+        if let Query::Range { limit, .. } = &mut query {
+            *limit = 2;
+        }
+        let (mut body, mut answer) = (BytesMut::new(), BytesMut::new());
+        query.encode(&mut body);
+        self.store.query(&body, &mut answer);
+        answer.to_vec()
     }
 }
 

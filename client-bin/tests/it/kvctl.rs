@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use kvorum_client::cli::{Streams, run};
-use raft_core::replica::event::Refusal;
+use raft_core::replica::event::{Refusal, SessionRefusal};
 use serde_json::{Value, json};
 
 use crate::fake::{Act, Door, World, dead_address};
@@ -55,28 +55,124 @@ fn keys_are_put_got_and_removed() {
 }
 
 #[test]
+fn a_local_get_says_beside_the_value_how_old_it_may_be() {
+    let world = World::default();
+    let (leader, follower) = (world.node(1, &[]), world.node(2, &[]));
+    assert_eq!(kvctl(&["--endpoints", &leader, "put", "a", "1"]), said(0, "OK\n"));
+    let words = |contact: &str| format!("local read: applied up to index 8, {contact}\n");
+    let heard = words("in touch with the leader 12 ms ago");
+    let get = |at: &str, key: &str| kvctl(&["--endpoints", at, "get", "--local", key]);
+    assert_eq!(get(&leader, "a"), (0, "1\n".to_owned(), heard.clone()));
+    assert_eq!(get(&leader, "x"), (1, String::new(), heard));
+    let never = words("never in touch with a leader since it started");
+    assert_eq!(get(&follower, "a"), (0, "1\n".to_owned(), never));
+    let document = json_of(kvctl(&["--endpoints", &leader, "-w", "json", "get", "--local", "x"]));
+    let expected = json!({
+        "kvs": [], "count": 0, "revision": 2, "applied_index": 8, "contact_age_ms": 12
+    });
+    assert_eq!(document, expected);
+}
+
+#[test]
+fn the_past_is_read_and_compacted() {
+    let world = World::default();
+    let node = world.node(1, &[]);
+    let with = |words: &[&str]| kvctl(&[&["--endpoints", &node][..], words].concat());
+    for (key, value) in [("a", "1"), ("b", "2"), ("a", "3")] {
+        with(&["put", key, value]);
+    }
+    assert_eq!(with(&["del", "b", "--prev"]), said(0, "1\nb\n2\n"));
+    assert_eq!(with(&["put", "a", "4", "--prev"]), said(0, "OK\n3\n"));
+    assert_eq!(with(&["put", "c", "5", "--prev"]), said(0, "OK\n"));
+    assert_eq!(with(&["get", "a", "--rev", "3"]), said(0, "1\n"));
+    assert_eq!(with(&["get", "b", "--rev", "5"]), said(1, ""));
+    assert_eq!(with(&["get", "--prefix", "", "--rev", "4"]), said(0, "a\n3\nb\n2\n"));
+    assert_eq!(with(&["get", "a", "--to", "c"]), said(0, "a\n4\n"));
+    assert_eq!(with(&["get", "b", "--from-key", "--keys-only"]), said(0, "c\n"));
+    assert_eq!(with(&["get", "--prefix", "", "--count-only"]), said(0, "2\n"));
+    let newest = ["get", "--prefix", "", "--order", "mod", "--descending", "--limit", "1"];
+    assert_eq!(with(&newest), said(0, "c\n5\n"));
+    assert_eq!(with(&["get", "--prefix", "", "--max-create-rev", "2"]), said(0, "a\n4\n"));
+    assert_eq!(with(&["history", "b"]), said(0, "3 put 2\n5 del\n"));
+    assert_eq!(with(&["history", "a", "--since", "4"]), said(0, "4 put 3\n6 put 4\n"));
+    assert_eq!(with(&["history", "x"]), said(1, ""));
+    assert_eq!(with(&["compact", "4"]), said(0, "OK\n"));
+    let lost = "kvctl: the revision has been compacted, the oldest one is 4\n";
+    assert_eq!(with(&["get", "a", "--rev", "3"]), (1, String::new(), lost.to_owned()));
+    assert_eq!(with(&["compact", "4"]), (1, String::new(), lost.to_owned()));
+    let future = "kvctl: the revision has not come yet, the newest one is 7\n";
+    assert_eq!(with(&["compact", "99"]), (1, String::new(), future.to_owned()));
+    let document = json_of(with(&["-w", "json", "history", "b"]));
+    assert_eq!(document["versions"][1]["mod_revision"], json!(5));
+    assert_eq!(document["versions"][1]["version"], json!(0));
+}
+
+#[test]
+fn hashes_and_sets_answer_with_bare_values_null_true_and_false() {
+    let world = World::default();
+    let node = world.node(1, &[]);
+    let with = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        kvctl(&[&["--endpoints", &node][..], &words].concat())
+    };
+    for (line, code, output) in [
+        ("put name Ada", 0, "OK\n"),
+        ("get name", 0, "Ada\n"),
+        ("hset user name:Ada born:1815 a\\:b:c:d", 0, "3\n"),
+        ("hget user name", 0, "Ada\n"),
+        ("hget user x", 1, "null\n"),
+        ("hget user born x", 0, "1815\nnull\n"),
+        ("hgetall user", 0, "a\\:b:c:d\nborn:1815\nname:Ada\n"),
+        ("hlen user", 0, "3\n"),
+        ("hexists user born", 0, "true\n"),
+        ("hexists user x", 1, "false\n"),
+        ("incr user born 10", 0, "1825\n"),
+        ("incr visits", 0, "1\n"),
+        ("incr visits -3", 0, "-2\n"),
+        ("hdel user name born a:b", 0, "3\n"),
+        ("hlen user", 0, "0\n"),
+        ("sset fruits apple pear apple", 0, "2\n"),
+        ("shas fruits pear", 0, "true\n"),
+        ("shas fruits plum", 1, "false\n"),
+        ("sdel fruits pear plum", 0, "1\n"),
+        ("smembers fruits", 0, "apple\n"),
+        ("scard fruits", 0, "1\n"),
+        ("del fruits", 0, "1\n"),
+    ] {
+        assert_eq!(with(line), said(code, output), "{line}");
+    }
+    with("sset fruits apple");
+    let wrong = |code, words: &str| (code, String::new(), format!("kvctl: {words}\n"));
+    let is_a_set = "wrong type: the key is a SET";
+    assert_eq!(with("get fruits"), wrong(1, is_a_set));
+    assert_eq!(with("hset fruits a:b"), wrong(1, is_a_set));
+    assert_eq!(with("incr name"), wrong(1, "the value is not a decimal number of 64 bits"));
+    assert_eq!(with("hset user name"), wrong(2, "a field is written FIELD:VALUE"));
+}
+
+#[test]
 fn answers_can_be_json_or_a_table() {
     let world = World::default();
     let node = world.node(1, &[]);
     let with = |words: &[&str]| kvctl(&[&["--endpoints", &node][..], words].concat());
-    assert_eq!(json_of(with(&["-w", "json", "put", "a", "1"])), json!({ "revision": 1 }));
+    assert_eq!(json_of(with(&["-w", "json", "put", "a", "1"])), json!({ "revision": 2 }));
     with(&["put", "b", "2"]);
     with(&["put", "c", "3"]);
     let pair = |key: &str, revision: u64| {
         json!({
-            "key": key, "value": revision.to_string(),
+            "key": key, "value": (revision - 1).to_string(),
             "create_revision": revision, "mod_revision": revision, "version": 1
         })
     };
     assert_eq!(
         json_of(with(&["get", "--prefix", "", "-w", "json"])),
-        json!({ "kvs": [pair("a", 1), pair("b", 2), pair("c", 3)], "count": 3, "revision": 3 })
+        json!({ "kvs": [pair("a", 2), pair("b", 3), pair("c", 4)], "count": 3, "revision": 4 })
     );
     let (code, output, _) = with(&["get", "x", "-w", "json"]);
-    assert_eq!((code, output.as_str()), (1, "{\"kvs\":[],\"count\":0,\"revision\":3}\n"));
-    let table = "KEY  VALUE  VERSION  MOD_REVISION\nb    2      1        2\n";
+    assert_eq!((code, output.as_str()), (1, "{\"kvs\":[],\"count\":0,\"revision\":4}\n"));
+    let table = "KEY  VALUE  VERSION  MOD_REVISION\nb    2      1        3\n";
     assert_eq!(with(&["get", "b", "-w", "table"]), said(0, table));
-    let deleted = json!({ "count": 1, "revision": 4 });
+    let deleted = json!({ "count": 1, "revision": 5 });
     assert_eq!(json_of(with(&["del", "a", "-w", "json"])), deleted);
 }
 
@@ -175,7 +271,7 @@ fn status_finds_every_member_from_one_endpoint() {
     let node = |id: u64, address: &str, role: &str| {
         json!({
             "node_id": id, "address": address, "role": role, "term": 5, "leader_id": 1,
-            "commit_index": 9, "applied_index": 8, "revision": 0, "version": "0.1.0",
+            "commit_index": 9, "applied_index": 8, "revision": 1, "version": "0.1.0",
             "state_hash": "0000000000000000", "snapshot_index": 0, "fenced": false
         })
     };
@@ -225,4 +321,77 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     };
     let code = run(["kvctl", "get", "--prefix", "", "--endpoints", &node], streams);
     assert_eq!((code, errors.as_slice()), (0, &b""[..]));
+}
+
+#[test]
+fn a_write_under_a_request_id_is_made_once_through_whichever_node() {
+    let world = World::default();
+    let (one, two) = (world.node(1, &[Act::Answer, Act::LoseAnswer]), world.node(2, &[]));
+    let (code, id, _) = kvctl(&["session", "open", "--endpoints", &one]);
+    assert_eq!((code, id.as_str()), (0, "1-0000000000000001\n"));
+    let open = |format| kvctl(&["session", "open", "--endpoints", &one, "-w", format]);
+    assert_eq!(json_of(open("json")), json!({ "client_id": "1-0000000000000002" }));
+    assert_eq!(open("table"), said(0, "CLIENT_ID\n1-0000000000000003\n"));
+    assert_eq!(world.writes(), [], "opening writes nothing");
+
+    let write = |at: &str, serial: u64, words: &[&str]| {
+        let request_id = format!("{}:{serial}", id.trim());
+        kvctl(&[&["--endpoints", at, "--request-id", &request_id, "-w", "json"], words].concat())
+    };
+    let revision = |number: u64| json!({ "revision": number });
+    for at in [&one, &two, &one, &two] {
+        assert_eq!(json_of(write(at, 1, &["put", "a", "1"])), revision(2));
+    }
+    assert_eq!(json_of(write(&two, 2, &["put", "a", "2"])), revision(3));
+    let both = format!("{one},{two}");
+    let removed = json!({ "count": 1, "revision": 4 });
+    assert_eq!(json_of(write(&both, 3, &["del", "a"])), removed);
+    assert_eq!(json_of(write(&both, 3, &["del", "a"])), removed);
+    assert_eq!(world.revision(), 3);
+
+    let (code, _, errors) = write(&two, 3, &["put", "a", "9"]);
+    let used = "kvctl: 1-0000000000000001:3 was used for another command, nothing was done; \
+                choose another serial\n";
+    assert_eq!((code, errors.as_str()), (2, used));
+}
+
+#[test]
+fn what_the_session_rules_say_to_a_request_id_is_told_in_one_line() {
+    let request_id = "1-00000000000000ff:2000";
+    for (refusal, words) in [
+        (SessionRefusal::SessionExpired, "does not know this client id"),
+        (SessionRefusal::AlreadyAcknowledged, "too far below the newest"),
+        (SessionRefusal::WindowExceeded, "take too much room"),
+    ] {
+        let world = World::default();
+        let node = world.stubborn(1, Act::Session(refusal));
+        let put =
+            |at: &str| kvctl(&["--endpoints", at, "put", "a", "1", "--request-id", request_id]);
+        let (code, output, errors) = put(&node);
+        assert_eq!((code, output.as_str(), errors.lines().count()), (1, "", 1), "{errors}");
+        assert!(errors.contains(words), "{errors}");
+        assert_eq!(world.writes().len(), 1, "asking again would not change it");
+        assert_eq!(world.writes()[0].session.acknowledged, 2000 - 1024);
+
+        let node = world.node(2, &[Act::LoseAnswer, Act::Session(refusal)]);
+        let (code, _, errors) = put(&node);
+        assert_eq!(code, 4, "the first attempt may be what was executed: {errors}");
+    }
+}
+
+#[test]
+fn request_ids_are_for_writes_and_have_a_form() {
+    let node = World::default().node(1, &[]);
+    let with = |words: &[&str]| kvctl(&[&["--endpoints", &node][..], words].concat());
+    let request_id = "1-00000000000000ff:1";
+    for words in [&["get", "a"][..], &["status"], &["member", "list"], &["session", "open"]] {
+        let (code, _, errors) = with(&[words, &["--request-id", request_id]].concat());
+        let expected = "kvctl: only a write can have a --request-id\n";
+        assert_eq!((code, errors.as_str()), (2, expected), "{words:?}");
+    }
+    for bad in ["7:1", "1-00000000000000ff:0", "1-00000000000000ff"] {
+        let (code, _, errors) = with(&["put", "a", "1", "--request-id", bad]);
+        assert_eq!((code, errors.lines().count()), (2, 1), "{errors}");
+        assert!(errors.contains("client id is what") || errors.contains("CLIENT:SERIAL"));
+    }
 }

@@ -9,8 +9,8 @@ fn lines_are_carried_out_in_one_session() {
     let node = world.node(1, &[]);
     let input = b"put a '1 2'\n\nSET b 2\nGeT a\nget b -w json\nDEL a b\nexit\nput c 3\n";
     let (code, output, errors) = kvctl_with(&["shell", "--endpoints", &node], input);
-    let json = "{\"kvs\":[{\"key\":\"b\",\"value\":\"2\",\"create_revision\":2,\
-                \"mod_revision\":2,\"version\":1}],\"count\":1,\"revision\":2}\n";
+    let json = "{\"kvs\":[{\"key\":\"b\",\"value\":\"2\",\"create_revision\":3,\
+                \"mod_revision\":3,\"version\":1}],\"count\":1,\"revision\":3}\n";
     assert_eq!((code, errors.as_str()), (0, ""));
     assert_eq!(output, format!("OK\nOK\n1 2\n{json}2\n"));
     let serials: Vec<_> =
@@ -42,4 +42,32 @@ fn a_shell_needs_a_node() {
     let dead = dead_address();
     let (code, _, errors) = kvctl_with(&["shell", "--endpoints", &dead], b"get a\n");
     assert_eq!(code, 3, "{errors}");
+}
+
+#[test]
+fn lines_under_a_client_id_can_be_given_again() {
+    let world = World::default();
+    let (one, two) = (world.node(1, &[]), world.node(2, &[]));
+    let lines =
+        b"put a 1\nget a --prefix\nput a 2\ndel a\nput b 3 --request-id 1-00000000000000fe:9\n";
+    let shell = |at: &str| {
+        let words = ["shell", "--client-id", "1-00000000000000ff", "--endpoints", at, "-w", "json"];
+        kvctl_with(&words, lines)
+    };
+    let (code, output, errors) = shell(&one);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let names = |from: usize| -> Vec<(u64, u64)> {
+        let writes = world.writes();
+        let names = writes[from..].iter().map(|s| (s.session.client.random, s.session.serial));
+        names.collect()
+    };
+    assert_eq!(names(0), [(255, 1), (255, 2), (255, 3), (254, 9)]);
+    let revision = world.revision();
+    let again = shell(&two);
+    assert_eq!(names(4), names(0)[..4]);
+    assert_eq!(world.revision(), revision, "nothing is done twice");
+    let written = |output: &str| -> Vec<String> {
+        output.lines().filter(|line| !line.contains("kvs")).map(str::to_owned).collect()
+    };
+    assert_eq!((written(&again.1), again.0), (written(&output), 0));
 }

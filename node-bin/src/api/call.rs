@@ -6,7 +6,7 @@ use actix::Message;
 use bytes::Bytes;
 use raft_core::configuration::Change;
 use raft_core::entry::SessionStamp;
-use raft_core::replica::event::{Refusal, SessionRefusal, Status};
+use raft_core::replica::event::{Refusal, SessionRefusal, Staleness, Status};
 use raft_core::types::NodeId;
 use tokio::sync::oneshot;
 
@@ -37,6 +37,11 @@ pub enum Operation {
         /// The query.
         query: Bytes,
     },
+    /// Answer a query from the state of this node, however old.
+    ReadLocally {
+        /// The query.
+        query: Bytes,
+    },
     /// Describe the node.
     Describe,
     /// Change who is in the cluster; answered with a decision's bytes.
@@ -58,6 +63,8 @@ pub enum Operation {
 pub enum CallOutcome {
     /// The state machine's answer.
     Answered(Bytes),
+    /// The same from the state of this node, and how old that may be.
+    AnsweredLocally(Bytes, Staleness),
     /// The session rules decided.
     Session(SessionRefusal),
     /// Nothing was decided.

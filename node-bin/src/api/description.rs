@@ -1,9 +1,10 @@
 //! What a node says of itself, in the words of the client protocol.
 
 use raft_core::configuration::Configuration;
+use raft_core::consensus::ready::RoleName;
 use raft_core::replica::event::Status;
 use raft_core::types::NodeId;
-use raft_net::client_protocol::{LEARNER, NodeStatus, OUTGOING, VOTER};
+use raft_net::client_protocol::{KEPT_LEARNER, LEARNER, NodeStatus, OUTGOING, VOTER};
 
 use super::NodeInfo;
 
@@ -39,7 +40,9 @@ pub(super) fn of(info: &NodeInfo, status: &Status) -> NodeStatus {
 /// A node that only listens says so, and not that it follows.
 fn role(status: &Status) -> &'static str {
     let (configuration, node) = (&status.configuration, status.node);
-    if status.is_removed {
+    if status.role == RoleName::Leader {
+        status.role.as_str()
+    } else if status.is_removed {
         REMOVED
     } else if configuration.is_member(node) && !configuration.is_voter(node) {
         LEARNER
@@ -51,6 +54,8 @@ fn role(status: &Status) -> &'static str {
 fn part(configuration: &Configuration, id: NodeId) -> &'static str {
     if configuration.voters.contains(&id) {
         VOTER
+    } else if configuration.kept.contains(&id) {
+        KEPT_LEARNER
     } else if configuration.learners.contains(&id) {
         LEARNER
     } else {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use raft_core::replica::event::{Outcome, Refusal, Ticket};
 use raft_core::types::NodeId;
 use raft_net::Stop;
-use raft_net::client_protocol::{Hello, Op, Reply, Request, Response};
+use raft_net::client_protocol::{Hello, LocalAnswer, Op, Reply, Request, Response};
 use raft_net::listener::ClientAccepted;
 use raft_net::outbox::Writable;
 use tokio::sync::oneshot;
@@ -29,10 +29,12 @@ use tokio::sync::oneshot;
 pub use call::{Call, CallOutcome, Operation};
 use connection::{ClientEnded, Connection, FromClient};
 use round::Round;
-use unlike::About;
+use unlike::{About, Unlike};
 
 use crate::clock::Clock;
-use crate::consensus::{Answered, Describe, Described, Greet, Greeted, Read, Submit, Transfer};
+use crate::consensus::{
+    Answered, Describe, Described, Greet, Greeted, Read, ReadLocally, Submit, Transfer,
+};
 use crate::fault::FaultGuard;
 
 /// Client connections at a time.
@@ -70,6 +72,7 @@ pub struct BodyChecks {
 pub(crate) struct Outlets {
     pub(crate) submit: Recipient<Submit>,
     pub(crate) read: Recipient<Read>,
+    pub(crate) read_locally: Recipient<ReadLocally>,
     pub(crate) greet: Recipient<Greet>,
     pub(crate) describe: Recipient<Describe>,
     pub(crate) transfer: Recipient<Transfer>,
@@ -141,21 +144,24 @@ impl Api {
     fn on_request(&mut self, connection: u64, request: &Request<'_>) {
         let ticket = Ticket { connection, request: request.id };
         let Some(client) = self.connections.get_mut(&connection) else { return };
-        if IN_FLIGHT_PER_CONNECTION_MAX <= client.in_flight {
-            self.respond(ticket, &Reply::Refused(Refusal::Overloaded), false);
+        client.in_flight += 1;
+        self.in_flight += 1;
+        if IN_FLIGHT_PER_CONNECTION_MAX < client.in_flight {
+            self.end(ticket, |_| Reply::Refused(Refusal::Overloaded));
             return;
         }
         if self.draining.is_some() {
-            self.respond(ticket, &Reply::Refused(Refusal::Stopping), false);
+            self.end(ticket, |_| Reply::Refused(Refusal::Stopping));
             return;
         }
-        client.in_flight += 1;
-        self.in_flight += 1;
         let taken = match &request.op {
             Op::Write { session, timeout_ms, body } => (self.checks.command)(body)
                 .map(|()| self.round.write(ticket, session, timeout_us(*timeout_ms), body)),
             Op::Read { timeout_ms, body } => (self.checks.query)(body)
                 .map(|()| self.round.read(ticket, timeout_us(*timeout_ms), body)),
+            Op::ReadLocally { body } => {
+                (self.checks.query)(body).map(|()| self.round.read_locally(ticket, body))
+            }
             Op::Status => {
                 self.outlets.describe.do_send(Describe { ticket });
                 Ok(())
@@ -171,18 +177,18 @@ impl Api {
             }),
         };
         if let Err(why) = taken {
-            self.respond(ticket, &Reply::Malformed(why.into()), true);
+            self.end(ticket, |_| Reply::Malformed(why.into()));
         }
     }
 
-    /// Appends a response to its connection's output; flushed at the end of the message.
-    fn respond(&mut self, ticket: Ticket, reply: &Reply<'_>, ends_request: bool) {
+    /// Ends a request with a reply, appended to its connection's output, which is flushed at the
+    /// end of the message.
+    fn end<'a>(&mut self, ticket: Ticket, reply: impl FnOnce(&mut Unlike) -> Reply<'a>) {
         let Some(client) = self.connections.get_mut(&ticket.connection) else { return };
-        if ends_request {
-            client.in_flight -= 1;
-            self.in_flight -= 1;
-        }
-        if client.respond(&Response { id: ticket.request, reply: reply.clone() }) {
+        client.in_flight -= 1;
+        self.in_flight -= 1;
+        let reply = reply(&mut client.unlike);
+        if client.respond(&Response { id: ticket.request, reply }) {
             self.touched.push(ticket.connection);
         }
     }
@@ -278,6 +284,10 @@ impl Handler<Flush> for Api {
         if !queries.is_empty() {
             self.outlets.read.do_send(Read(queries));
         }
+        let queries = self.round.take_local_queries();
+        if !queries.is_empty() {
+            self.outlets.read_locally.do_send(ReadLocally(queries));
+        }
     }
 }
 
@@ -292,28 +302,32 @@ impl Handler<Answered> for Api {
                     answer.ticket.request,
                     match &answer.outcome {
                         Outcome::Answered(range) => CallOutcome::Answered(bytes(range)),
+                        Outcome::AnsweredLocally(range, staleness) => {
+                            CallOutcome::AnsweredLocally(bytes(range), **staleness)
+                        }
                         Outcome::Session(refusal) => CallOutcome::Session(*refusal),
                         Outcome::Refused(refusal) => CallOutcome::Refused(*refusal),
                     },
                 );
                 continue;
             }
-            let Ticket { connection, request } = answer.ticket;
-            let Some(client) = self.connections.get_mut(&connection) else { continue };
-            let reply = match &answer.outcome {
-                Outcome::Answered(range) => {
-                    client.unlike.reply(request, &answers.bytes[range.clone()])
-                }
+            let request = answer.ticket.request;
+            self.end(answer.ticket, |unlike| match &answer.outcome {
+                Outcome::Answered(range) => unlike.reply(request, &answers.bytes[range.clone()]),
+                Outcome::AnsweredLocally(range, staleness) => Reply::Local(LocalAnswer {
+                    body: &answers.bytes[range.clone()],
+                    applied_index: staleness.applied_index.0,
+                    contact_age_ms: staleness.contact_age_us.map(|us| us / 1_000),
+                }),
                 Outcome::Session(refusal) => {
-                    client.unlike.end(request);
+                    unlike.end(request);
                     Reply::Session(*refusal)
                 }
                 Outcome::Refused(refusal) => {
-                    client.unlike.end(request);
+                    unlike.end(request);
                     Reply::Refused(*refusal)
                 }
-            };
-            self.respond(answer.ticket, &reply, true);
+            });
         }
         self.flush_touched();
     }
@@ -346,7 +360,7 @@ impl Handler<Described> for Api {
             return;
         }
         let status = description::of(&self.info, &status);
-        self.respond(ticket, &Reply::Status(Box::new(status)), true);
+        self.end(ticket, |_| Reply::Status(Box::new(status)));
         self.flush_touched();
     }
 }
@@ -363,6 +377,10 @@ impl Handler<Call> for Api {
             }
             Operation::Read { query } => {
                 self.round.read(ticket, timeout_us(timeout_ms), &query);
+                self.plan_flush(context);
+            }
+            Operation::ReadLocally { query } => {
+                self.round.read_locally(ticket, &query);
                 self.plan_flush(context);
             }
             Operation::Describe => self.outlets.describe.do_send(Describe { ticket }),

@@ -2,7 +2,7 @@
 
 use raft_core::configuration::Change;
 use raft_core::entry::{Draft, EntryKind, SessionStamp};
-use raft_core::replica::event::{Query, Submission, Ticket};
+use raft_core::replica::event::{LocalQuery, Query, Submission, Ticket};
 
 /// Requests on their way to Consensus; bodies are copied here for the only time.
 #[derive(Debug, Default)]
@@ -10,6 +10,7 @@ pub(super) struct Round {
     /// One for each waiting time in use, of which there are few.
     writes: Vec<Writes>,
     queries: Vec<Query>,
+    local_queries: Vec<LocalQuery>,
 }
 
 #[derive(Debug)]
@@ -21,7 +22,7 @@ struct Writes {
 
 impl Round {
     pub(super) fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.queries.is_empty()
+        self.writes.is_empty() && self.queries.is_empty() && self.local_queries.is_empty()
     }
 
     pub(super) fn write(
@@ -66,6 +67,10 @@ impl Round {
         self.queries.push(Query { ticket, body: super::owned(body), timeout_us });
     }
 
+    pub(super) fn read_locally(&mut self, ticket: Ticket, body: &[u8]) {
+        self.local_queries.push(LocalQuery { ticket, body: super::owned(body) });
+    }
+
     pub(super) fn take_submissions(&mut self, wall_time: u64) -> Vec<Submission> {
         let writes = std::mem::take(&mut self.writes);
         let submission = |Writes { timeout_us, draft, tickets }| Submission {
@@ -79,5 +84,9 @@ impl Round {
 
     pub(super) fn take_queries(&mut self) -> Vec<Query> {
         std::mem::take(&mut self.queries)
+    }
+
+    pub(super) fn take_local_queries(&mut self) -> Vec<LocalQuery> {
+        std::mem::take(&mut self.local_queries)
     }
 }

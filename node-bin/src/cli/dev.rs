@@ -14,6 +14,7 @@ use self::command::{WORDS, parse};
 use self::session::{Outcome, Session};
 use super::settings::{DevArguments, TransportName};
 use super::store_checks;
+use crate::directory::new_incarnation;
 use crate::error::StartError;
 use crate::local_cluster::{ClusterOptions, LocalCluster, Storage, Transport};
 use crate::node::SNAPSHOT_LOG_BYTES;
@@ -25,6 +26,7 @@ const INTERRUPTED: u8 = 130;
 pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
     let options = ClusterOptions {
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+        lease_reads: false,
         nodes: arguments.nodes,
         transport: match arguments.transport {
             TransportName::Memory => Transport::Memory,
@@ -35,7 +37,7 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,
         checks: store_checks(),
     };
-    let cluster = LocalCluster::start(options, Store::default)?;
+    let cluster = LocalCluster::start(options, || Store::with_hash_seed(new_incarnation().0))?;
     greet(arguments, &cluster);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -10,7 +10,7 @@ use kvorum_client::status::{NodeStatus, status};
 use kvorum_client::{Client, ClientError, MemberChange, Options};
 use raft_core::configuration::ChangeRefusal;
 use raft_core::types::{Incarnation, NodeId};
-use raft_net::client_protocol::{ChangeRefused, LEARNER};
+use raft_net::client_protocol::{ChangeRefused, KEPT_LEARNER, LEARNER};
 use raft_net::handshake::{HandshakeError, Identity, try_as_peer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -236,7 +236,8 @@ fn read_place(status: &NodeStatus, node_id: NodeId) -> Option<Place> {
     let pairs = status.members.iter();
     let members: BTreeMap<NodeId, String> =
         pairs.filter_map(|(id, address)| Some((NodeId::new(*id)?, address.clone()))).collect();
-    let listens = status.member_roles.iter().filter(|(_, role)| role == LEARNER);
+    let listens = |role: &str| role == LEARNER || role == KEPT_LEARNER;
+    let listens = status.member_roles.iter().filter(|(_, role)| listens(role));
     let mut learners: BTreeSet<NodeId> = listens.filter_map(|(id, _)| NodeId::new(*id)).collect();
     // Whatever it is by now: it does not vote before its own log says so.
     learners.insert(node_id);

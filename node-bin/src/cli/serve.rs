@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::settings::{FIRST_ID, ServeArguments, Switch};
 use super::{join, store_checks};
-use crate::directory::{self, Data};
+use crate::directory::{self, Data, new_incarnation};
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
 use crate::node::{Node, NodeOptions};
@@ -43,6 +43,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         members,
         auto_promote: arguments.auto_promote == Switch::On,
         voters_target: arguments.voters_target,
+        lease_reads: arguments.lease_reads,
         election_timeout_ms: arguments.election_timeout_ms,
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,
         wal_segment_bytes: arguments.wal_segment_bytes,
@@ -64,7 +65,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
     }
     let node_id = options.node_id.number();
     abort_on_panic();
-    let node = Node::start(options, Store::default())?;
+    let node = Node::start(options, Store::with_hash_seed(new_incarnation().0))?;
     announce(&node, node_id, &directory);
     wait_for_signal(&node).map_err(StartError::Thread)?;
     Ok(match node.stop() {

@@ -67,11 +67,15 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "MS", env = "KVORUM_HEARTBEAT_INTERVAL_MS",
           default_value_t = HEARTBEAT_INTERVAL_MS)]
     pub(super) heartbeat_interval_ms: u64,
+    /// Answers reads without asking the others while a majority has promised to elect nobody; on
+    /// all nodes or on none, and only with clocks that keep to docs/raft.md
+    #[arg(long, env = "KVORUM_LEASE_READS")]
+    pub(super) lease_reads: bool,
     /// The length of one file of the log
     #[arg(long, value_name = "BYTES", env = "KVORUM_WAL_SEGMENT_BYTES",
           default_value_t = WAL_SEGMENT_BYTES)]
     pub(super) wal_segment_bytes: u64,
-    /// How much log, and at least half as much as the last snapshot has, makes the next one
+    /// How much log, and at least as much as the last snapshot has, makes the next one
     #[arg(long, value_name = "BYTES", env = "KVORUM_SNAPSHOT_LOG_BYTES",
           default_value_t = SNAPSHOT_LOG_BYTES)]
     pub(super) snapshot_log_bytes: u64,

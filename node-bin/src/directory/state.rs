@@ -3,16 +3,15 @@
 
 use std::path::Path;
 
-use raft_core::configuration::{Configuration, Decision};
+use raft_core::configuration::Configuration;
 use raft_core::consensus::log::RaftLog;
 use raft_core::hard_state::HardState;
 use raft_core::replica::StateMachine;
 use raft_core::replica::snapshot_files::SnapshotFiles;
-use raft_core::replica::snapshots::{Loaded, Loader};
+use raft_core::replica::snapshots::Loaded;
 use raft_core::snapshot::SnapshotId;
 use raft_core::types::{EntryId, Index};
 use raft_core::wal::disk::DiskError;
-use raft_core::wal::snapshots::{SnapshotError, Snapshots};
 use raft_core::wal::{OpenError, Recovered, Wal, WalOptions};
 
 use crate::disk::NodeDisk;
@@ -28,32 +27,9 @@ pub(super) fn load_snapshot<S: StateMachine>(
     machine: &S,
 ) -> Result<(SnapshotFiles<NodeDisk>, Option<LoadedSnapshot<S>>), StartError> {
     let failed = |source| StartError::Snapshots { directory: directory.to_owned(), source };
-    let (mut files, found) = Snapshots::open(disk).map_err(failed)?;
-    found.damaged.iter().for_each(|error| tracing::error!("{error}; it was set aside"));
-    while let Some(id) = files.newest() {
-        match load(&mut files, id, machine) {
-            Ok(loaded) => return Ok((SnapshotFiles::new(files), Some((id, loaded)))),
-            Err(why) => {
-                tracing::error!("snapshot {id} cannot be loaded and was set aside: {why}");
-                files.set_aside(id).map_err(failed)?;
-            }
-        }
-    }
-    Ok((SnapshotFiles::new(files), None))
-}
-
-fn load<S: StateMachine>(
-    files: &mut Snapshots<NodeDisk>,
-    id: SnapshotId,
-    machine: &S,
-) -> Result<Loaded<S>, String> {
-    let in_words = |error: SnapshotError| error.to_string();
-    let mut loader = Loader::new(machine.empty());
-    let mut parts = files.open_parts(id).map_err(in_words)?;
-    while let Some(part) = files.next_part(&mut parts).map_err(in_words)? {
-        loader.load(&part).map_err(|error| error.to_string())?;
-    }
-    loader.finish().map_err(|error| error.to_string())
+    let (files, found) = SnapshotFiles::open(disk, machine).map_err(failed)?;
+    found.set_aside.iter().for_each(|why| tracing::error!("{why}; it was set aside"));
+    Ok((files, found.newest))
 }
 
 /// The log as consensus and LogStore need it.
@@ -81,13 +57,10 @@ pub(super) fn open_log<S>(
     })?;
     let commit_index = recovered.hard_state.commit_index.min(last);
     let log = RaftLog::restore(recovered.base, recovered.terms.clone(), tail, commit_index);
-    let later =
-        recovered.configurations.iter().filter_map(|(index, payload)| {
-            match Decision::decode(payload) {
-                Some(Decision::Made { configuration, .. }) => Some((*index, configuration)),
-                Some(Decision::Refused(_)) | None => None,
-            }
-        });
+    let later = recovered
+        .configurations
+        .iter()
+        .filter_map(|(index, payload)| Some((*index, Configuration::made_by(*index, payload)?)));
     let log = match snapshot {
         Some((id, loaded)) => {
             let state = &loaded.state;

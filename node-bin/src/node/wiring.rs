@@ -134,6 +134,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         address: address.clone(),
         cluster_id,
         renews_addresses: options.renews_addresses,
+        promise_us: if options.lease_reads { options.election_timeout_ms * 1_000 } else { 0 },
         segment_bytes: options.wal_segment_bytes,
     };
     let opened = directory::open(data, &claim, &machine)?;
@@ -150,6 +151,8 @@ async fn start<S: StateMachine + Unpin + 'static>(
         auto_promote: options.auto_promote,
         voters_target: options.voters_target,
         voters_max: VOTERS_MAX.max(options.voters_target),
+        lease_reads: options.lease_reads,
+        promised_us: opened.promised_us,
         ..RaftConfig::new(node_id, identity.incarnation, configuration)
     };
     let replica = match snapshot {
@@ -174,7 +177,9 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let storage = (wal, spare_disk, snapshot_files);
     let actors = connect((replica, clock), storage, wire, (info, checks), faults);
     let calls = actors.api.clone().recipient();
-    let patience = Duration::from_millis(2 * options.election_timeout_ms);
+    // Until a hand-over is given up; with lease reads it begins when promises are over.
+    let timeouts = if options.lease_reads { 4 } else { 2 };
+    let patience = Duration::from_millis(timeouts * options.election_timeout_ms);
     let running = Running { actors, lock, patience };
     Ok((running, Started { address: listens_at, cluster_id, members, calls }))
 }
@@ -219,11 +224,11 @@ fn connect<S: StateMachine + Unpin + 'static>(
         described: to_api.clone().recipient(),
     };
     let guard = FaultGuard::new("Consensus", faults);
-    let known = (clock, wire.members.clone());
-    consensus.run(Consensus::new(replica, known, effects, guard));
+    consensus.run(Consensus::new(replica, clock, effects, guard));
     let requests = api::Outlets {
         submit: to_consensus.clone().recipient(),
         read: to_consensus.clone().recipient(),
+        read_locally: to_consensus.clone().recipient(),
         greet: to_consensus.clone().recipient(),
         describe: to_consensus.clone().recipient(),
         transfer: to_consensus.clone().recipient(),

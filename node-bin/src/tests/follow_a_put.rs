@@ -132,6 +132,7 @@ fn recover(id: NodeId, clock: &Clock) -> Recovered {
         address: format!("n{id}"),
         cluster_id: Some(1),
         renews_addresses: false,
+        promise_us: 0,
         segment_bytes: 64 * 1024,
     };
     let opened = directory::open(Data::Memory(MemoryData::default()), &claim, &Store::default());
@@ -199,13 +200,13 @@ impl Node {
             greeted: to_api.clone().recipient(),
             described: to_api.clone().recipient(),
         };
-        let known = (clock, BTreeMap::new());
-        consensus.run(Consensus::new(replica, known, outlets, guard("Consensus")));
+        consensus.run(Consensus::new(replica, clock, outlets, guard("Consensus")));
         let requests = api::Outlets {
             submit: taps.tap(to_consensus.clone().recipient(), |Submit(submission): &Submit| {
                 format!("Api -> Consensus: Submit {}", submission.tickets.len())
             }),
             read: to_consensus.clone().recipient(),
+            read_locally: to_consensus.clone().recipient(),
             greet: to_consensus.clone().recipient(),
             describe: to_consensus.clone().recipient(),
             transfer: to_consensus.clone().recipient(),

@@ -1,6 +1,7 @@
 //! What can be typed at the prompt of `kvorum dev`.
 
 use kvorum_client::prompt::Word;
+use kvorum_client::typed::Typed;
 use raft_core::types::NodeId;
 
 /// The commands, as `help` shows them.
@@ -8,6 +9,15 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
     ("SET key value", "sets a key"),
     ("GET key", "prints a key's value, or null"),
     ("DEL key...", "deletes keys and prints how many there were"),
+    ("HSET key f:v...", "sets fields of a hash; \\: is a colon in a field"),
+    ("HGET key f...", "prints the values of fields, or null"),
+    ("HDEL key f...", "removes fields and prints how many there were"),
+    ("HGETALL key", "prints every field; HLEN counts, HEXISTS asks"),
+    ("SSET key m...", "adds members to a set"),
+    ("SDEL key m...", "removes members and prints how many there were"),
+    ("SHAS key m...", "prints true for members that exist, else false"),
+    ("SMEMBERS key", "prints every member; SCARD counts"),
+    ("INCR key [[f] n]", "adds to a number and prints the sum"),
     ("status", "prints a line for each node"),
     ("kill N", "ends a node as kill -9 would; its disk stays"),
     ("revive [N]", "starts a dead node again, or every dead node"),
@@ -21,6 +31,18 @@ pub(super) const WORDS: &[Word] = &[
     Word { name: "set", usage: "KEY VALUE" },
     Word { name: "get", usage: "KEY" },
     Word { name: "del", usage: "KEY..." },
+    Word { name: "hset", usage: "KEY FIELD:VALUE..." },
+    Word { name: "hget", usage: "KEY FIELD..." },
+    Word { name: "hdel", usage: "KEY FIELD..." },
+    Word { name: "hgetall", usage: "KEY" },
+    Word { name: "hlen", usage: "KEY" },
+    Word { name: "hexists", usage: "KEY FIELD..." },
+    Word { name: "sset", usage: "KEY MEMBER..." },
+    Word { name: "sdel", usage: "KEY MEMBER..." },
+    Word { name: "shas", usage: "KEY MEMBER..." },
+    Word { name: "smembers", usage: "KEY" },
+    Word { name: "scard", usage: "KEY" },
+    Word { name: "incr", usage: "KEY [[FIELD] BY]" },
     Word { name: "status", usage: "" },
     Word { name: "kill", usage: "N|leader" },
     Word { name: "revive", usage: "[N]" },
@@ -50,6 +72,8 @@ pub(super) enum Command {
     Del {
         keys: Vec<String>,
     },
+    /// Of hashes, sets and numbers.
+    Typed(Typed),
     Status,
     Kill(NodeName),
     /// `None` revives every dead node.
@@ -65,6 +89,10 @@ pub(super) enum Command {
 /// Errors: one line that says what is wrong with it and what would be right.
 pub(super) fn parse(words: &[String]) -> Result<Option<Command>, String> {
     let Some((name, arguments)) = words.split_first() else { return Ok(None) };
+    let bytes: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    if let Some(typed) = Typed::parse(&bytes) {
+        return typed.map(|typed| Some(Command::Typed(typed)));
+    }
     let command = match (name.to_ascii_lowercase().as_str(), arguments) {
         ("set", [key, value]) => Command::Set { key: key.clone(), value: value.clone() },
         ("get", [key]) => Command::Get { key: key.clone() },

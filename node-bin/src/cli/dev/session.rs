@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use kv_store::command::{Answer, Command as StoreCommand, KeyRange, List, Query};
+use kv_store::command::{Answer, Command as StoreCommand, KeyRange, Kind, List, No, Query};
 use kv_store::store::Store;
 use raft_core::entry::{ClientId, SessionStamp};
+use raft_core::replica::event::SessionRefusal;
 use raft_core::types::NodeId;
 
 use super::command::{COMMANDS, Command, NodeName};
-use crate::directory::new_incarnation;
 use crate::local_cluster::LocalCluster;
 use crate::node::{Node, RequestError};
 
@@ -34,8 +34,9 @@ pub(super) struct Session {
     cluster: LocalCluster<Store>,
     /// Through whom commands go; `None` is any node.
     through: Option<NodeId>,
-    client: ClientId,
-    serial: u64,
+    /// Whose writes these are, and how many there were; `None` before the first, and when the
+    /// cluster has forgotten the client.
+    client: Option<(ClientId, u64)>,
 }
 
 /// What a command came to.
@@ -55,8 +56,7 @@ impl From<String> for Outcome {
 
 impl Session {
     pub(super) fn new(cluster: LocalCluster<Store>) -> Self {
-        let client = ClientId { issued_at: 0, random: new_incarnation().0 };
-        Self { cluster, through: None, client, serial: 0 }
+        Self { cluster, through: None, client: None }
     }
 
     pub(super) fn cluster(&mut self) -> &mut LocalCluster<Store> {
@@ -76,6 +76,17 @@ impl Session {
             }
             Command::Get { key } => self.get(key.as_bytes()).await,
             Command::Del { keys } => self.delete(&keys).await,
+            Command::Typed(typed) => {
+                let answer = if typed.is_write {
+                    self.write(&typed.body).await?
+                } else {
+                    self.ask(&typed.body, None).await?
+                };
+                let mut said = typed.said(&answer).map_err(|error| error.to_string())?.lines;
+                // The prompt ends the last line itself.
+                said.pop();
+                Ok(Outcome::Said(said))
+            }
             Command::Status => Ok(self.status().await.into()),
             Command::Kill(name) => {
                 let id = self.find(name).await?;
@@ -106,6 +117,9 @@ impl Session {
         let answer = self.ask(&body, None).await?;
         match Answer::decode(&answer).map_err(|error| error.to_string())? {
             Answer::Range { kvs, .. } => Ok(match kvs.first() {
+                Some(found) if found.attributes.kind != Kind::String => {
+                    return Err(No::WrongType { found: found.attributes.kind }.to_string());
+                }
                 Some(found) => Outcome::Said(found.value.to_vec()),
                 None => "null".to_owned().into(),
             }),
@@ -129,15 +143,23 @@ impl Session {
             .map_err(|error| error.to_string())?
             .check(&kv_store::command::Limits::default())
             .map_err(|error| error.to_string())?;
-        self.serial += 1;
-        let (client, serial) = (self.client, self.serial);
-        let stamp = SessionStamp { client, serial, acknowledged: serial - 1 };
+        let stamp = self.next_stamp().await?;
         self.ask(body, Some(stamp)).await
+    }
+
+    async fn next_stamp(&mut self) -> Result<SessionStamp, String> {
+        let (client, newest) = match self.client {
+            Some(known) => known,
+            None => (self.pick(0)?.new_client().await.map_err(|error| error.to_string())?, 0),
+        };
+        self.client = Some((client, newest + 1));
+        Ok(SessionStamp { client, serial: newest + 1, acknowledged: newest })
     }
 
     /// Asks through the chosen node, or through one after the other. A write keeps its stamp,
     /// so that trying again never makes it happen twice.
     async fn ask(&mut self, body: &Bytes, write: Option<SessionStamp>) -> Result<Bytes, String> {
+        let mut write = write;
         let patience = self.patience();
         let deadline = now() + patience;
         let mut is_open = false;
@@ -152,6 +174,11 @@ impl Session {
             match result {
                 Ok(answer) => return Ok(answer),
                 Err(RequestError::Unknown) => is_open = true,
+                // No attempt can have been executed, so it may become another client's.
+                Err(RequestError::Session(SessionRefusal::SessionExpired)) if !is_open => {
+                    self.client = None;
+                    write = Some(self.next_stamp().await?);
+                }
                 Err(
                     RequestError::NotLeader { .. }
                     | RequestError::Overloaded
