@@ -1,15 +1,28 @@
 //! How large a world is.
 
+use crate::members::Ask;
+use crate::start::Start;
+
 /// What may happen in a world, and how often. Everything else is unbounded: any message may be
 /// lost or overtaken, and nobody says when anything happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Bounds {
-    /// Nodes, all of them voters.
+    /// Nodes.
     pub nodes: u64,
+    /// How many of them, the last ones, do not vote in the beginning.
+    pub learners: u64,
+    /// Where it begins.
+    pub start: Start,
     /// Terms behind the one in which the cluster was founded.
     pub terms: u64,
     /// Commands that leaders are given.
     pub proposals: u8,
+    /// Changes of the members that leaders are asked for, each once and in any order, as soon
+    /// as they would make them.
+    pub changes: &'static [Ask],
+    /// Times that a leader looks whether there is anything to do about the members, while it
+    /// hears of others.
+    pub looks: u8,
     /// Nodes that crash, lose what was not synced, and start again.
     pub crashes: u8,
     /// Batches that are not on disk at once, so that anything may happen before; whatever else
@@ -29,13 +42,19 @@ pub struct Bounds {
     /// Different messages on their way at once; a node that would send more waits until one has
     /// arrived or is lost.
     pub in_flight: usize,
+    /// Whether an append carries one entry at most; otherwise it carries all that there are.
+    pub appends_are_single: bool,
 }
 
 /// Three nodes and nothing else.
 const QUIET: Bounds = Bounds {
     nodes: 3,
+    learners: 0,
+    start: Start::Founded,
     terms: 1,
     proposals: 0,
+    changes: &[],
+    looks: 0,
     crashes: 0,
     slow_writes: 0,
     timeouts: 1,
@@ -44,10 +63,18 @@ const QUIET: Bounds = Bounds {
     quorum_checks: 0,
     duplicates: 0,
     in_flight: 3,
+    appends_are_single: false,
 };
 
+impl Bounds {
+    /// Whether the members can change here.
+    pub(crate) fn change_members(&self) -> bool {
+        !self.changes.is_empty()
+    }
+}
+
 /// Worlds that are known by name.
-pub const WORLDS: [(&str, Bounds); 4] = [
+pub const WORLDS: [(&str, Bounds); 8] = [
     // One leader, whose only command reaches everybody: over within a second.
     ("small", Bounds { proposals: 1, heartbeats: 1, ..QUIET }),
     // Who leads, over three elections, when votes and crashes meet.
@@ -64,6 +91,66 @@ pub const WORLDS: [(&str, Bounds); 4] = [
             proposals: 1,
             crashes: 1,
             slow_writes: 1,
+            ..QUIET
+        },
+    ),
+    // Of three voters one is to be a learner and another to leave, each in one step.
+    (
+        "shrink",
+        Bounds {
+            start: Start::Led,
+            terms: 3,
+            timeouts: 2,
+            doubts: 1,
+            changes: &[Ask { demote: &[3], ..Ask::NOTHING }, Ask { remove: &[1], ..Ask::NOTHING }],
+            in_flight: 2,
+            ..QUIET
+        },
+    ),
+    // A learner takes the place of a voter, through a joint configuration, and the other voter
+    // is to leave. If that comes first, the halves have nobody in common.
+    (
+        "joint",
+        Bounds {
+            learners: 1,
+            start: Start::Led,
+            terms: 3,
+            timeouts: 2,
+            changes: &[
+                Ask { promote: &[3], demote: &[1], ..Ask::NOTHING },
+                Ask { remove: &[2], ..Ask::NOTHING },
+            ],
+            looks: 1,
+            crashes: 1,
+            slow_writes: 1,
+            ..QUIET
+        },
+    ),
+    // A learner is to vote and a voter is to leave, each in one step, when votes, a slow disk
+    // and a crash meet.
+    (
+        "members",
+        Bounds {
+            learners: 1,
+            start: Start::Led,
+            terms: 3,
+            timeouts: 3,
+            changes: &[Ask { promote: &[3], ..Ask::NOTHING }, Ask { remove: &[1], ..Ask::NOTHING }],
+            crashes: 1,
+            slow_writes: 1,
+            in_flight: 2,
+            ..QUIET
+        },
+    ),
+    // Raft Figure 8 from (c) on.
+    (
+        "figure-8",
+        Bounds {
+            start: Start::TwoLeadersFell,
+            terms: 4,
+            timeouts: 2,
+            doubts: 1,
+            appends_are_single: true,
             ..QUIET
         },
     ),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
-use stateright::{Checker, Expectation, Model};
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 use crate::bounds::Bounds;
 use crate::clock;
@@ -20,7 +20,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// What a check has found.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// Steps that were taken, those to known states included.
+    /// Steps that were taken, those to known states included; until the first violation if there
+    /// is one.
     pub states: usize,
     /// Different states.
     pub unique_states: usize,
@@ -50,7 +51,7 @@ impl Found {
 pub fn run(bounds: &Bounds, limit: Option<Duration>, progress: fn(usize, usize, usize)) -> Found {
     let world = World { bounds: bounds.clone() };
     let began = clock::now();
-    let builder = world.clone().checker();
+    let builder = world.clone().checker().finish_when(HasDiscoveries::AnyFailures);
     let builder = match limit {
         Some(limit) => builder.timeout(limit),
         None => builder,

@@ -8,13 +8,16 @@ use raft_core::types::NodeId;
 
 use crate::bounds::Bounds;
 use crate::effect::{self, Deed, Effect, Flight};
-use crate::history::{Fact, History};
+use crate::history::{Content, History};
 use crate::node::Node;
 
 /// How often what has happened that is bounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Spent {
     pub(crate) proposals: u8,
+    /// Which changes were asked for, one bit each.
+    pub(crate) changes: u8,
+    pub(crate) looks: u8,
     pub(crate) crashes: u8,
     pub(crate) slow_writes: u8,
     pub(crate) timeouts: u8,
@@ -38,6 +41,9 @@ pub(crate) enum Action {
     SendHeartbeats(NodeId),
     CheckQuorum(NodeId),
     Propose(NodeId),
+    /// A change is asked for: of whom, and which.
+    Ask(NodeId, usize),
+    LookAtMembers(NodeId),
     Restart(NodeId),
 }
 
@@ -66,15 +72,17 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// A cluster that was founded and in which nobody leads.
-    pub(crate) fn founded(voters: u64) -> Self {
-        let nodes = (1..=voters).map(|number| Node::founded(number, voters));
+    pub(crate) fn founded(bounds: &Bounds) -> Self {
+        let nodes = (1..=bounds.nodes).map(|number| Node::founded(number, bounds));
         let (nodes, outputs): (Vec<_>, Vec<_>) = nodes.unzip();
         let nodes: Vec<Arc<Node>> = nodes.into_iter().map(Arc::new).collect();
         let mut history = History::default();
-        history.note(&Fact::Commits(nodes[0].committed().to_vec(), nodes[0].term()));
+        history.note(&nodes[0].commits());
         assert!(outputs.iter().all(|output| output.envelopes.is_empty()), "nobody speaks first");
         let (flights, past) = (Vec::new(), Arc::new(Past::of(history)));
-        Self { nodes, flights, past, spent: Spent::default() }
+        let are_alike = bounds.learners == 0 && !bounds.change_members();
+        let spent = Spent { is_told_apart: !are_alike, ..Spent::default() };
+        Self { nodes, flights, past, spent }
     }
 
     /// What the cluster becomes, or `None` if that lies outside the bounds.
@@ -87,8 +95,9 @@ impl Cluster {
         (is_possible && is_within).then_some(next)
     }
 
-    /// Returns whether something was written slowly if it should have been.
-    fn happen(&mut self, step: &Step) -> bool {
+    /// Returns whether it can happen: whether something is written if it should be written
+    /// slowly, and whether a change that is asked for is not refused.
+    pub(crate) fn happen(&mut self, step: &Step) -> bool {
         let spent = &mut self.spent;
         spent.is_told_apart |= step.action.concerns().number() != 1;
         spent.slow_writes += u8::from(step.is_slow);
@@ -126,6 +135,11 @@ impl Cluster {
                 spent.proposals += 1;
                 (*node, Deed::Propose(spent.proposals))
             }
+            Action::Ask(node, change) => (*node, Deed::Ask(*change)),
+            Action::LookAtMembers(node) => {
+                spent.looks += 1;
+                (*node, Deed::LookAtMembers)
+            }
             Action::Restart(node) => {
                 spent.crashes += 1;
                 (*node, Deed::Restart)
@@ -133,7 +147,15 @@ impl Cluster {
         };
         let place = self.nodes.iter().position(|it| it.id() == node).expect("it is a member");
         let effect = effect::of(&self.nodes[place], &deed, step.is_slow);
-        self.nodes[place] = effect.node.clone();
+        let before = std::mem::replace(&mut self.nodes[place], effect.node.clone());
+        if let Action::Ask(_, change) = &step.action
+            && before.log.len() < effect.node.log.len()
+        {
+            self.spent.changes |= 1 << change;
+            if !effect.node.log.iter().skip(before.log.len()).any(Content::is_change) {
+                return false;
+            }
+        }
         self.note(&effect);
         let is_void = |flight: &Arc<Flight>| flight.is_void_for(&effect.node);
         self.flights.retain(|flight| flight.envelope.to != node || !is_void(flight));
@@ -183,6 +205,8 @@ impl Action {
             | Self::SendHeartbeats(node)
             | Self::CheckQuorum(node)
             | Self::Propose(node)
+            | Self::Ask(node, _)
+            | Self::LookAtMembers(node)
             | Self::Restart(node) => *node,
         }
     }
@@ -234,6 +258,8 @@ impl fmt::Debug for Action {
             Self::SendHeartbeats(node) => write!(f, "n{node} sends heartbeats"),
             Self::CheckQuorum(node) => write!(f, "n{node} checks for a quorum"),
             Self::Propose(node) => write!(f, "n{node} is given a command"),
+            Self::Ask(node, change) => write!(f, "n{node} is asked for change {}", change + 1),
+            Self::LookAtMembers(node) => write!(f, "n{node} looks at its members"),
             Self::Restart(node) => write!(f, "n{node} crashes and starts again"),
         }
     }

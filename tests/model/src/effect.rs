@@ -38,6 +38,8 @@ pub(crate) enum Deed {
     SendHeartbeats,
     CheckQuorum,
     Propose(u8),
+    Ask(usize),
+    LookAtMembers,
     Restart,
 }
 
@@ -85,6 +87,8 @@ fn check_repetition(node: &Arc<Node>, deed: &Deed, is_slow: bool, known: &Effect
     let again = observed(node, deed, is_slow);
     let sent = |effect: &Effect| effect.flights.iter().map(|it| it.digest).collect::<Vec<_>>();
     assert_eq!(again.node.digest, known.node.digest, "equal states lead to equal states");
+    let decide = (again.node.can_decide(), known.node.can_decide());
+    assert_eq!(decide.0, decide.1, "nodes in equal states know equally much about the members");
     assert_eq!(sent(&again), sent(known), "nodes in equal states say the same");
     assert_eq!(again.facts, known.facts, "nodes in equal states do the same");
     assert_eq!(again.begins_to_write, known.begins_to_write, "and write the same");
@@ -101,6 +105,8 @@ fn digest_of(deed: &Deed, is_slow: bool) -> u64 {
         Deed::CheckQuorum => (5, 0),
         Deed::Propose(proposal) => (6, u64::from(*proposal)),
         Deed::Restart => (7, 0),
+        Deed::Ask(change) => (8, *change as u64),
+        Deed::LookAtMembers => (9, 0),
     };
     (which, what, is_slow).hash(&mut hasher);
     hasher.finish()
@@ -117,6 +123,8 @@ fn observed(before: &Arc<Node>, deed: &Deed, is_slow: bool) -> Effect {
         Deed::SendHeartbeats => node.send_heartbeats(),
         Deed::CheckQuorum => node.check_quorum(),
         Deed::Propose(proposal) => node.propose(*proposal),
+        Deed::Ask(change) => node.ask(*change),
+        Deed::LookAtMembers => node.look_at_members(),
         Deed::Restart => {
             let (restarted, output) = node.restart();
             node = restarted;
@@ -130,6 +138,10 @@ fn observed(before: &Arc<Node>, deed: &Deed, is_slow: bool) -> Effect {
             let output = node.persist();
             effect.takes(&node, output);
         }
+    }
+    let was_elected = node.leads() && !(before.leads() && before.term() == node.term());
+    if was_elected && !node.may_lead() {
+        effect.facts.push(Fact::LeadsWithoutVote(node.term(), node.id()));
     }
     effect.node = Arc::new(node);
     effect
@@ -149,13 +161,15 @@ impl Effect {
         if node.leads() {
             self.facts.push(Fact::Leads(node.term(), id));
         }
-        self.facts.push(Fact::Commits(node.committed().to_vec(), node.term()));
+        self.facts.push(node.commits());
         let applied = (output.applied_before..).zip(output.applied);
         self.facts.extend(applied.map(|(place, content)| Fact::Applies(place, content)));
-        if output.has_truncated {
-            self.facts.push(Fact::Truncates);
-        }
+        self.facts.extend(output.removed.map(Fact::Truncates));
         for envelope in output.envelopes {
+            if matches!(envelope.message, Message::AskEmpty) {
+                // All that can come of it is that a removed node keeps quiet.
+                continue;
+            }
             if matches!(envelope.message, Message::RequestVoteResponse { granted: true }) {
                 self.facts.push(Fact::VoteLeaves(envelope.term, id, envelope.to));
             }
@@ -194,6 +208,8 @@ impl Flight {
             | Message::RequestSnapshot { .. }
             | Message::AskEmpty
             | Message::AnswerEmpty { .. }
+            | Message::AskPromise { .. }
+            | Message::Promise { .. }
             | Message::Forward { .. } => false,
         }
     }

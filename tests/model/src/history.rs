@@ -4,12 +4,50 @@ use std::collections::BTreeMap;
 
 use raft_core::types::{EntryId, NodeId, Term};
 
+use crate::members::Members;
+
 /// An entry as far as two of them can differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Content {
     pub(crate) id: EntryId,
-    /// Which proposal it is; 0 for the cluster's own entries.
-    pub(crate) proposal: u8,
+    pub(crate) what: What,
+}
+
+/// What an entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum What {
+    /// Something that leaders write for themselves.
+    Own,
+    Command(u8),
+    /// Who is in the cluster from here on.
+    Members(Members),
+    /// A change was refused.
+    Refusal,
+}
+
+/// Which entries were removed from a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Removed {
+    Entries,
+    /// One that changed the members among them.
+    Change,
+}
+
+impl Content {
+    pub(crate) fn is_command(&self) -> bool {
+        matches!(self.what, What::Command(_))
+    }
+
+    pub(crate) fn is_change(&self) -> bool {
+        self.members().is_some()
+    }
+
+    pub(crate) fn members(&self) -> Option<Members> {
+        match self.what {
+            What::Members(members) => Some(members),
+            What::Own | What::Command(_) | What::Refusal => None,
+        }
+    }
 }
 
 /// A promise that was broken.
@@ -23,15 +61,18 @@ pub(crate) enum Breach {
     VoteNotDurable(Term, NodeId),
     /// Two nodes think that different entries are committed.
     CommittedTwice(EntryId),
+    /// A node was elected that had no vote.
+    LeaderWithoutVote(Term, NodeId),
     /// What was applied was not committed, or out of order.
     AppliedWrongly(EntryId),
 }
 
-/// A committed entry, and the highest term of any node when it first was.
+/// A committed entry, and who committed it first: in which term, and by a majority of whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Committed {
     pub(crate) content: Content,
     pub(crate) in_term: Term,
+    pub(crate) by: Members,
 }
 
 /// Something that a node did and that cannot be undone.
@@ -42,12 +83,13 @@ pub(crate) enum Fact {
     Voted(Term, NodeId, NodeId),
     /// A vote is sent: by whom, to whom.
     VoteLeaves(Term, NodeId, NodeId),
-    /// A node of this term knows that these entries, from the first one on, are committed.
-    Commits(Vec<Content>, Term),
+    LeadsWithoutVote(Term, NodeId),
+    /// A node of this term, whose log says that these are the members, knows that these
+    /// entries, from the first one on, are committed.
+    Commits(Vec<Content>, Term, Members),
     /// An entry is applied, the first one in place 0.
     Applies(usize, Content),
-    /// An entry was removed from a log.
-    Truncates,
+    Truncates(Removed),
     Panics(String),
 }
 
@@ -60,8 +102,8 @@ pub(crate) struct History {
     pub(crate) votes: BTreeMap<(Term, NodeId), NodeId>,
     /// By index, from 1.
     pub(crate) committed: Vec<Committed>,
-    /// Whether an entry was removed from a log.
-    pub(crate) has_truncated: bool,
+    /// The most that was ever removed from a log.
+    pub(crate) removed: Option<Removed>,
     pub(crate) breach: Option<Breach>,
 }
 
@@ -73,15 +115,15 @@ impl History {
             Fact::Voted(term, node, candidate) | Fact::VoteLeaves(term, node, candidate) => {
                 self.votes.get(&(*term, *node)) == Some(candidate)
             }
-            Fact::Commits(known, _) => {
+            Fact::Commits(known, ..) => {
                 known.len() <= self.committed.len()
                     && known.iter().zip(&self.committed).all(|(a, b)| *a == b.content)
             }
             Fact::Applies(place, content) => {
                 self.committed.get(*place).is_some_and(|committed| committed.content == *content)
             }
-            Fact::Truncates => self.has_truncated,
-            Fact::Panics(_) => false,
+            Fact::Truncates(removed) => Some(*removed) <= self.removed,
+            Fact::LeadsWithoutVote(..) | Fact::Panics(_) => false,
         }
     }
 
@@ -100,17 +142,19 @@ impl History {
                 earlier.map(|_| Breach::TwoVotes(*term, *node))
             }
             Fact::VoteLeaves(term, node, _) => Some(Breach::VoteNotDurable(*term, *node)),
-            Fact::Commits(known, in_term) => {
+            Fact::LeadsWithoutVote(term, node) => Some(Breach::LeaderWithoutVote(*term, *node)),
+            Fact::Commits(known, in_term, by) => {
                 let differs = |(a, b): (&Content, &Committed)| (*a != b.content).then_some(a.id);
                 let wrong = known.iter().zip(&self.committed).find_map(differs);
                 let news = known.iter().skip(self.committed.len());
-                let in_term = *in_term;
-                self.committed.extend(news.map(|content| Committed { content: *content, in_term }));
+                let (in_term, by) = (*in_term, *by);
+                let committed = |&content: &Content| Committed { content, in_term, by };
+                self.committed.extend(news.map(committed));
                 wrong.map(Breach::CommittedTwice)
             }
             Fact::Applies(_, content) => Some(Breach::AppliedWrongly(content.id)),
-            Fact::Truncates => {
-                self.has_truncated = true;
+            Fact::Truncates(removed) => {
+                self.removed = self.removed.max(Some(*removed));
                 None
             }
             Fact::Panics(said) => Some(Breach::Panic(said.clone())),

@@ -9,6 +9,8 @@ mod clock;
 mod cluster;
 mod effect;
 mod history;
+pub mod members;
 mod node;
 mod properties;
+pub mod start;
 mod world;

@@ -13,10 +13,10 @@ use model::check;
 /// Looks at every state of a small cluster.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Which bounds to begin with: small, election, replication or crash.
+    /// Which bounds to begin with; several worlds are checked one after the other.
     #[arg(long, default_value = "small")]
-    world: String,
-    /// Ends the check after so many seconds, exhausted or not.
+    world: Vec<String>,
+    /// Ends the checks after so many seconds in all, exhausted or not.
     #[arg(long)]
     seconds: Option<u64>,
     #[command(flatten)]
@@ -32,6 +32,8 @@ struct Changes {
     terms: Option<u64>,
     #[arg(long)]
     proposals: Option<u8>,
+    #[arg(long)]
+    looks: Option<u8>,
     #[arg(long)]
     crashes: Option<u8>,
     #[arg(long)]
@@ -54,6 +56,11 @@ impl Changes {
     fn applied_to(&self, bounds: &Bounds) -> Bounds {
         Bounds {
             nodes: self.nodes.unwrap_or(bounds.nodes),
+            learners: bounds.learners,
+            start: bounds.start,
+            changes: bounds.changes,
+            appends_are_single: bounds.appends_are_single,
+            looks: self.looks.unwrap_or(bounds.looks),
             terms: self.terms.unwrap_or(bounds.terms),
             proposals: self.proposals.unwrap_or(bounds.proposals),
             crashes: self.crashes.unwrap_or(bounds.crashes),
@@ -70,15 +77,25 @@ impl Changes {
 
 fn main() -> ExitCode {
     let Arguments { world, seconds, changes } = Arguments::parse();
-    let Some((_, bounds)) = WORLDS.iter().find(|(name, _)| *name == world) else {
-        eprintln!("there is no world {world:?}");
-        return ExitCode::from(2);
-    };
-    let bounds = changes.applied_to(bounds);
-    println!("{bounds:?}");
-    let found = check::run(&bounds, seconds.map(Duration::from_secs), |states, unique, depth| {
-        println!("{unique} states, {states} steps, depth {depth}");
-    });
-    println!("{found}");
-    if found.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let mut worlds = Vec::new();
+    for wanted in &world {
+        let Some((name, bounds)) = WORLDS.iter().find(|(name, _)| name == wanted) else {
+            let names = WORLDS.map(|(name, _)| name).join(", ");
+            eprintln!("there is no world {wanted:?}; there are {names}");
+            return ExitCode::from(2);
+        };
+        worlds.push((name, changes.applied_to(bounds)));
+    }
+    let mut left = seconds.map(Duration::from_secs);
+    let mut are_good = true;
+    for (name, bounds) in worlds {
+        println!("{name}: {bounds:?}");
+        let found = check::run(&bounds, left, |states, unique, depth| {
+            println!("{unique} states, {states} steps, depth {depth}");
+        });
+        println!("{found}");
+        are_good &= found.is_good();
+        left = left.map(|left| left.saturating_sub(found.took));
+    }
+    if are_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -3,25 +3,34 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
-use raft_core::configuration::Configuration;
+use raft_core::configuration::{Configuration, Decision};
+use raft_core::consensus::error::ProposeError;
 use raft_core::consensus::log::{RaftLog, Slice};
-use raft_core::consensus::message::Envelope;
+use raft_core::consensus::message::{Envelope, Message};
 use raft_core::consensus::ready::{Persist, RoleName};
 use raft_core::consensus::{Raft, RaftConfig, binding};
 use raft_core::entry::{Draft, Entries, EntryKind, EntryRef, SessionStamp, Stamp};
 use raft_core::hard_state::{HardState, Standing};
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term, Time};
 
-use crate::history::Content;
+use crate::bounds::Bounds;
+use crate::history::{Content, Fact, Removed, What};
+use crate::members::Members;
 
 /// Timers are as short as they can be, so that no run is as long as a sync that counts as slow.
 const HEARTBEAT_INTERVAL_US: u64 = 1;
-const ELECTION_TIMEOUT_US: u64 = 3;
+const ELECTION_TIMEOUT_US: u64 = 100;
 
 /// By how much a clock jumps when a timer is to run out: whatever was noted before is then too
 /// long ago for any purpose (see `raft_core::consensus::digest`).
-const JUMP_US: u64 = 30;
+const JUMP_US: u64 = 10 * ELECTION_TIMEOUT_US;
+
+/// By how much a clock moves when a leader looks at its members: what was sent before has then
+/// waited too long for an answer, and whoever was heard of still was so of late, as long as
+/// fewer of these than an election timeout happen in a run.
+const LOOK_US: u64 = 3 * HEARTBEAT_INTERVAL_US;
 
 /// The term in which the cluster was founded, before the model begins.
 const FOUNDING_TERM: Term = Term(1);
@@ -42,7 +51,7 @@ pub(crate) struct Node {
     disk: Disk,
     /// Batches that are not on disk yet.
     pending: VecDeque<Persist>,
-    voters: u64,
+    bounds: Arc<Bounds>,
     /// Of all of this.
     pub(crate) digest: u64,
     /// The log in memory, and the one on disk.
@@ -59,14 +68,13 @@ pub(crate) struct Output {
     pub(crate) applied_before: usize,
     /// What became durable.
     pub(crate) hard_state: Option<HardState>,
-    /// Whether an entry was removed from the log.
-    pub(crate) has_truncated: bool,
+    pub(crate) removed: Option<Removed>,
 }
 
 impl Node {
-    /// A voter of a cluster that was founded and has committed its first entry.
-    pub(crate) fn founded(number: u64, voters: u64) -> (Self, Output) {
-        let payload = binding::encode(&bindings(voters));
+    /// A member of a cluster that was founded and has committed its first entry.
+    pub(crate) fn founded(number: u64, bounds: &Bounds) -> (Self, Output) {
+        let payload = binding::encode(&bindings(bounds.nodes));
         let mut draft = Draft::default();
         draft.push(EntryKind::Bind, &SessionStamp::default(), &payload);
         let (term, first) = (FOUNDING_TERM, Index(1));
@@ -78,30 +86,36 @@ impl Node {
             standing: Standing::Full,
         };
         let disk = Disk { hard_state, entries: vec![founding] };
-        Self::started(id_of(number), voters, disk)
+        Self::started(id_of(number), Arc::new(bounds.clone()), disk)
     }
 
-    fn started(id: NodeId, voters: u64, disk: Disk) -> (Self, Output) {
+    fn started(id: NodeId, bounds: Arc<Bounds>, disk: Disk) -> (Self, Output) {
         let now = Time(0);
-        let configuration = Configuration::of((1..=voters).map(id_of));
-        let mut config = RaftConfig::new(id, incarnation_of(id), configuration);
+        let first = first_configuration(&bounds);
+        let mut config = RaftConfig::new(id, incarnation_of(id), first.clone());
         config.heartbeat_interval_us = HEARTBEAT_INTERVAL_US;
         config.election_timeout_us = ELECTION_TIMEOUT_US;
+        // A leader changes nothing of itself, except that it completes what it was asked for.
+        config.auto_promote = false;
+        if bounds.appends_are_single {
+            config.append_bytes_max = 1;
+        }
         let mut terms: Vec<EntryId> = disk.entries.iter().map(Entries::last_id).collect();
         terms.dedup_by_key(|id| id.term);
         let commit_index = disk.hard_state.commit_index;
         let log = RaftLog::restore(EntryId::ZERO, terms, disk.entries.clone(), commit_index);
+        let log = log.with_configurations((Index::ZERO, first), configurations(&disk.entries));
         let raft = Raft::new(config, disk.hard_state, log, now);
         let (pending, digest) = (VecDeque::new(), 0);
         let (log, durable_log) = (Vec::new(), Vec::new());
-        let mut node = Self { raft, now, disk, pending, voters, digest, log, durable_log };
+        let mut node = Self { raft, now, disk, pending, bounds, digest, log, durable_log };
         let output = node.finish();
         (node, output)
     }
 
     /// Loses what was not synced, and starts again.
     pub(crate) fn restart(&self) -> (Self, Output) {
-        Self::started(self.id(), self.voters, self.disk.clone())
+        Self::started(self.id(), self.bounds.clone(), self.disk.clone())
     }
 
     /// Takes a message.
@@ -161,6 +175,28 @@ impl Node {
         self.finish()
     }
 
+    /// Asks a leader for a change. It may want to hand over first, and then nothing is in the
+    /// log yet.
+    pub(crate) fn ask(&mut self, change: usize) -> Output {
+        let mut draft = Draft::default();
+        let payload = self.bounds.changes[change].to_change().encode();
+        draft.push(EntryKind::Change, &SessionStamp::default(), &payload);
+        let asked = self.raft.propose(self.now, 0, draft);
+        let is_wanted = matches!(asked, Ok(_) | Err((ProposeError::HandingOver, _)));
+        assert!(is_wanted, "a leader that can decide decides, or hands over: {asked:?}");
+        self.finish()
+    }
+
+    /// Lets a leader that still hears of others look whether there is anything to do about the
+    /// members. Its heartbeats are lost.
+    pub(crate) fn look_at_members(&mut self) -> Output {
+        self.now = self.now.after(LOOK_US);
+        self.raft.tick(self.now);
+        let mut output = self.finish();
+        output.envelopes.retain(|it| !matches!(it.message, Message::Heartbeat { .. }));
+        output
+    }
+
     fn jump(&mut self) {
         self.now = self.now.after(JUMP_US);
     }
@@ -187,9 +223,10 @@ impl Node {
             }
         }
         let log = self.memory();
-        output.has_truncated = !log.starts_with(&self.log) && !self.log.starts_with(&log);
-        output.has_truncated |= log.len() < self.log.len();
+        output.removed = removed(&self.log, &log);
         self.log = log;
+        let in_force = Members::of(self.raft.configuration());
+        assert_eq!(in_force, self.members_by(&self.log), "the members are those of the log");
         self.durable_log = self.disk.entries.iter().flat_map(Entries::iter).map(content).collect();
         self.digest = self.hashed();
         output
@@ -205,7 +242,9 @@ impl Node {
 
     fn hashed(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.raft.digest(self.now, false).hash(&mut hasher);
+        // What a node does depends on them, and what came of a step is remembered by digest.
+        self.bounds.hash(&mut hasher);
+        self.raft.digest(self.now, self.bounds.change_members()).hash(&mut hasher);
         hash_hard_state(&self.disk.hard_state, &mut hasher);
         self.durable_log.hash(&mut hasher);
         for batch in &self.pending {
@@ -245,8 +284,31 @@ impl Node {
         usize::try_from(self.raft.log().applied_index().0).expect("logs are short")
     }
 
+    /// Whether it leads and would decide on a change now.
+    pub(crate) fn can_decide(&self) -> bool {
+        self.raft.can_decide(self.now) && !self.raft.is_handing_over()
+    }
+
+    /// Whether it may be elected: it votes by the newest configuration in its log, or, as what
+    /// came later may still go away, by the newest one that it knows to be committed or any
+    /// since (Ongaro 2014 §4.2.2).
+    pub(crate) fn may_lead(&self) -> bool {
+        let since = self.committed().len()..=self.log.len();
+        since.map(|end| self.members_by(&self.log[..end])).any(|it| it.is_voter(self.id()))
+    }
+
+    /// Who is in the cluster, if this is the log.
+    pub(crate) fn members_by(&self, log: &[Content]) -> Members {
+        let newest = log.iter().rev().find_map(Content::members);
+        newest.unwrap_or_else(|| Members::of(&first_configuration(&self.bounds)))
+    }
+
     /// What the node knows to be committed.
-    pub(crate) fn committed(&self) -> &[Content] {
+    pub(crate) fn commits(&self) -> Fact {
+        Fact::Commits(self.committed().to_vec(), self.term(), self.members_by(&self.log))
+    }
+
+    fn committed(&self) -> &[Content] {
         let count = usize::try_from(self.raft.log().commit_index().0).expect("logs are short");
         &self.log[..count]
     }
@@ -262,7 +324,11 @@ impl fmt::Debug for Node {
         let (commit, pending) = (self.raft.log().commit_index(), self.pending.len());
         write!(f, "n{id} {role} t{term} vote={:?}", self.raft.hard_state().vote)?;
         write!(f, " log={:?} commit={commit} durable={}", ids(&self.log), self.durable_log.len())?;
-        write!(f, " batches={pending}")
+        write!(f, " batches={pending}")?;
+        match self.log.iter().rev().find_map(Content::members) {
+            Some(members) => write!(f, " members={members:?}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -277,11 +343,42 @@ fn hash_hard_state(hard_state: &HardState, hasher: &mut impl Hasher) {
 }
 
 fn content(entry: EntryRef<'_>) -> Content {
-    let proposal = match entry.kind() {
-        EntryKind::Command => entry.payload()[0],
-        EntryKind::Bind | EntryKind::Noop | EntryKind::Configure | EntryKind::Change => 0,
+    let what = match entry.kind() {
+        EntryKind::Command => What::Command(entry.payload()[0]),
+        EntryKind::Configure => match Decision::decode(entry.payload()) {
+            Some(Decision::Made { configuration, .. }) => {
+                What::Members(Members::of(&configuration))
+            }
+            Some(Decision::Refused(_)) | None => What::Refusal,
+        },
+        EntryKind::Bind | EntryKind::Noop | EntryKind::Change => What::Own,
     };
-    Content { id: entry.id(), proposal }
+    Content { id: entry.id(), what }
+}
+
+/// What of a log is not there any more.
+fn removed(before: &[Content], after: &[Content]) -> Option<Removed> {
+    let common = before.iter().zip(after).take_while(|(a, b)| a == b).count();
+    let gone = &before[common..];
+    let has_change = gone.iter().any(Content::is_change);
+    (!gone.is_empty()).then_some(if has_change { Removed::Change } else { Removed::Entries })
+}
+
+/// Who was in the cluster when it was founded.
+fn first_configuration(bounds: &Bounds) -> Configuration {
+    let ids = (1..=bounds.nodes).map(id_of);
+    let voters = bounds.nodes - bounds.learners;
+    let learners = ids.clone().filter(|id| voters < id.number()).collect();
+    Configuration::known(ids.map(|id| (id, String::new())).collect(), &learners)
+}
+
+/// The configurations that a log on disk makes, as a start finds them.
+fn configurations(entries: &[Entries]) -> Vec<(Index, Configuration)> {
+    let made = |entry: EntryRef<'_>| match Decision::decode(entry.payload()) {
+        Some(Decision::Made { configuration, .. }) => Some((entry.id().index, configuration)),
+        Some(Decision::Refused(_)) | None => None,
+    };
+    entries.iter().flat_map(Entries::configure_entries).filter_map(made).collect()
 }
 
 fn single(run: &Entries) -> Vec<Entries> {
@@ -290,8 +387,8 @@ fn single(run: &Entries) -> Vec<Entries> {
     parts.collect()
 }
 
-fn bindings(voters: u64) -> BTreeMap<NodeId, Incarnation> {
-    (1..=voters).map(id_of).map(|id| (id, incarnation_of(id))).collect()
+fn bindings(nodes: u64) -> BTreeMap<NodeId, Incarnation> {
+    (1..=nodes).map(id_of).map(|id| (id, incarnation_of(id))).collect()
 }
 
 fn incarnation_of(id: NodeId) -> Incarnation {

@@ -9,8 +9,9 @@ use crate::properties;
 
 /// Messages that one step sends at most while three nodes are no busier than here; messages are
 /// lost only where room for so many is missing, because until then to lose one and to let it
-/// wait are the same.
-const SENT_AT_ONCE: usize = 2;
+/// wait are the same. The second number is for leaders that also tell somebody to leave or to
+/// campaign.
+const SENT_AT_ONCE: (usize, usize) = (2, 3);
 
 /// A cluster with bounds.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ impl Model for World {
     type Action = Step;
 
     fn init_states(&self) -> Vec<Cluster> {
-        vec![Cluster::founded(self.bounds.nodes)]
+        vec![self.bounds.start.cluster(&self.bounds)]
     }
 
     fn actions(&self, cluster: &Cluster, steps: &mut Vec<Step>) {
@@ -44,7 +45,8 @@ impl Model for World {
             }
             steps.push(Step { action, is_slow: false });
         };
-        let is_full = bounds.in_flight < cluster.flights.len() + SENT_AT_ONCE;
+        let sent_at_once = if bounds.change_members() { SENT_AT_ONCE.1 } else { SENT_AT_ONCE.0 };
+        let is_full = bounds.in_flight < cluster.flights.len() + sent_at_once;
         for flight in &cluster.flights {
             push(Action::Deliver(flight.clone()), true);
             if spent.duplicates < bounds.duplicates {
@@ -55,12 +57,15 @@ impl Model for World {
             }
         }
         // Before anything has happened all nodes are alike: it is the first who times out first.
-        let is_untouched = spent.timeouts == 0;
+        let is_untouched = spent.timeouts == 0 && !spent.is_told_apart;
         for node in cluster.nodes.iter().take(if is_untouched { 1 } else { usize::MAX }) {
             let id = node.id();
             let mut offer = |is_possible: bool, action: Action| {
                 if is_possible {
-                    let writes = matches!(action, Action::Propose(_));
+                    let writes = matches!(
+                        action,
+                        Action::Propose(_) | Action::Ask(..) | Action::LookAtMembers(_)
+                    );
                     push(action, writes);
                 }
             };
@@ -71,6 +76,11 @@ impl Model for World {
             offer(leads && spent.heartbeats < bounds.heartbeats, Action::SendHeartbeats(id));
             offer(leads && spent.quorum_checks < bounds.quorum_checks, Action::CheckQuorum(id));
             offer(leads && spent.proposals < bounds.proposals, Action::Propose(id));
+            for change in 0..bounds.changes.len() {
+                let is_new = spent.changes & (1 << change) == 0;
+                offer(is_new && node.can_decide(), Action::Ask(id, change));
+            }
+            offer(leads && spent.looks < bounds.looks, Action::LookAtMembers(id));
             offer(!is_untouched && spent.crashes < bounds.crashes, Action::Restart(id));
         }
     }

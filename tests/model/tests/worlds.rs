@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::bounds::{Bounds, WORLDS};
 use model::check::{Found, run};
+use model::members::Ask;
 
 /// Far longer than any of these worlds takes.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -46,6 +47,42 @@ fn messages_that_arrive_twice() {
 fn a_leader_that_reaches_nobody() {
     let bounds = Bounds { quorum_checks: 2, heartbeats: 0, proposals: 0, ..world("small") };
     assert_exhausted(&bounds);
+}
+
+#[test]
+fn raft_figure_8() {
+    assert_exhausted(&Bounds { in_flight: 2, ..world("figure-8") });
+}
+
+#[test]
+fn two_changes_of_three_voters() {
+    assert_exhausted(&Bounds { doubts: 0, ..world("shrink") });
+}
+
+#[test]
+fn two_changes_of_which_one_is_joint() {
+    assert_exhausted(&Bounds { crashes: 0, slow_writes: 0, in_flight: 2, ..world("joint") });
+}
+
+#[test]
+fn a_change_by_a_leader_that_not_everybody_answers() {
+    let bounds = Bounds {
+        terms: 2,
+        timeouts: 1,
+        heartbeats: 1,
+        looks: 1,
+        changes: &[Ask { demote: &[3], ..Ask::NOTHING }],
+        ..world("shrink")
+    };
+    assert_exhausted(&bounds);
+}
+
+#[test]
+fn worlds_in_turn_know_nothing_of_each_other() {
+    let shrink = Bounds { doubts: 0, ..world("shrink") };
+    let without_changes = Bounds { changes: &[], ..shrink.clone() };
+    run(&without_changes, Some(LIMIT), |_, _, _| {});
+    assert_exhausted(&shrink);
 }
 
 #[test]

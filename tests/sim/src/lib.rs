@@ -7,6 +7,7 @@ pub mod linearizability;
 pub mod lone_raft;
 pub mod lone_replica;
 pub mod machine;
+pub mod programs;
 pub mod script;
 pub mod simulator;
 pub mod teeth;

@@ -164,6 +164,11 @@ impl LoneRaft {
         self.raft.propose(self.now, 0, round).ok()
     }
 
+    /// Registers a read; its index comes with the next turn, if nothing has to be asked.
+    pub fn read(&mut self, context: u64) -> bool {
+        self.raft.read_index(self.now, context)
+    }
+
     /// Hands over entries that were read from disk, and takes a turn.
     pub fn fetched(&mut self, entries: Vec<Entries>) {
         self.raft.fetched(self.now, entries);

@@ -11,7 +11,7 @@ use raft_core::consensus::message::{Envelope, Message};
 use raft_core::consensus::ready::Persist;
 use raft_core::hard_state::{HardState, Standing};
 use raft_core::replica::Replica;
-use raft_core::replica::event::Event;
+use raft_core::replica::event::{Event, Outcome};
 use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::replica::snapshots::{SnapshotFact, SnapshotOrder};
 use raft_core::snapshot::SnapshotId;
@@ -19,6 +19,7 @@ use raft_core::types::{EntryId, Incarnation, Index, Term, Time};
 use raft_core::wal::memory_disk::MemoryDisk;
 use raft_core::wal::snapshots::Snapshots;
 
+use crate::cluster::course::Course;
 use crate::cluster::{envelope, node};
 use crate::entries::entries;
 use crate::machine::Registers;
@@ -40,7 +41,10 @@ pub struct LoneReplica {
     pub batches: Vec<Persist>,
     /// The messages that were handed out.
     pub sent: Vec<Envelope>,
+    /// The outcomes that were handed out.
+    pub outcomes: Vec<Outcome>,
     now: Time,
+    course: Course,
 }
 
 impl LoneReplica {
@@ -51,6 +55,7 @@ impl LoneReplica {
     pub fn new(settings: impl Fn(&mut RaftConfig)) -> Self {
         let configuration = Configuration::of((1..=3).map(node));
         let mut config = RaftConfig::new(node(1), Incarnation(1_000), configuration);
+        config.snapshot_part_interval_us = 0;
         config.trailing_entries = 0;
         settings(&mut config);
         let term = Term(1);
@@ -66,7 +71,9 @@ impl LoneReplica {
             cuts: Vec::new(),
             batches: Vec::new(),
             sent: Vec::new(),
+            outcomes: Vec::new(),
             now,
+            course: Course::default(),
         }
     }
 
@@ -75,14 +82,25 @@ impl LoneReplica {
         self.replica.handle(self.now, event);
     }
 
+    /// Lets time pass, with a tick and turns at its end.
+    pub fn wait(&mut self, us: u64) {
+        self.now = self.now.after(us);
+        self.hear(Event::Tick);
+        self.turn();
+    }
+
     /// Takes turns until nothing more follows from what was heard.
+    ///
+    /// Panics: if anything goes back that must not.
     pub fn turn(&mut self) {
         loop {
             let effects = self.replica.turn(self.now);
+            self.course.moved_on(&self.replica);
             self.orders.extend(effects.snapshots);
             self.cuts.extend(effects.cut_before);
             self.sent.extend(effects.envelopes);
             self.sent.extend(effects.bulk);
+            self.outcomes.extend(effects.answers.list.into_iter().map(|answer| answer.outcome));
             let number = effects.persist.as_ref().map(|batch| batch.number);
             self.batches.extend(effects.persist);
             if let Some(number) = number {

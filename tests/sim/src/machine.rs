@@ -3,6 +3,7 @@
 //! Commands are text: `put <key> <value>`, `add <key> <number>` and `delete <key>`; a query is a
 //! key. Every command that makes sense raises the revision by one and is answered with it.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
@@ -15,6 +16,8 @@ use raft_core::types::{EntryId, Index, Term};
 pub struct Registers {
     values: BTreeMap<String, String>,
     applied: Vec<EntryId>,
+    /// What was executed here, and not loaded, since somebody asked.
+    executed: RefCell<Vec<Index>>,
     revision: u64,
     /// The records of a snapshot that are still to be read; registers are few.
     pinned: VecDeque<BytesMut>,
@@ -52,6 +55,11 @@ impl Registers {
     #[must_use]
     pub fn applied(&self) -> &[EntryId] {
         &self.applied
+    }
+
+    /// The entries that were executed since the last call.
+    pub(crate) fn take_executed(&self) -> Vec<Index> {
+        self.executed.take()
     }
 
     /// Executes a command given as text; `None` if it makes no sense.
@@ -129,6 +137,7 @@ impl Registers {
 impl StateMachine for Registers {
     fn apply(&mut self, command: EntryRef<'_>, answer: &mut BytesMut) {
         self.applied.push(command.id());
+        self.executed.get_mut().push(command.id().index);
         let executed = std::str::from_utf8(command.payload()).ok().and_then(|c| self.execute(c));
         match executed {
             Some(revision) => answer.extend_from_slice(format!("r{revision}").as_bytes()),

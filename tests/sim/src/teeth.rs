@@ -24,19 +24,40 @@ pub struct Guard {
     pub shows: Vec<Shown>,
 }
 
-/// A test and the program that holds it.
+/// The place of the tests inside the crate whose guards these are.
+const INSIDE: &str = "raft_core";
+
+/// A test and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NamedTest {
-    /// A file of `tests/sim/tests`, or `raft_core` for the tests inside that crate.
-    pub program: &'static str,
+    /// A file of `tests/sim/tests/it`, or `raft_core` for the tests inside that crate.
+    pub place: &'static str,
     /// The test in it.
     pub name: &'static str,
+}
+
+impl NamedTest {
+    /// The program that holds it, by its name.
+    #[must_use]
+    pub fn program(&self) -> &'static str {
+        if self.place == INSIDE { INSIDE } else { "it" }
+    }
+
+    /// Its name within that program.
+    #[must_use]
+    pub fn path(&self) -> String {
+        if self.place == INSIDE {
+            self.name.to_owned()
+        } else {
+            format!("{}::{}", self.place, self.name)
+        }
+    }
 }
 
 /// An invariant that is broken, and how that is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// One of `I1`, `I2` and so on, or of `C1` to `C7`.
+    /// One of `I1`, `I2` and so on, or `L1`.
     pub invariant: &'static str,
     /// The words of the failure that tell it.
     pub words: &'static str,
@@ -74,8 +95,8 @@ fn listed(cell: &'static str) -> impl Iterator<Item = &'static str> {
 
 fn named_test(by: &'static str) -> NamedTest {
     let named = by.trim_matches('`').split_once("::");
-    let (program, name) = named.unwrap_or_else(|| panic!("{by} names a program and a test"));
-    NamedTest { program, name }
+    let (place, name) = named.unwrap_or_else(|| panic!("{by} names a place and a test"));
+    NamedTest { place, name }
 }
 
 fn shown(cell: &'static str) -> Shown {

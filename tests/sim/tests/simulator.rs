@@ -8,11 +8,14 @@ use std::path::Path;
 
 use sim::simulator::{Total, attempt, run_all};
 
+/// So many that they can be judged together.
+const SEEDS: Range<u64> = 0..200;
+
 /// So many that every kind of event is among them.
-const SEEDS: Range<u64> = 0..1_000;
+const EVERY_KIND: u64 = 1_000;
 
 /// Seeds that are run twice.
-const TWICE: Range<u64> = 0..40;
+const TWICE: Range<u64> = 0..20;
 
 /// After so many failures the rest says nothing new.
 const FAILURES_MAX: usize = 10;
@@ -39,6 +42,11 @@ fn assert_good(total: &Total) {
 
 /// A simulator in which nothing happens is green, too.
 fn assert_not_vacuous(total: &Total) {
+    let complaints = total.evidence.complaints();
+    assert!(complaints.is_empty(), "{}\n{}", complaints.join("\n"), total.evidence);
+    if total.good < EVERY_KIND {
+        return;
+    }
     for (name, count) in total.counts.list() {
         assert!(0 < count, "in {} seeds there were no {name}\n{}", total.good, total.counts);
     }
@@ -46,13 +54,9 @@ fn assert_not_vacuous(total: &Total) {
 
 #[test]
 fn a_cluster_survives_everything_it_promises_to_survive() {
-    let seeds = seeds();
-    let is_enough = SEEDS.end - SEEDS.start <= seeds.end - seeds.start;
-    let total = run_all(seeds, FAILURES_MAX);
+    let total = run_all(seeds(), FAILURES_MAX);
     assert_good(&total);
-    if is_enough {
-        assert_not_vacuous(&total);
-    }
+    assert_not_vacuous(&total);
 }
 
 #[test]

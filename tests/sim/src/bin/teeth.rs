@@ -3,13 +3,14 @@
 //! `teeth` runs everything, `teeth --quick` the named tests without the simulator, and
 //! `teeth NAME...` only these guards. The tests are built once, into a folder of their own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use sim::programs::{self, Programs};
 use sim::teeth::{Guard, NamedTest, guards, says};
 
 const USAGE: &str = "usage: teeth [--quick] [NAME...]";
@@ -26,9 +27,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The program of the seeds, among the others.
 const SIMULATOR: &str = "sim";
-
-/// Built programs by name.
-type Programs = BTreeMap<String, PathBuf>;
 
 /// How a program ended.
 struct Ended {
@@ -96,39 +94,12 @@ fn summary(chosen: &[Guard]) -> String {
     )
 }
 
-/// Builds the tests with guards that can be taken away; the folder is beside that of this very
-/// program, so that nothing else is built anew because of it.
+/// Builds the tests with guards that can be taken away.
 fn build() -> Result<Programs, String> {
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let folder = own.parent().and_then(Path::parent).ok_or("this program is in no folder")?;
-    let folder = folder.join("teeth");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["test", "--no-run", "-p", "sim", "-p", "raft-core", "--target-dir"])
-        .arg(&folder)
-        .env("RUSTFLAGS", "--cfg kvorum_teeth")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .map_err(|error| format!("cargo does not start: {error}"))?;
-    let told = String::from_utf8_lossy(&built.stderr);
-    if !built.status.success() {
-        return Err(format!("the tests cannot be built\n{told}"));
-    }
-    let mut programs: Programs = told.lines().filter_map(executable).collect();
+    let (folder, mut programs) =
+        programs::build("teeth", &["sim", "raft-core"], "--cfg kvorum_teeth")?;
     programs.insert(SIMULATOR.to_owned(), folder.join("debug").join(SIMULATOR));
     Ok(programs)
-}
-
-/// Reads `Executable tests/a.rs (path/to/a-0123)`; the tests inside a crate go by its name.
-fn executable(line: &str) -> Option<(String, PathBuf)> {
-    let (source, path) = line.trim().strip_prefix("Executable ")?.split_once(" (")?;
-    let path = PathBuf::from(path.strip_suffix(')')?);
-    let name = if source.starts_with("unittests") {
-        path.file_name()?.to_str()?.rsplit_once('-')?.0.to_owned()
-    } else {
-        Path::new(source).file_stem()?.to_str()?.to_owned()
-    };
-    Some((name, path))
 }
 
 fn program<'a>(programs: &'a Programs, name: &str) -> Result<&'a Path, String> {
@@ -139,11 +110,11 @@ fn program<'a>(programs: &'a Programs, name: &str) -> Result<&'a Path, String> {
 fn check_with_all_guards(chosen: &[Guard], programs: &Programs) -> Result<(), String> {
     let tests: BTreeSet<NamedTest> =
         chosen.iter().flat_map(|guard| &guard.tests).copied().collect();
-    let names: BTreeSet<&str> = tests.iter().map(|test| test.program).collect();
+    let names: BTreeSet<&str> = tests.iter().map(NamedTest::program).collect();
     for name in names {
         let output = start(program(programs, name)?, &[], "", SIMULATOR_TIME_MAX)?.output;
-        let passes = |test: &&NamedTest| output.contains(&format!("test {} ... ok", test.name));
-        let mut wrong = tests.iter().filter(|test| test.program == name && !passes(test));
+        let passes = |test: &&NamedTest| output.contains(&format!("test {} ... ok", test.path()));
+        let mut wrong = tests.iter().filter(|test| test.program() == name && !passes(test));
         if let Some(test) = wrong.next() {
             return Err(format!("{} does not pass with all guards\n{output}", test.name));
         }
@@ -171,8 +142,8 @@ fn remove(
     let mut seen = Vec::new();
     let mut outputs = String::new();
     for test in &guard.tests {
-        let arguments = ["--exact", test.name, "--nocapture"];
-        let program = program(programs, test.program)?;
+        let arguments = ["--exact", &test.path(), "--nocapture"];
+        let program = program(programs, test.program())?;
         let ended = start(program, &arguments, guard.name, TEST_TIME_MAX)?;
         if ended.is_good {
             return Ok(Err(format!("{} passes", test.name)));

@@ -1,10 +1,13 @@
 //! What must hold between nodes after every step, whatever a test does to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use raft_core::configuration::Configuration;
 use raft_core::consensus::Raft;
 use raft_core::consensus::message::{Envelope, Message};
-use raft_core::types::{Incarnation, Index, NodeId, Term};
+use raft_core::consensus::ready::Persist;
+use raft_core::entry::Entries;
+use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
 
 /// Remembers what was ever decided and by whom.
 #[derive(Debug, Default)]
@@ -13,6 +16,16 @@ pub(super) struct Checks {
     votes: BTreeMap<(NodeId, Incarnation, Term), NodeId>,
     committed: BTreeMap<Index, Term>,
     states: BTreeMap<Index, (u64, u64)>,
+    /// What each node ever had on its disk; it may have been counted before it was lost.
+    on_disk: BTreeMap<NodeId, OnDisk>,
+}
+
+/// What was ever synced on one node.
+#[derive(Debug, Default)]
+struct OnDisk {
+    entries: BTreeSet<EntryId>,
+    /// What a snapshot in the place of entries covers.
+    covered: Index,
 }
 
 impl Checks {
@@ -59,6 +72,40 @@ impl Checks {
             let first = *self.committed.entry(index).or_insert(term);
             assert_eq!(first, term, "{:?} committed another entry {index}", raft.config().id);
         }
+    }
+
+    /// Notes that a node's log begins behind a snapshot.
+    pub(super) fn covers(&mut self, id: NodeId, base: Index) {
+        let disk = self.on_disk.entry(id).or_default();
+        disk.covered = disk.covered.max(base);
+    }
+
+    /// Notes what a node has synced.
+    pub(super) fn synced(&mut self, id: NodeId, batch: &Persist) {
+        self.covers(id, batch.base.map_or(Index::ZERO, |base| base.index));
+        let entries = batch.entries.iter().flat_map(Entries::iter).map(|entry| entry.id());
+        self.on_disk.entry(id).or_default().entries.extend(entries);
+    }
+
+    /// Notes that a node shows its state in an answer to a read.
+    ///
+    /// Panics: if what made that state is not on a majority of disks (I17), of each half of one
+    /// of the configurations in force.
+    pub(super) fn shows<'c>(
+        &self,
+        raft: &Raft,
+        mut in_force: impl Iterator<Item = &'c Configuration>,
+    ) {
+        let index = raft.log().applied_index();
+        let Some(term) = raft.log().term_at(index).filter(|_| Index::ZERO < index) else { return };
+        // A disk that has had this entry has had those before it.
+        let shown = EntryId { term, index };
+        let has = |disk: &OnDisk| disk.entries.contains(&shown) || index <= disk.covered;
+        let holds = |node: &&NodeId| self.on_disk.get(node).is_some_and(has);
+        let carries = |half: &BTreeSet<NodeId>| half.len() / 2 < half.iter().filter(holds).count();
+        let is_durable = in_force.any(|configuration| configuration.halves().all(carries));
+        let id = raft.config().id;
+        assert!(is_durable, "I17 n{id} shows {shown}, which is not durable on a majority");
     }
 
     /// Notes the state of a node that has applied everything up to `index`.

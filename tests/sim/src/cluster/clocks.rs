@@ -12,6 +12,27 @@ impl Cluster {
         self.now = self.now.after(ms * 1_000);
     }
 
+    /// Lets time pass as `run` does, a millisecond at a time, while the clocks of some nodes are
+    /// faster than the others' by so many microseconds in each. `each` looks at every step, and
+    /// ends it by saying so.
+    pub fn run_drifting(
+        &mut self,
+        ms: u64,
+        (fast, ahead_us): (&[u64], u64),
+        mut each: impl FnMut(&mut Self) -> bool,
+    ) {
+        for _ in 0..ms {
+            for &id in fast {
+                self.members.get_mut(&node(id)).expect("a member").ahead_us += ahead_us;
+            }
+            self.tick(1);
+            self.settle();
+            if each(self) {
+                return;
+            }
+        }
+    }
+
     /// Tells one node what time it is.
     pub fn tick_node(&mut self, id: NodeId) {
         self.handle(id, Event::Tick);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use raft_core::configuration::{Configuration, Decision};
+use raft_core::configuration::Configuration;
 use raft_core::consensus::log::RaftLog;
 use raft_core::consensus::ready::{Fetch, Persist};
 use raft_core::entry::{Entries, EntryRef};
@@ -141,8 +141,6 @@ impl Disk {
 
 /// What an entry makes of the membership.
 fn configuration(entry: EntryRef<'_>) -> Option<(Index, Configuration)> {
-    match Decision::decode(entry.payload()) {
-        Some(Decision::Made { configuration, .. }) => Some((entry.id().index, configuration)),
-        Some(Decision::Refused(_)) | None => None,
-    }
+    let index = entry.id().index;
+    Configuration::made_by(index, entry.payload()).map(|configuration| (index, configuration))
 }

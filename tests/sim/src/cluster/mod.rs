@@ -6,6 +6,7 @@
 
 mod checks;
 mod clocks;
+pub(crate) mod course;
 mod disk;
 mod membership;
 mod questions;
@@ -22,11 +23,12 @@ use raft_core::entry::{ClientId, Draft, EntryKind, SessionStamp};
 use raft_core::hard_state::Configuration;
 use raft_core::replica::Replica;
 use raft_core::replica::event::{
-    Answers, Effects, Event, Outcome, Query, Status, Submission, Ticket,
+    Answers, Effects, Event, LocalQuery, Outcome, Query, Status, Submission, Ticket,
 };
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Time};
 
 use self::checks::Checks;
+use self::course::Course;
 use self::disk::Disk;
 pub use self::membership::{change_of, in_words};
 pub use self::questions::{acknowledged, id};
@@ -55,9 +57,12 @@ struct Member {
     incarnation: Incarnation,
     holds_sync: bool,
     lives: u64,
+    /// The longest promise that its directory notes. Units: microseconds.
+    promised_us: u64,
     /// How far this node's clock is ahead of the others'. Units: microseconds.
     ahead_us: u64,
     seen: Seen,
+    course: Course,
 }
 
 /// What was last reported of a node, so that only changes are.
@@ -84,6 +89,8 @@ pub struct Cluster {
     labels: BTreeMap<Ticket, String>,
     /// The requests whose answers are decisions on the membership.
     changes: BTreeSet<Ticket>,
+    /// The requests whose answers show a state.
+    reads: BTreeSet<Ticket>,
     answers: Vec<(String, String)>,
     checks: Checks,
     told: Vec<String>,
@@ -120,6 +127,7 @@ impl Cluster {
             requests: 0,
             labels: BTreeMap::new(),
             changes: BTreeSet::new(),
+            reads: BTreeSet::new(),
             answers: Vec::new(),
             checks: Checks::default(),
             told: Vec::new(),
@@ -139,8 +147,10 @@ impl Cluster {
             incarnation: Incarnation(id.number() * 1_000),
             holds_sync: false,
             lives: 0,
+            promised_us: 0,
             ahead_us: 0,
             seen: Seen::default(),
+            course: Course::default(),
         };
         self.members.insert(id, member);
         self.start(id);
@@ -185,12 +195,20 @@ impl Cluster {
             heartbeat_interval_us: HEARTBEAT_INTERVAL_US,
             seed: id.number() * 7919 + member.lives,
             auto_promote: false,
+            // Time passes only when a script says so.
+            snapshot_part_interval_us: 0,
             ..RaftConfig::new(id, member.incarnation, configuration.clone())
         };
         (self.settings)(&mut config);
+        config.promised_us = member.promised_us;
+        if config.lease_reads {
+            member.promised_us = member.promised_us.max(config.election_timeout_us);
+        }
         let disks = (&member.disk, &mut member.files);
         let replica = snapshots::recover(config, &configuration, disks, now);
         member.seen.term = replica.status().term.0;
+        member.course = Course::begin(member.disk.hard_state().commit_index);
+        self.checks.covers(id, replica.raft().log().base().index);
         member.replica = Some(replica);
         self.turn(id);
     }
@@ -268,7 +286,7 @@ impl Cluster {
             for envelope in envelopes.into_iter().chain(bulk) {
                 self.send(envelope);
             }
-            self.tell_answers(&answers);
+            self.tell_answers(id, &answers);
             self.tell_commit(id);
             let member = self.members.get_mut(&id).expect("a member");
             if let Some(persist) = persist {
@@ -299,6 +317,7 @@ impl Cluster {
         let now = self.time_of(id);
         let member = self.members.get_mut(&id).expect("a member");
         let synced = member.disk.sync(count);
+        synced.iter().for_each(|batch| self.checks.synced(id, batch));
         let (Some(last), Some(replica)) = (synced.last(), &mut member.replica) else {
             return false;
         };
@@ -337,8 +356,14 @@ impl Cluster {
         });
     }
 
-    fn tell_answers(&mut self, answers: &Answers) {
+    fn tell_answers(&mut self, id: NodeId, answers: &Answers) {
         for answer in &answers.list {
+            let shows = !matches!(answer.outcome, Outcome::Refused(_) | Outcome::Session(_));
+            if shows && self.reads.contains(&answer.ticket) {
+                let running = self.members.values().filter_map(|member| member.replica.as_ref());
+                let in_force = running.map(|replica| replica.raft().configuration());
+                self.checks.shows(self.replica(id).raft(), in_force);
+            }
             let label = self.labels.get(&answer.ticket).cloned().unwrap_or_default();
             let text = match &answer.outcome {
                 Outcome::Answered(range) if range.is_empty() => "done".to_owned(),
@@ -347,6 +372,11 @@ impl Cluster {
                 }
                 Outcome::Answered(range) => {
                     String::from_utf8_lossy(&answers.bytes[range.clone()]).into_owned()
+                }
+                Outcome::AnsweredLocally(range, staleness) => {
+                    let value = String::from_utf8_lossy(&answers.bytes[range.clone()]);
+                    let age_ms = staleness.contact_age_us.map(|us| us / 1_000);
+                    format!("{value} at {} heard {age_ms:?}", staleness.applied_index)
                 }
                 Outcome::Session(refusal) => format!("{refusal:?}"),
                 Outcome::Refused(refusal) => format!("refused: {refusal:?}"),
@@ -359,6 +389,7 @@ impl Cluster {
     fn tell_commit(&mut self, id: NodeId) {
         let member = self.members.get_mut(&id).expect("a member");
         let replica = member.replica.as_ref().expect("it runs");
+        member.course.moved_on(replica);
         let (raft, status) = (replica.raft(), replica.status());
         assert!(member.seen.term <= status.term.0, "terms only grow");
         member.seen.term = status.term.0;
@@ -497,6 +528,7 @@ impl Cluster {
         let member = self.members.get_mut(&id).expect("a member");
         member.disk = Disk::default();
         member.files = Files::default();
+        member.promised_us = 0;
         member.incarnation = Incarnation(member.incarnation.0 + 1);
         member.seen.term = 0;
     }
@@ -570,9 +602,19 @@ impl Cluster {
     /// Asks a node for a register; the answer is told under `label`.
     pub fn read(&mut self, id: NodeId, label: &str, key: &str) {
         let ticket = self.ticket(label);
+        self.reads.insert(ticket);
         let body = Bytes::copy_from_slice(key.as_bytes());
         let query = Query { ticket, body, timeout_us: CLIENT_TIMEOUT_US };
         self.handle(id, Event::Read(vec![query]));
+    }
+
+    /// Asks a node for a register as it stands there; the answer is told under `label`, with
+    /// the index it is of and how many milliseconds ago a leader was heard of.
+    pub fn read_locally(&mut self, id: NodeId, label: &str, key: &str) {
+        let ticket = self.ticket(label);
+        self.reads.insert(ticket);
+        let body = Bytes::copy_from_slice(key.as_bytes());
+        self.handle(id, Event::ReadLocally(vec![LocalQuery { ticket, body }]));
     }
 
     /// Asks a node to hand its leadership over.

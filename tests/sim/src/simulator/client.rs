@@ -10,6 +10,9 @@ use crate::simulator::dice::Dice;
 use crate::simulator::judge::Asked;
 use crate::simulator::plan::Traffic;
 
+/// What the simulator asks for itself: a write, then a read.
+const PROBES: u64 = 2;
+
 /// One client with its session.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -34,6 +37,8 @@ pub(crate) struct Operation {
     pub(crate) body: Bytes,
     /// What it must not fall behind, as of its beginning.
     pub(crate) floor: u64,
+    /// How often it was asked for.
+    pub(crate) attempts: u32,
     pub(crate) is_over: bool,
 }
 
@@ -57,7 +62,7 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// So many clients that have not spoken yet.
+    /// So many clients that have not spoken yet; the last one is the simulator itself.
     pub(crate) fn new(count: usize) -> Self {
         let client = || Client {
             id: None,
@@ -67,12 +72,11 @@ impl Clients {
             is_closing: false,
             last_wishes: 0,
         };
-        Self {
-            all: (0..count).map(|_| client()).collect(),
-            operations: BTreeMap::new(),
-            attempts: BTreeMap::new(),
-            newest: 0,
+        let mut all: Vec<Client> = (0..count).map(|_| client()).collect();
+        if let Some(prober) = all.last_mut() {
+            prober.last_wishes = PROBES;
         }
+        Self { all, operations: BTreeMap::new(), attempts: BTreeMap::new(), newest: 0 }
     }
 
     /// A number that nothing else has.
@@ -106,7 +110,22 @@ impl Clients {
             (asked, payload)
         };
         self.all[client].in_flight += 1;
-        let operation = Operation { client, asked, body, floor, is_over: false };
+        let operation = Operation { client, asked, body, floor, attempts: 0, is_over: false };
+        self.operations.insert(number, operation);
+        number
+    }
+
+    /// Begins an operation of the simulator itself, to see whether it is answered.
+    pub(crate) fn begin_probe(&mut self, client: usize, is_read: bool, floor: u64) -> u64 {
+        let (number, key) = (self.number(), b"key-0".to_vec());
+        let (asked, body) = if is_read {
+            read(key, false)
+        } else {
+            let session = self.all[client].next_session();
+            (Asked::Write { session, is_done: false }, write(number, &key, 0, false))
+        };
+        self.all[client].in_flight += 1;
+        let operation = Operation { client, asked, body, floor, attempts: 0, is_over: false };
         self.operations.insert(number, operation);
         number
     }
@@ -129,20 +148,53 @@ impl Clients {
         client.in_flight -= 1;
         if let Asked::Write { session, is_done, .. } = &mut operation.asked {
             *is_done = true;
-            client.open.remove(&session.serial);
+            if client.id == Some(session.client) {
+                client.open.remove(&session.serial);
+            }
+        }
+    }
+
+    /// The cluster has forgotten the session of an operation, which is over then; its client
+    /// begins another one.
+    pub(crate) fn forget(&mut self, operation: u64) {
+        self.end(operation);
+        let Operation { client, asked, .. } = &self.operations[&operation];
+        let client = &mut self.all[*client];
+        if let Asked::Write { session, .. } = asked
+            && client.id == Some(session.client)
+        {
+            (client.id, client.newest_serial) = (None, 0);
+            client.open.clear();
+        }
+    }
+
+    /// What an operation carries when it is asked for once more.
+    pub(crate) fn acknowledge_anew(&mut self, operation: u64) {
+        let operation = self.operations.get_mut(&operation).expect("it was begun");
+        let client = &self.all[operation.client];
+        if let Asked::Write { session, .. } = &mut operation.asked
+            && client.id == Some(session.client)
+        {
+            session.acknowledged = client.acknowledged();
         }
     }
 
     /// Whether nobody waits for anything, or wants anything.
     pub(crate) fn are_content(&self) -> bool {
-        self.all.iter().all(|client| client.in_flight == 0 && client.last_wishes == 0)
+        self.all.iter().all(|client| client.in_flight == 0)
+            && self.all.split_last().is_some_and(|(_, all)| all.iter().all(|c| c.last_wishes == 0))
     }
 }
 
 impl Client {
+    /// Up to which serial it has every answer.
+    fn acknowledged(&self) -> u64 {
+        self.open.first().map_or(self.newest_serial, |oldest| *oldest - 1)
+    }
+
     fn next_session(&mut self) -> SessionStamp {
+        let acknowledged = self.acknowledged();
         self.newest_serial += 1;
-        let acknowledged = self.open.first().map_or(self.newest_serial, |oldest| *oldest) - 1;
         self.open.insert(self.newest_serial);
         let client = self.id.expect("a client that asks has an id");
         SessionStamp { client, serial: self.newest_serial, acknowledged }

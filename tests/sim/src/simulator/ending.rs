@@ -1,46 +1,136 @@
-//! The second phase: all faults end, and within a bound everything must be well (C7).
+//! The second phase (L1): faults end, and within a bound everything must be well.
+//!
+//! First they end for a random quorum only; the other nodes are dead or cut off. The quorum must
+//! serve a write and a read and reach equal states. Then they end for the others too, or never,
+//! and everybody must be answered.
+
+use std::collections::BTreeSet;
 
 use raft_core::consensus::ready::RoleName;
 use raft_core::hard_state::Standing;
 use raft_core::types::Index;
 
+use crate::simulator::disk::Crash;
+use crate::simulator::evidence::EVENTS_MIN;
+use crate::simulator::network::LinkId;
 use crate::simulator::schedule::What;
-use crate::simulator::world::{Healed, JUDGE_INTERVAL_US, World};
+use crate::simulator::world::{Healed, JUDGE_INTERVAL_US, Stage, World};
 
 /// Operations that each client begins when all else is done, so that the cluster shows that it
 /// still takes them.
 const LAST_WISHES: u64 = 3;
 
+/// How long a replica waits after a snapshot could not be written, and a bit. Units:
+/// microseconds.
+const AFTER_FAILURE_US: u64 = 11_000_000;
+
+/// Within how many election timeouts a quorum must be well.
+const QUORUM_TIMEOUTS: u64 = 20;
+
+/// How soon nodes that were down run, and links open. Units: microseconds.
+const START_US: u64 = 50_000;
+
+/// How much longer the faults go on when too little has happened. Units: microseconds.
+const MORE_FAULTS_US: u64 = 500_000;
+
 impl World {
-    /// Ends all faults. Nodes outside the core stay dead from now on.
-    pub(crate) fn heal(&mut self) {
-        let core = self.choose_core();
-        self.say(|| format!("all faults end; the core is {core:?}"));
-        for node in (0..self.nodes.len()).filter(|node| !core.contains(node)) {
-            if self.nodes[node].process.is_some() {
-                self.crash(node, crate::simulator::disk::Crash::Clean);
-            }
+    /// Ends all faults, if the run has had enough of them.
+    pub(crate) fn maybe_heal(&mut self) {
+        if self.counts.events < EVENTS_MIN {
+            self.schedule.after(MORE_FAULTS_US, What::Heal);
+            return;
         }
-        self.healed = Some(Healed {
-            at: self.schedule.now(),
-            core: core.clone(),
-            deadline: self.schedule.now() + self.plan.recovery_us() + self.backlog_us(),
-            is_closing: false,
-            is_over: false,
-        });
+        self.heal();
+    }
+
+    /// Ends all faults for a quorum, if there is one whose word counts, and else for everybody.
+    fn heal(&mut self) {
+        let quorum = self.choose_quorum();
+        let stage = if quorum.is_some() { Stage::Quorum } else { Stage::Rest };
+        let core = quorum.unwrap_or_else(|| self.startable());
+        let (now, plan) = (self.schedule.now(), &self.plan);
+        let patience_us = match stage {
+            Stage::Quorum => {
+                let timeout_us = plan.limits.election_timeout_us;
+                QUORUM_TIMEOUTS * timeout_us + self.backlog_us() + self.after_failure_us()
+            }
+            Stage::Rest | Stage::Closing | Stage::Over => self.rest_patience_us(),
+        };
+        let deadline = now + patience_us;
+        self.healed =
+            Some(Healed { at: now, stage, core: core.clone(), deadline, quorum_us: None });
+        self.say(|| format!("faults end; the core is {core:?}"));
         self.unblock(None);
-        for node in core {
-            self.nodes[node].is_disk_slow = false;
-            if self.nodes[node].is_paused {
-                self.resume(node);
-            }
-            let delay_us = self.dice.below(50_000);
-            self.schedule.after(delay_us, What::Restart { node });
-        }
+        self.leave_out(&core);
+        self.make_well(&core);
         for client in &mut self.clients.all {
             client.is_closing = true;
         }
         self.schedule.after(JUDGE_INTERVAL_US, What::Judge);
+    }
+
+    /// How long recovery may take; a snapshot that could not be written is tried again late.
+    fn rest_patience_us(&self) -> u64 {
+        self.plan.recovery_us() + self.backlog_us() + self.after_failure_us()
+    }
+
+    /// Whoever could not write a snapshot tries again after a fixed time, and a follower may wait
+    /// for that very snapshot.
+    fn after_failure_us(&self) -> u64 {
+        if 0 < self.counts.snapshots_failed { AFTER_FAILURE_US } else { 0 }
+    }
+
+    /// Nodes outside the core are dead or cut off.
+    fn leave_out(&mut self, core: &[usize]) {
+        let mut cut_off = BTreeSet::new();
+        for node in (0..self.nodes.len()).filter(|node| !core.contains(node)) {
+            if self.nodes[node].process.is_some() && self.dice.chance(500) {
+                cut_off.insert(node);
+            } else if self.nodes[node].process.is_some() {
+                self.crash(node, Crash::Clean);
+            }
+        }
+        self.say(|| format!("cut off are {cut_off:?}"));
+        let leads_out = |(from, to): &LinkId| cut_off.contains(from) != cut_off.contains(to);
+        let links = self.network.ids().into_iter().filter(leads_out).collect();
+        self.network.block(links);
+    }
+
+    /// Nodes run, their disks are fast, and the links between them open.
+    fn make_well(&mut self, core: &[usize]) {
+        for &node in core {
+            self.nodes[node].is_disk_slow = false;
+            self.nodes[node].disks.recover();
+            if self.nodes[node].is_paused {
+                self.resume(node);
+            }
+            let delay_us = self.dice.below(START_US);
+            self.schedule.after(delay_us, What::Restart { node });
+        }
+        for id in self.network.ids() {
+            self.schedule.after(START_US, What::Connect(id));
+        }
+    }
+
+    /// The quorum has shown that it is one: faults end for the others too, or never.
+    fn go_on(&mut self) {
+        let healed = self.healed.clone().expect("the faults have ended");
+        let quorum_us = self.schedule.now() - healed.at;
+        self.counts.quorums += 1;
+        self.say(|| format!("the quorum is well after {quorum_us} us"));
+        let core = if self.plan.heals_majority_only { healed.core } else { self.startable() };
+        self.heal_rest(core, Some(quorum_us));
+    }
+
+    fn heal_rest(&mut self, core: Vec<usize>, quorum_us: Option<u64>) {
+        self.say(|| format!("faults end for {core:?}"));
+        if core.len() == self.startable().len() {
+            self.unblock(None);
+        }
+        self.make_well(&core);
+        let (stage, at) = (Stage::Rest, self.schedule.now());
+        let deadline = at + self.rest_patience_us();
+        self.healed = Some(Healed { at, stage, core, deadline, quorum_us });
     }
 
     /// How long a leader may need for what is in its log and not committed, if a round trip
@@ -52,69 +142,135 @@ impl World {
         backlog * (3 * self.plan.latency_us.1 + 1_000)
     }
 
-    /// All nodes that can start, or only some majority whose word counts.
-    fn choose_core(&mut self) -> Vec<usize> {
-        let mut healthy: Vec<usize> =
-            (0..self.nodes.len()).filter(|&node| self.judge.is_healthy(node)).collect();
-        if !self.plan.heals_majority_only || !self.are_all_carried(|at| healthy.contains(&at)) {
-            return (0..self.nodes.len()).filter(|&node| !self.nodes[node].is_lost).collect();
-        }
-        let quorum = self.configuration.quorum();
-        while quorum < healthy.len() && self.dice.chance(700) {
-            let place = self.dice.place(healthy.len());
-            let spared = healthy[place];
-            if self.are_all_carried(|at| at != spared && healthy.contains(&at)) {
-                healthy.remove(place);
-            }
-        }
-        healthy
+    fn startable(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|&node| !self.nodes[node].is_lost).collect()
     }
 
-    /// Looks whether all is well, and lets the clients say their last.
+    /// Some nodes that are a majority by every configuration that is or may come into force, and
+    /// whose word counts; `None` if there are none such, as before a cluster is founded.
+    fn choose_quorum(&mut self) -> Option<Vec<usize>> {
+        let mut chosen: Vec<usize> =
+            (0..self.nodes.len()).filter(|&node| self.judge.is_healthy(node)).collect();
+        if self.judge.committed_count() == 0 || !self.are_all_carried(|at| chosen.contains(&at)) {
+            return None;
+        }
+        let mut candidates = chosen.clone();
+        while !candidates.is_empty() && self.dice.chance(850) {
+            let spared = candidates.swap_remove(self.dice.place(candidates.len()));
+            if self.are_all_carried(|at| at != spared && chosen.contains(&at)) {
+                chosen.retain(|&node| node != spared);
+            }
+        }
+        Some(chosen)
+    }
+
+    /// Looks whether all is well, and what is to be seen next.
     pub(crate) fn look(&mut self) {
         let healed = self.healed.clone().expect("the faults have ended");
-        match self.complaint(&healed.core) {
-            None if healed.is_closing => {
-                self.check_contents(&healed.core);
-                self.healed = Some(Healed { is_over: true, ..healed });
-                return;
-            }
-            None => {
-                for client in 0..self.clients.all.len() {
+        if healed.stage == Stage::Quorum {
+            self.probe();
+        }
+        match (self.complaint(&healed), healed.stage) {
+            (None, Stage::Quorum) => self.go_on(),
+            (None, Stage::Rest) => {
+                for client in 0..self.plan.clients.clients {
                     self.clients.all[client].last_wishes = LAST_WISHES;
                     self.schedule.after(0, What::ClientStep { client });
                 }
-                self.healed = Some(Healed { is_closing: true, ..healed });
+                self.healed = Some(Healed { stage: Stage::Closing, ..healed });
             }
-            Some(complaint) => {
-                let waited_us = self.schedule.now() - healed.at;
-                let is_in_time = self.schedule.now() < healed.deadline;
-                assert!(is_in_time, "C7 {waited_us} us after all faults ended {complaint}");
+            (None, Stage::Closing | Stage::Over) => {
+                self.check_contents(&healed.core);
+                self.healed = Some(Healed { stage: Stage::Over, ..healed });
+                return;
+            }
+            (Some(complaint), stage) => {
+                let (waited_us, now) = (self.schedule.now() - healed.at, self.schedule.now());
+                let is_in_time = now < healed.deadline;
+                if !is_in_time && stage == Stage::Quorum && self.is_stalemate(&healed.core) {
+                    // It was none, whatever its directories say.
+                    self.heal_rest(self.startable(), None);
+                } else if !is_in_time && self.is_stalemate(&healed.core) {
+                    self.say(|| format!("nobody can be elected: {complaint}"));
+                    self.healed = Some(Healed { stage: Stage::Over, ..healed });
+                    return;
+                } else {
+                    assert!(is_in_time, "L1 {stage:?} after {waited_us} us {complaint}");
+                }
             }
         }
         self.schedule.after(JUDGE_INTERVAL_US, What::Judge);
     }
 
+    /// The simulator itself asks the quorum for a write, and then for a read. Its patience is one
+    /// election timeout.
+    fn probe(&mut self) {
+        let prober = self.prober();
+        if self.clients.all[prober].id.is_none() {
+            let core = &self.healed.as_ref().expect("the faults have ended").core;
+            // One that is left behind hands out ids that are old already.
+            let log_time =
+                |at: usize| Some(self.nodes[at].process.as_ref()?.replica.raft().log_time());
+            let timed = core.iter().filter_map(|&at| Some((log_time(at)?, at)));
+            let newest = timed.max_by_key(|(time, at)| (*time, std::cmp::Reverse(*at)));
+            let process = newest.and_then(|(_, node)| self.nodes[node].process.as_mut());
+            self.clients.all[prober].id = process.map(|process| process.replica.new_client());
+        }
+        let client = &self.clients.all[prober];
+        if client.id.is_none() || 0 < client.in_flight || client.last_wishes == 0 {
+            return;
+        }
+        let is_read = client.last_wishes == 1;
+        let floor = self.judge.history.floor();
+        let operation = self.clients.begin_probe(prober, is_read, floor);
+        self.clients.all[prober].last_wishes -= 1;
+        self.counts.operations += 1;
+        self.attempt(operation);
+    }
+
+    /// The client behind all others, which is the simulator itself.
+    pub(crate) fn prober(&self) -> usize {
+        self.plan.clients.clients
+    }
+
     /// What is not well, if anything.
-    fn complaint(&self, core: &[usize]) -> Option<String> {
-        let mut leader_last = None;
+    fn complaint(&self, healed: &Healed) -> Option<String> {
+        let (core, mut leader_last) = (&healed.core, None);
         for &node in core.iter().filter(|&&node| !self.nodes[node].is_lost) {
             let Some(process) = &self.nodes[node].process else {
                 return Some(format!("n{} is down", node + 1));
             };
             let status = process.replica.status();
-            if status.role == RoleName::Leader {
+            // Who was elected to lose its vote does not stay.
+            if status.role == RoleName::Leader && status.configuration.is_voter(status.node) {
                 leader_last = Some(status.last_index);
             }
         }
         let Some(last) = leader_last else {
             return Some(format!("nobody leads: {}", self.statuses(core)));
         };
+        if healed.stage == Stage::Quorum {
+            return self
+                .is_divided(core)
+                .then(|| format!("it is divided: {}", self.statuses(core)));
+        }
         if !self.clients.are_content() {
             return Some(format!("clients wait for answers: {}", self.statuses(core)));
         }
         let is_behind = core.iter().any(|&node| !self.is_well(node, last));
         is_behind.then(|| format!("a node is behind: {}", self.statuses(core)))
+    }
+
+    /// Whether the probe has no answer yet, or members among these nodes have different states.
+    fn is_divided(&self, core: &[usize]) -> bool {
+        let prober = &self.clients.all[self.prober()];
+        let members = core
+            .iter()
+            .filter(|&&node| self.judge.newest_configuration().is_member(self.nodes[node].id));
+        let states = members.filter_map(|&node| self.nodes[node].process.as_ref());
+        let states = states.map(|process| process.replica.status());
+        let states = states.map(|status| (status.applied_index, status.state_hash));
+        0 < prober.in_flight || 0 < prober.last_wishes || 1 < states.collect::<BTreeSet<_>>().len()
     }
 
     /// Whether a node has everything, counts, and owes no answer. Of a node with another

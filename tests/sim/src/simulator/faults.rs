@@ -1,19 +1,22 @@
 //! What goes wrong.
 
-use std::collections::BTreeSet;
-
 use raft_core::consensus::ready::RoleName;
 use raft_core::replica::event::Event;
 
 use crate::simulator::disk::Crash;
-use crate::simulator::network::LinkId;
-use crate::simulator::node::id_of;
-use crate::simulator::plan::{FAULTS, Fault, Transport};
-use crate::simulator::schedule::{LinkFact, What};
+use crate::simulator::plan::{FAULTS, Fault};
+use crate::simulator::schedule::What;
 use crate::simulator::world::World;
 
 /// How long pauses, partitions and slow disks last. Units: microseconds.
 const LAST_US: [(u64, u64); 3] = [(20_000, 100_000), (100_000, 600_000), (500_000, 2_500_000)];
+
+/// How far a clock jumps. Units: microseconds.
+const JUMPS_US: [(u64, u64); 3] =
+    [(1_000, 200_000), (100_000, 5_000_000), (60_000_000, 40_000_000_000)];
+
+/// How far a calendar is off at most. Units: microseconds.
+const CALENDAR_US: u64 = 100_000_000;
 
 /// How long a rough start is rough. Units: microseconds.
 const ROUGH_START_US: u64 = 700_000;
@@ -32,6 +35,7 @@ impl World {
         let delay_us = self.dice.between(range);
         self.schedule.after(delay_us, What::Strike);
         if is_rough {
+            self.counts.rough_strikes += u64::from(!self.running().is_empty());
             self.crash_one(&[Crash::Process, Crash::Torn, Crash::Clean]);
             return;
         }
@@ -40,9 +44,12 @@ impl World {
             return;
         }
         let mut throw = self.dice.below(total);
-        for (fault, weight) in FAULTS.into_iter().zip(self.plan.weights) {
+        for (place, weight) in self.plan.weights.into_iter().enumerate() {
             if throw < weight {
-                self.go_wrong(fault);
+                let before = self.counts.clone();
+                self.go_wrong(FAULTS[place]);
+                // What changes no count has not happened.
+                self.strikes[place] += u64::from(self.counts != before);
                 return;
             }
             throw -= weight;
@@ -54,6 +61,7 @@ impl World {
             Fault::Kill => self.crash_one(&[Crash::Process]),
             Fault::PowerLoss if self.dice.chance(500) => {
                 if let Some(node) = self.some_running() {
+                    self.counts.doomed += 1;
                     self.nodes[node].is_doomed = true;
                 }
             }
@@ -72,6 +80,13 @@ impl World {
             Fault::Wipe => self.wipe(),
             Fault::Damage => self.damage(),
             Fault::SlowDisk => self.slow_disk(),
+            Fault::DiskError => self.break_disk(),
+            Fault::FullDisk => self.fill_disks(),
+            Fault::LoseWrite => self.lose_write(),
+            Fault::FlipRead => self.flip_reads(),
+            Fault::ClockJump => self.jump_clock(),
+            Fault::Bridge => self.bridge(),
+            Fault::CutPairs => self.cut_pairs(),
             Fault::HandOver => {
                 if let Some(node) = self.some_running() {
                     self.counts.hand_overs += 1;
@@ -82,17 +97,17 @@ impl World {
         }
     }
 
-    fn running(&self) -> Vec<usize> {
+    pub(crate) fn running(&self) -> Vec<usize> {
         (0..self.nodes.len()).filter(|&node| self.nodes[node].process.is_some()).collect()
     }
 
-    fn leads(&self, node: usize) -> bool {
+    pub(crate) fn leads(&self, node: usize) -> bool {
         let process = self.nodes[node].process.as_ref();
         process.is_some_and(|process| process.replica.raft().role_name() == RoleName::Leader)
     }
 
     /// A node that runs; often the leader, for there it hurts most.
-    fn some_running(&mut self) -> Option<usize> {
+    pub(crate) fn some_running(&mut self) -> Option<usize> {
         let running = self.running();
         let leader = running.iter().copied().find(|&node| self.leads(node));
         if let Some(leader) = leader.filter(|_| self.dice.chance(400)) {
@@ -101,7 +116,7 @@ impl World {
         (!running.is_empty()).then(|| self.dice.pick(&running))
     }
 
-    fn lasts_us(&mut self) -> u64 {
+    pub(crate) fn lasts_us(&mut self) -> u64 {
         let range = self.dice.pick(&LAST_US);
         self.dice.between(range)
     }
@@ -134,82 +149,25 @@ impl World {
         }
     }
 
-    /// Cuts some nodes off.
-    fn cut(&mut self, is_both_ways: bool) {
-        let side: BTreeSet<usize> = if self.dice.chance(400) {
-            self.some_running().into_iter().collect()
+    /// The clock of a node jumps ahead, or somebody sets its calendar.
+    fn jump_clock(&mut self) {
+        let node = self.dice.place(self.nodes.len());
+        if self.dice.chance(500) {
+            let range = self.dice.pick(&JUMPS_US);
+            let ahead_us = self.dice.between(range);
+            self.nodes[node].jump(ahead_us);
+            self.counts.clock_jumps += 1;
+            self.say(|| format!("the clock of n{} jumps by {ahead_us} us", node + 1));
         } else {
-            (0..self.nodes.len()).filter(|_| self.dice.chance(400)).collect()
-        };
-        let delay_us = self.lasts_us();
-        self.part(&side, is_both_ways, delay_us);
-    }
-
-    /// Cuts the leader off, with what clients go on asking of it; it may never come back.
-    fn depose(&mut self) {
-        let Some(leader) = self.running().into_iter().find(|&node| self.leads(node)) else {
-            return;
-        };
-        let timeout_us = self.plan.limits.election_timeout_us;
-        let delay_us = self.dice.between((timeout_us, 8 * timeout_us));
-        self.part(&BTreeSet::from([leader]), true, delay_us);
-        if self.dice.chance(300) {
-            self.nodes[leader].is_doomed = true;
+            let off_us = self.dice.below(2 * CALENDAR_US).cast_signed() - CALENDAR_US.cast_signed();
+            self.nodes[node].set_calendar(off_us);
+            self.counts.calendar_jumps += 1;
+            self.say(|| format!("the calendar of n{} is off by {off_us} us", node + 1));
         }
-    }
-
-    /// Begins a partition. Links may break at once, or stay open and be silent.
-    fn part(&mut self, side: &BTreeSet<usize>, is_both_ways: bool, delay_us: u64) {
-        let is_cut = |&(from, to): &LinkId| {
-            let leaves = side.contains(&from) && !side.contains(&to);
-            let enters = !side.contains(&from) && side.contains(&to);
-            leaves || (enters && is_both_ways)
-        };
-        let links: BTreeSet<LinkId> = self.network.ids().into_iter().filter(is_cut).collect();
-        if links.is_empty() {
-            return;
-        }
-        self.counts.partitions += 1;
-        self.counts.one_way_partitions += u64::from(!is_both_ways);
-        self.say(|| format!("cut for {delay_us} us: {links:?}"));
-        if self.dice.chance(400) {
-            for &id in &links {
-                let rest_us = self.dice.between(self.plan.latency_us);
-                self.break_link(id, rest_us);
-            }
-        }
-        let partition = self.network.block(links);
-        self.schedule.after(delay_us, What::Unblock { partition });
-    }
-
-    fn break_some_link(&mut self) {
-        let ids = self.network.ids();
-        if ids.is_empty() {
-            return;
-        }
-        let id = self.dice.pick(&ids);
-        if self.plan.transport == Transport::Ordered {
-            let rest_us = self.dice.between(self.plan.latency_us);
-            self.say(|| format!("the link {id:?} breaks"));
-            self.break_link(id, rest_us);
-            return;
-        }
-        // There is no link, but somebody believes so.
-        let (from, to) = id;
-        let link = self.network.link(id);
-        let old = link.connection;
-        let new = link.connect(0);
-        let (peer, life) = (id_of(from), self.nodes[to].life);
-        let (lost_us, connected_us) = (self.dice.below(20_000), self.dice.below(80_000));
-        let lost = LinkFact::Lost { peer, connection: old };
-        let connected = LinkFact::Connected { peer, connection: new };
-        self.counts.links_broken += 1;
-        self.schedule.after(lost_us, What::LinkFact { node: to, life, fact: lost });
-        self.schedule.after(connected_us, What::LinkFact { node: to, life, fact: connected });
     }
 
     /// Whether a majority is left whose word counts if this node's does not.
-    fn can_spare(&self, node: usize) -> bool {
+    pub(crate) fn can_spare(&self, node: usize) -> bool {
         let is_left = |other| other != node && self.judge.is_healthy(other);
         0 < self.judge.committed_count() && self.are_all_carried(is_left)
     }
@@ -234,36 +192,5 @@ impl World {
         self.judge.wiped(node);
         self.counts.wipes += 1;
         self.say(|| format!("n{} loses its directory", node + 1));
-    }
-
-    /// A machine comes back with a log that has rotted.
-    fn damage(&mut self) {
-        let Some(node) = self.some_running() else { return };
-        if !self.can_spare(node) {
-            return;
-        }
-        let process = self.nodes[node].process.as_mut().expect("it runs");
-        process.jobs.clear();
-        process.mark();
-        self.crash(node, Crash::Process);
-        let disks = self.nodes[node].disks.as_mut().expect("it is down");
-        let what = match self.dice.below(100) {
-            0..15 => disks.log.rot_both_copies(&mut self.dice),
-            15..50 => disks.snapshots.rot_snapshot(&mut self.dice),
-            _ => None,
-        };
-        let what = what.unwrap_or_else(|| disks.log.rot(&mut self.dice));
-        self.judge.damaged(node);
-        self.counts.damages += 1;
-        self.say(|| format!("n{} finds later that these rotted: {what}", node + 1));
-    }
-
-    fn slow_disk(&mut self) {
-        let node = self.dice.place(self.nodes.len());
-        self.nodes[node].is_disk_slow = true;
-        self.counts.slow_disks += 1;
-        let delay_us = self.lasts_us();
-        self.say(|| format!("the disk of n{} is slow for {delay_us} us", node + 1));
-        self.schedule.after(delay_us, What::DiskRecovers { node });
     }
 }

@@ -4,11 +4,11 @@ use raft_core::hard_state::Standing;
 use raft_core::replica::event::Event;
 use raft_core::wal::OpenError;
 
-use crate::simulator::disk::Crash;
+use crate::simulator::disk::{Crash, Troubles};
 use crate::simulator::node::id_of;
 use crate::simulator::plan::Transport;
 use crate::simulator::schedule::{LinkFact, What};
-use crate::simulator::storage::Storage;
+use crate::simulator::storage::{StartError, Storage};
 use crate::simulator::world::World;
 
 /// How long a node stays down. Units: microseconds.
@@ -22,11 +22,16 @@ impl World {
         let in_write = if under_way.is_some() { " in the middle of a write" } else { "" };
         self.say(|| format!("n{id} crashes{in_write}: {crash:?}"));
         self.counts.crashes_in_write += u64::from(under_way.is_some());
+        let joins = self.nodes[node].told.is_some() && !self.judge.is_healthy(node);
+        self.counts.joins_cut_short += u64::from(joins);
         match crash {
             Crash::Process => self.counts.kills += 1,
             Crash::Torn | Crash::Clean => self.counts.power_losses += 1,
         }
         self.judge.crashed(node, under_way);
+        if crash != Crash::Process && self.plan.jumps() {
+            self.nodes[node].restart_clock(self.dice.below(1 << 40));
+        }
         self.break_links_of(node);
         let range = self.dice.pick(&DOWN_US);
         let delay_us = self.dice.between(range);
@@ -40,19 +45,29 @@ impl World {
         if this.process.is_some() || this.is_lost || is_dead {
             return;
         }
-        let disks = this.disks.take().expect("a node that is down has its disks");
-        let directory = (this.incarnation, &self.configuration);
+        let known = this.told.clone().unwrap_or_else(|| self.configuration.clone());
+        let directory = (this.incarnation, &known);
         let segment_bytes = self.plan.limits.segment_bytes;
-        let opened = match Storage::open(disks, directory, segment_bytes, &mut self.dice) {
+        let troubles = this.disks.troubles();
+        let opened = match Storage::open(&this.disks, directory, segment_bytes, &mut self.dice) {
             Ok(opened) => opened,
-            Err(OpenError::BothCopiesLost(damage)) => {
+            Err(StartError::Disk(why)) => {
+                self.check_excuse(node, troubles, &why);
+                self.say(|| format!("n{} cannot start: {why}", node + 1));
+                self.counts.failed_starts += 1;
+                let range = self.dice.pick(&DOWN_US);
+                let delay_us = self.dice.between(range);
+                self.schedule.after(delay_us, What::Restart { node });
+                return;
+            }
+            Err(StartError::Log(OpenError::BothCopiesLost(damage))) => {
                 assert!(!self.judge.is_healthy(node), "n{} had no damage: {damage}", node + 1);
                 this.is_lost = true;
                 self.counts.lost_nodes += 1;
                 self.say(|| format!("n{} never starts again: {damage}", node + 1));
                 return;
             }
-            Err(error) => panic!("n{} cannot open its log: {error}", node + 1),
+            Err(StartError::Log(error)) => panic!("n{} cannot open its log: {error}", node + 1),
         };
         let (found, snapshot) = (opened.recovered.clone(), opened.snapshot_id());
         self.say(|| format!("n{} starts with {snapshot:?} {found:?}", node + 1));
@@ -67,7 +82,7 @@ impl World {
         this.life += 1;
         let life = this.life;
         let auto_promote = self.operator.auto_promote;
-        let settings = (&self.plan.limits, self.configuration.clone(), auto_promote);
+        let settings = (&self.plan.limits, known, auto_promote);
         this.start(self.schedule.now(), opened, settings, &mut self.dice);
         let replica = &this.process.as_ref().expect("it has just started").replica;
         self.judge.resumed(replica);
@@ -76,6 +91,19 @@ impl World {
         if self.plan.transport == Transport::Datagram {
             self.spread_news_of(node);
         }
+    }
+
+    /// A start fails only because of errors of the disks; it needs room only if there is damage,
+    /// or if the log goes on in another segment.
+    fn check_excuse(&self, node: usize, before: [Troubles; 2], why: &str) {
+        let healthy = self.judge.is_healthy(node);
+        let after = self.nodes[node].disks.troubles();
+        let is_excused = before.iter().zip(&after).any(|(before, after)| {
+            let refused = Troubles { refusals: after.refusals, ..*before };
+            let needs_segment = why.contains("a segment of the log");
+            *after != *before && (!healthy || *after != refused || needs_segment)
+        });
+        assert!(is_excused, "n{} does not start, although its disks work: {why}", node + 1);
     }
 
     /// Without links there are still facts about them, late and in any order.

@@ -11,6 +11,7 @@ use raft_core::replica::event::{Event, Outcome, Submission, Ticket};
 use raft_core::types::NodeId;
 
 use crate::simulator::dice::Dice;
+use crate::simulator::joining::JOINERS_MAX;
 use crate::simulator::schedule::What;
 use crate::simulator::world::World;
 
@@ -26,7 +27,7 @@ const ASKED_KEPT: usize = 8;
 /// The operator of a run.
 #[derive(Debug)]
 pub(crate) struct Operator {
-    dice: Dice,
+    pub(super) dice: Dice,
     /// How long the operator waits between two requests; `None` if there is no operator.
     pub(crate) interval_us: Option<(u64, u64)>,
     pub(crate) auto_promote: bool,
@@ -103,17 +104,19 @@ impl World {
         let process = self.nodes[node].process.as_mut().expect("it runs");
         let current = process.replica.raft().configuration().clone();
         let client = process.replica.new_client();
-        let change = self.operator.dice_change(&current);
+        let may_come = self.joiners_count() < JOINERS_MAX;
+        let change = if may_come && self.operator.dice.chance(250) {
+            let machines = self.nodes.len();
+            self.operator.dice_arrival(&current, machines)
+        } else {
+            self.operator.dice_change(&current)
+        };
         let Ok((next, _)) = current.changed(&change, usize::MAX, |_| false) else { return };
-        // A single voter whose disk loses the end of its log can leave nobody who may campaign
-        // (an open end), so there are always two.
-        if next.voters.len() < self.nodes.len().min(2) {
-            return;
-        }
         // An operator keeps a majority of nodes in order.
         if !self.is_carried(&next, |node| self.judge.is_healthy(node)) {
             return;
         }
+        self.put_up(change.add.len());
         self.operator.expected.push(next);
         let old = self.operator.expected.len().saturating_sub(ASKED_KEPT);
         self.operator.expected.drain(..old);
@@ -144,15 +147,22 @@ impl World {
 
     /// The operator gets an answer.
     pub(crate) fn operator_answered(&mut self, request: u64, outcome: &Outcome, bytes: &[u8]) {
-        let Some((session, _)) = self.operator.asked.get(&request) else { return };
+        let Some((session, payload)) = self.operator.asked.get(&request).cloned() else { return };
         if !matches!(outcome, Outcome::Answered(_)) {
             return;
         }
+        let is_first = !self.operator.answers.contains_key(&session.client);
         let known = self.operator.answers.entry(session.client);
         let known = known.or_insert_with(|| Bytes::copy_from_slice(bytes));
         assert_eq!(*known, bytes, "I19 every answer to the change of {session:?} is the same");
         match Decision::decode(bytes) {
-            Some(Decision::Made { .. }) => self.counts.changes_made += 1,
+            Some(Decision::Made { added, .. }) => {
+                self.counts.changes_made += 1;
+                let change = Change::decode(&payload).expect("it was asked for");
+                if is_first {
+                    self.follow_change(&change, &added);
+                }
+            }
             Some(Decision::Refused(_)) => self.counts.changes_refused += 1,
             None => panic!("a change is answered by a decision"),
         }

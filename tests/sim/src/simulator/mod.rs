@@ -5,21 +5,29 @@
 //! clients are made of a seed. First everything may fail and nothing may be wrong (safety);
 //! then all faults end and everything must become well (liveness). See `docs/simulator.md`.
 
+mod classes;
 mod client;
 mod dice;
 mod disk;
+mod disk_faults;
 mod ending;
+mod evidence;
 mod faults;
 mod files;
+mod joining;
 mod judge;
 mod lives;
 mod membership;
 mod network;
 mod node;
+mod page_cache;
+mod partitions;
 mod plan;
 mod report;
+mod rot;
 mod run;
 mod schedule;
+mod stalemate;
 mod storage;
 mod trace;
 mod traffic;
@@ -28,5 +36,6 @@ mod wires;
 mod witness;
 mod world;
 
+pub use evidence::Evidence;
 pub use report::{Counts, Report};
-pub use run::{Failure, Total, attempt, attempt_printing, run_all};
+pub use run::{Failure, Progress, Total, attempt, attempt_printing, run_all, run_all_watched};

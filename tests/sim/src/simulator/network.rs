@@ -49,6 +49,11 @@ impl Network {
         Self { links: links.collect(), partitions: BTreeMap::new(), next_partition: 0 }
     }
 
+    /// A link that was not there.
+    pub(crate) fn add(&mut self, id: LinkId) {
+        self.links.insert(id, Link::default());
+    }
+
     /// All links, in a fixed order.
     pub(crate) fn ids(&self) -> Vec<LinkId> {
         self.links.keys().copied().collect()

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, VecDeque};
 
 use raft_core::consensus::RaftConfig;
 use raft_core::consensus::ready::{Fetch, Persist};
-use raft_core::entry::Entries;
 use raft_core::hard_state::Configuration;
 use raft_core::replica::Replica;
 use raft_core::replica::event::{Effects, Event, Ticket};
+use raft_core::replica::log_files::LogFact;
 use raft_core::replica::snapshots::{SnapshotFact, SnapshotOrder};
 use raft_core::types::{Incarnation, Index, NodeId, Time};
+use raft_core::wal::WalError;
 
 use crate::simulator::dice::Dice;
 use crate::simulator::disk::Crash;
@@ -26,18 +27,23 @@ pub(crate) struct Node {
     /// How often it was started.
     pub(crate) life: u64,
     pub(crate) process: Option<Process>,
-    /// The disks while no process runs.
-    pub(crate) disks: Option<Disks>,
+    pub(crate) disks: Disks,
     pub(crate) is_paused: bool,
     pub(crate) is_disk_slow: bool,
     /// The power fails in the middle of the next batch.
     pub(crate) is_doomed: bool,
-    /// Nobody knows what it has promised, so it never starts again.
+    /// Nobody knows what it has promised, so it never starts again; or it has not joined yet.
     pub(crate) is_lost: bool,
+    /// What the members said of themselves when it joined; `None` for a founder.
+    pub(crate) told: Option<Configuration>,
     /// It has lost a directory.
     pub(crate) was_wiped: bool,
+    /// The longest promise to elect nobody that its directory notes. Units: microseconds.
+    promised_us: u64,
     /// Its clock: what it shows at virtual time 0, and microseconds per virtual second.
     clock: (u64, u64),
+    /// What its calendar shows. Units: microseconds before or after virtual time.
+    calendar_us: i64,
 }
 
 /// Something for the log to do, in order.
@@ -51,15 +57,12 @@ pub(crate) enum Job {
     Fetch(Fetch),
 }
 
-/// A job that is done.
+/// What became of a job.
 #[derive(Debug)]
-pub(crate) enum Done {
-    /// A batch is on disk.
-    Persisted(Persist),
-    /// The log was cut.
-    Cut,
-    /// Entries were read.
-    Fetched(Vec<Entries>),
+pub(crate) struct Done {
+    /// Batches that are on disk now.
+    pub(crate) persisted: Vec<Persist>,
+    pub(crate) facts: Vec<LogFact>,
 }
 
 /// A running process.
@@ -72,6 +75,10 @@ pub(crate) struct Process {
     /// Whether a `Wake` is on its way.
     pub(crate) is_woken: bool,
     pub(crate) jobs: VecDeque<Job>,
+    /// Batches that the log has taken in and that are not on disk.
+    writing: VecDeque<Persist>,
+    /// Whether another attempt to write what found no room is planned.
+    pub(crate) is_writing_again: bool,
     /// Orders about snapshot files, which have a thread of their own.
     pub(crate) orders: VecDeque<SnapshotOrder>,
     /// Requests that it has taken and not answered.
@@ -87,12 +94,15 @@ impl Node {
             incarnation: Incarnation(dice.word()),
             life: 0,
             process: None,
-            disks: Some(Disks::default()),
+            disks: Disks::default(),
             is_paused: false,
             is_disk_slow: false,
             is_doomed: false,
             is_lost: false,
+            told: None,
             was_wiped: false,
+            calendar_us: 0,
+            promised_us: 0,
             clock: (dice.below(1 << 40), 1_000_000 - skew + dice.between((0, 2 * skew))),
         }
     }
@@ -101,6 +111,26 @@ impl Node {
     pub(crate) fn local(&self, now: u64) -> Time {
         let (start, speed) = self.clock;
         Time(start + now * speed / 1_000_000)
+    }
+
+    /// Its clock jumps ahead, as after sleep.
+    pub(crate) fn jump(&mut self, ahead_us: u64) {
+        self.clock.0 += ahead_us;
+    }
+
+    /// The machine starts again, and its clock anywhere.
+    pub(crate) fn restart_clock(&mut self, start: u64) {
+        self.clock.0 = start;
+    }
+
+    /// Somebody sets its calendar.
+    pub(crate) fn set_calendar(&mut self, off_us: i64) {
+        self.calendar_us = off_us;
+    }
+
+    /// What its calendar shows.
+    pub(crate) fn wall_time(&self, now: u64) -> u64 {
+        now.saturating_add_signed(self.calendar_us)
     }
 
     /// How long something lasts that takes `local_us` by its clock.
@@ -115,9 +145,11 @@ impl Node {
 
     /// Empties the directory of a node that is down.
     pub(crate) fn wipe(&mut self, dice: &mut Dice) {
-        self.disks = Some(Disks::default());
+        self.disks.log.wipe();
+        self.disks.snapshots.wipe();
         self.incarnation = Incarnation(dice.word());
         self.was_wiped = true;
+        self.promised_us = 0;
     }
 
     /// Starts the process on a log that was opened.
@@ -142,11 +174,18 @@ impl Node {
         config.snapshot_log_bytes = limits.snapshot_log_bytes;
         config.auto_promote = auto_promote;
         config.trailing_entries = limits.trailing_entries;
+        config.snapshot_piece_bytes = limits.snapshot_piece_bytes;
+        config.lease_reads = limits.lease_reads;
+        config.promised_us = self.promised_us;
+        if limits.lease_reads {
+            self.promised_us = limits.election_timeout_us;
+        }
         let (hard_state, now) = (opened.recovered.hard_state, self.local(now));
         let replica = match opened.snapshot {
             Some(snapshot) => Replica::resume(config, hard_state, log, snapshot, now),
             None => Replica::new(config, hard_state, log, Witness::default(), now),
         };
+        let replica = replica.with_session_limits(limits.sessions);
         self.process = Some(Process {
             replica,
             storage: opened.storage,
@@ -154,6 +193,8 @@ impl Node {
             inbox: Vec::new(),
             is_woken: false,
             jobs: VecDeque::new(),
+            writing: VecDeque::new(),
+            is_writing_again: false,
             orders: VecDeque::new(),
             unanswered: BTreeSet::new(),
         });
@@ -165,14 +206,18 @@ impl Node {
     /// Returns what its log was at work on.
     pub(crate) fn crash(&mut self, crash: Crash, dice: &mut Dice) -> Option<UnderWay> {
         let mut process = self.process.take().expect("it was running");
+        let mut writing: Vec<Persist> = process.writing.drain(..).collect();
         let under_way = match process.jobs.pop_front() {
-            Some(Job::Persist(persist)) => Some(UnderWay::Persist(persist)),
-            Some(Job::Cut(first)) => Some(UnderWay::Cut(first)),
-            Some(Job::Fetch(_)) | None => None,
+            Some(Job::Cut(first)) if writing.is_empty() => Some(UnderWay::Cut(first)),
+            Some(Job::Persist(persist)) => {
+                process.storage.add(persist.clone());
+                writing.push(persist);
+                Some(UnderWay::Persist(writing))
+            }
+            _ => (!writing.is_empty()).then_some(UnderWay::Persist(writing)),
         };
-        let log = process.storage.crash(under_way.as_ref(), crash, dice);
-        let snapshots = process.files.crash(process.orders.pop_front(), crash, dice);
-        self.disks = Some(Disks { log, snapshots });
+        process.storage.crash(under_way.as_ref(), crash, dice);
+        process.files.crash(process.orders.pop_front(), crash, dice);
         under_way
     }
 }
@@ -184,21 +229,59 @@ impl Process {
         self.replica.turn(now)
     }
 
-    /// Does the job that is due.
-    pub(crate) fn finish_job(&mut self) -> Option<Done> {
-        Some(match self.jobs.pop_front()? {
+    /// Does the job that is due, and of those behind it as many as belong to one drain of the
+    /// mailbox if it `drains`. Writes nothing while batches wait for room.
+    ///
+    /// Errors: the node must end.
+    pub(crate) fn finish_job(&mut self, drains: bool) -> Result<Done, WalError> {
+        let facts = match self.jobs.pop_front().expect("a job was begun") {
             Job::Persist(persist) => {
-                self.storage.append(&persist);
-                Done::Persisted(persist)
+                let waits_for_room = self.storage.has_waiting();
+                self.take_in(persist);
+                while drains && let Some(Job::Persist(_)) = self.jobs.front() {
+                    let Some(Job::Persist(persist)) = self.jobs.pop_front() else { break };
+                    self.take_in(persist);
+                }
+                if waits_for_room { Vec::new() } else { self.storage.flush()? }
             }
-            Job::Cut(first) => {
-                self.storage.cut_before(first);
-                Done::Cut
-            }
-            Job::Fetch(Fetch { first, end, bytes_max }) => {
-                Done::Fetched(self.storage.read(first, end, bytes_max))
-            }
-        })
+            Job::Cut(first) => self.storage.cut_before(first)?,
+            Job::Fetch(fetch) => self.storage.fetch(fetch)?,
+        };
+        Ok(self.done(facts))
+    }
+
+    /// Tries to write what waits for room.
+    ///
+    /// Errors: the node must end.
+    pub(crate) fn write_again(&mut self) -> Result<Done, WalError> {
+        self.is_writing_again = false;
+        let facts = self.storage.flush()?;
+        Ok(self.done(facts))
+    }
+
+    fn take_in(&mut self, persist: Persist) {
+        self.writing.push_back(persist.clone());
+        self.storage.add(persist);
+    }
+
+    fn done(&mut self, facts: Vec<LogFact>) -> Done {
+        let number_of = |fact: &LogFact| match fact {
+            LogFact::Persisted { number } => Some(*number),
+            LogFact::DiskFull { .. } | LogFact::Fetched { .. } => None,
+        };
+        let newest = facts.iter().filter_map(number_of).max().unwrap_or(0);
+        let count = self.writing.partition_point(|persist| persist.number <= newest);
+        Done { persisted: self.writing.drain(..count).collect(), facts }
+    }
+
+    /// Whether batches wait for room.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.storage.has_waiting()
+    }
+
+    /// Makes the next segment in advance.
+    pub(crate) fn prepare_spare(&mut self) {
+        self.storage.prepare_spare();
     }
 
     /// Executes the order that is due, and returns what the replica is to be told of it.
@@ -212,9 +295,9 @@ impl Process {
         self.storage.set_configuration(configuration);
     }
 
-    /// Says on disk that everything is synced.
-    pub(crate) fn mark(&mut self) {
-        self.storage.mark();
+    /// Says on disk that everything is synced. Errors: the node must end.
+    pub(crate) fn mark(&mut self) -> Result<(), WalError> {
+        self.storage.mark()
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::simulator::classes::Presence;
+
 macro_rules! counts {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// How often what happened.
@@ -35,6 +37,8 @@ counts! {
     turns,
     /// Terms that had a leader.
     leaders,
+    /// Leaders that took over from another node.
+    leader_changes,
     /// Leaders that took over while an earlier leader still thought that it led.
     rivals,
     /// Entries that were committed.
@@ -49,12 +53,16 @@ counts! {
     fetches,
     /// Snapshots that were made.
     snapshots,
+    /// Snapshots that could not be made.
+    snapshots_failed,
     /// Snapshots of a leader that took the place of a follower's state.
     installs,
     /// Starts from a snapshot.
     snapshots_loaded,
     /// Snapshots that turned out to be damaged at a start.
     snapshots_damaged,
+    /// Transfers of snapshots in more than one piece.
+    long_transfers,
     /// Pieces of snapshots that were not there any more when they were to be sent.
     pieces_gone,
     /// Cuts of the front of a log.
@@ -65,6 +73,8 @@ counts! {
     messages_lost,
     /// Messages that arrived twice.
     messages_doubled,
+    /// Messages that took much longer than others.
+    messages_late,
     /// Messages that were sent over bulk links.
     messages_bulk,
     /// Links that broke.
@@ -73,6 +83,14 @@ counts! {
     partitions,
     /// Partitions in one direction.
     one_way_partitions,
+    /// Partitions with one node between two halves.
+    bridges,
+    /// Partitions of single pairs.
+    cut_pairs,
+    /// Clocks that jumped ahead.
+    clock_jumps,
+    /// Calendars that were set to another time.
+    calendar_jumps,
     /// Processes that ended.
     kills,
     /// Machines that lost power.
@@ -83,14 +101,46 @@ counts! {
     torn,
     /// Starts, the first ones included.
     starts,
+    /// Processes that ended while a cluster was being founded.
+    rough_strikes,
+    /// Machines that were to lose power at their next batch.
+    doomed,
     /// Processes that were paused.
     pauses,
     /// Disks that became slow.
     slow_disks,
+    /// Disks that from then on fail, have little room, or give back wrong bits.
+    disks_harmed,
+    /// Errors of disks when something was read.
+    read_errors,
+    /// Errors of disks when something was written.
+    write_errors,
+    /// Errors of disks when something was synced.
+    sync_errors,
+    /// Processes that ended because of what their disk did.
+    disk_faults,
+    /// Starts that failed because of what the disks did.
+    failed_starts,
+    /// Logs that found no room.
+    full_disks,
+    /// Commands that were refused because no majority had room.
+    refused_no_space,
+    /// Writes that were synced and turned out to be lost.
+    writes_lost,
+    /// Writes that were synced and turned out to be at another place.
+    writes_misdirected,
+    /// Copies of promises that were synced and turned out to be lost, or at another place.
+    promises_lost,
+    /// Reads that gave back a wrong bit.
+    flipped_reads,
+    /// Entries whose bytes were found to be wrong when they were read back.
+    damages_read,
     /// Directories that were lost.
     wipes,
     /// Logs in which bytes rotted.
     damages,
+    /// Disks among them whose process went on.
+    damages_live,
     /// Starts in quarantine.
     quarantines,
     /// Quarantines that ended, and empty nodes that were taken in.
@@ -111,14 +161,30 @@ counts! {
     changes_made,
     /// Answers that a change was refused.
     changes_refused,
+    /// Machines that joined with an empty directory.
+    joins,
+    /// Ends of a node that had joined and did not count yet.
+    joins_cut_short,
+    /// Requests by which nodes that had joined became voters.
+    joiners_promoted,
+    /// Nodes that had joined and were removed again.
+    joiners_removed,
+    /// Members that were to be reached elsewhere.
+    readdresses,
+    /// Quorums that were well in time while all others were dead or cut off.
+    quorums,
     /// Operations that clients began.
     operations,
     /// Attempts to repeat an operation.
     retries,
+    /// Writes that were answered.
+    acknowledged,
     /// Answers to writes.
     writes_answered,
     /// Answers to reads.
     reads_answered,
+    /// Those among them that a leader gave in the turn in which they came, by its lease.
+    reads_by_lease,
     /// Operations on single keys whose answers one order per key explains.
     explained,
     /// Writes among them of which nobody knows what became.
@@ -129,6 +195,10 @@ counts! {
     repeats,
     /// Repetitions that came after the client had acknowledged the answer.
     late_repeats,
+    /// Commands that were refused because their session was forgotten.
+    expired_sessions,
+    /// Commands that were refused because their session had no room.
+    full_sessions,
     /// Refusals because there was no leader in time.
     refused_no_leader,
     /// Refusals because too much was in flight.
@@ -146,6 +216,11 @@ pub struct Report {
     pub trace_hash: u64,
     /// How often what happened.
     pub counts: Counts,
+    /// What the run had of each class of faults.
+    pub(crate) presences: Vec<Presence>,
+    /// How long it took until a healed quorum served and was of one mind; `None` if no quorum was
+    /// left to heal, as before a cluster is founded. Units: thousandths of an election timeout.
+    pub quorum_timeouts_per_mille: Option<u64>,
     /// From the end of the faults until all was well. Units: microseconds of virtual time.
     pub recovery_us: u64,
 }

@@ -5,10 +5,15 @@ use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use std::{fmt, thread};
 
+use crate::simulator::evidence::Evidence;
 use crate::simulator::report::{Counts, Report};
 use crate::simulator::world::World;
+
+/// How often somebody who watches is told how far a batch is.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A run in which something was wrong.
 #[derive(Clone, Debug)]
@@ -34,6 +39,10 @@ pub struct Total {
     pub failures: Vec<Failure>,
     /// What the good ones consisted of.
     pub counts: Counts,
+    /// What the good ones are worth together.
+    pub evidence: Evidence,
+    /// The trace hash of each good one, by seed.
+    pub trace_hashes: Vec<(u64, u64)>,
     /// The longest recovery after the end of all faults. Units: microseconds, virtual.
     pub recovery_us_max: u64,
 }
@@ -52,52 +61,89 @@ pub fn attempt_printing(seed: u64, print: fn(&str)) -> Result<Report, Failure> {
     caught(seed, Some(print))
 }
 
+/// How far a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// How many runs are over.
+    pub done: u64,
+    /// How many there are.
+    pub of: u64,
+    /// How many failed.
+    pub failed: u64,
+}
+
 /// Runs seeds on as many threads as the machine has cores, and stops beginning new ones after
 /// `failures_max` failures.
 #[must_use]
 pub fn run_all(seeds: Range<u64>, failures_max: usize) -> Total {
-    let next = AtomicU64::new(seeds.start);
-    let failed = AtomicU64::new(0);
+    run_all_watched(seeds, failures_max, |_| true)
+}
+
+/// As [`run_all`]; tells `watch` several times a second how far it is, and begins no new seeds
+/// when that returns `false`.
+#[must_use]
+pub fn run_all_watched(
+    seeds: Range<u64>,
+    failures_max: usize,
+    mut watch: impl FnMut(&Progress) -> bool,
+) -> Total {
+    let (next, end) = (AtomicU64::new(seeds.start), AtomicU64::new(seeds.end));
+    let (done, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         let mut total = Total::default();
-        while failed.load(Ordering::Relaxed) < failures_max as u64 {
+        loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seeds.end <= seed {
-                break;
+            if end.load(Ordering::Relaxed) <= seed {
+                return total;
             }
             match attempt(seed) {
                 Ok(report) => total.add(&report),
                 Err(failure) => {
-                    failed.fetch_add(1, Ordering::Relaxed);
                     total.failures.push(failure);
+                    if failures_max as u64 <= 1 + failed.fetch_add(1, Ordering::Relaxed) {
+                        end.store(0, Ordering::Relaxed);
+                    }
                 }
             }
+            done.fetch_add(1, Ordering::Relaxed);
         }
-        total
     };
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut all = Total::default();
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
+            thread::park_timeout(WATCH_INTERVAL);
+            let of = seeds.end - seeds.start;
+            let (done, failed) = (done.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
+            if !watch(&Progress { done, of, failed }) {
+                end.store(0, Ordering::Relaxed);
+            }
+        }
         for worker in workers {
             all.merge(worker.join().expect("every failure was caught"));
         }
     });
     all.failures.sort_by_key(|failure| failure.seed);
+    all.trace_hashes.sort_unstable();
     all
 }
 
 impl Total {
     fn add(&mut self, report: &Report) {
         self.good += 1;
+        self.trace_hashes.push((report.seed, report.trace_hash));
         self.counts.add(&report.counts);
+        self.evidence.add(report);
         self.recovery_us_max = self.recovery_us_max.max(report.recovery_us);
     }
 
     fn merge(&mut self, other: Self) {
         self.good += other.good;
         self.failures.extend(other.failures);
+        self.trace_hashes.extend(other.trace_hashes);
         self.counts.add(&other.counts);
+        self.evidence.merge(&other.evidence);
         self.recovery_us_max = self.recovery_us_max.max(other.recovery_us_max);
     }
 }

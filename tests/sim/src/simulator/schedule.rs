@@ -18,6 +18,8 @@ pub(crate) enum What {
     DiskDone { node: usize, life: u64 },
     /// The node's snapshot files are as the oldest order wants them.
     OrderDone { node: usize, life: u64 },
+    /// The node tries again to write what found no room.
+    WriteAgain { node: usize, life: u64 },
     /// The node's disk may have nothing to do, and then marks its log as synced.
     DiskIdle { node: usize, life: u64 },
     /// A message arrives.
@@ -42,12 +44,16 @@ pub(crate) enum What {
     PowerFails { node: usize, life: u64 },
     /// A node that was down starts.
     Restart { node: usize },
+    /// A machine that was added starts for the first time.
+    Join { node: usize },
     /// A paused node goes on.
     Resume { node: usize },
     /// A partition ends.
     Unblock { partition: u64 },
     /// A slow disk is as fast as the others again.
     DiskRecovers { node: usize },
+    /// The disks of a node have room again, and nothing fails any more.
+    DiskWorks { node: usize },
     /// All faults end.
     Heal,
     /// After the healing: is everything as it should be?

@@ -1,30 +1,56 @@
 //! What a node's disks hold, through crashes, wipes and rot: its log, with its snapshots.
 
-use raft_core::configuration::Decision;
 use raft_core::consensus::log::RaftLog;
-use raft_core::consensus::ready::Persist;
+use raft_core::consensus::ready::{Fetch, Persist};
 use raft_core::entry::Entries;
 use raft_core::hard_state::Configuration;
+use raft_core::replica::log_files::{LogFact, LogFiles};
 use raft_core::snapshot::SnapshotId;
 use raft_core::types::{EntryId, Incarnation, Index};
+use raft_core::wal::disk::Disk as _;
+use raft_core::wal::snapshots::SnapshotError;
 use raft_core::wal::{OpenError, Recovered, Wal, WalError, WalOptions};
 
 use crate::simulator::dice::Dice;
-use crate::simulator::disk::{Crash, Plug, SimDisk};
+use crate::simulator::disk::{Crash, SimDisk, Troubles};
 use crate::simulator::files::{Files, LoadedSnapshot};
+use crate::simulator::report::Counts;
 
 /// The disks of a machine.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Disks {
     pub(crate) log: SimDisk,
     pub(crate) snapshots: SimDisk,
 }
 
+impl Disks {
+    /// There is room again, and nothing fails any more.
+    pub(crate) fn recover(&self) {
+        self.log.recover();
+        self.snapshots.recover();
+    }
+
+    /// How often something went wrong.
+    pub(crate) fn troubles(&self) -> [Troubles; 2] {
+        [self.log.troubles(), self.snapshots.troubles()]
+    }
+
+    /// Adds what went wrong.
+    pub(crate) fn count(&self, counts: &mut Counts) {
+        for troubles in self.troubles() {
+            counts.read_errors += troubles.read_errors;
+            counts.write_errors += troubles.write_errors;
+            counts.sync_errors += troubles.sync_errors;
+            counts.flipped_reads += troubles.flipped_reads;
+        }
+    }
+}
+
 /// The log of a running node.
 #[derive(Debug)]
 pub(crate) struct Storage {
-    wal: Wal<SimDisk>,
-    plug: Plug,
+    files: LogFiles<SimDisk>,
+    disk: SimDisk,
 }
 
 /// A log that was opened, with all that is in it and the snapshot that it goes on behind.
@@ -39,97 +65,128 @@ pub(crate) struct Opened {
     pub(crate) snapshots_damaged: u64,
 }
 
+/// Why a node does not start.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// Its disks do not answer or have no room; the same start may be tried again.
+    Disk(String),
+    /// Its log says no.
+    Log(OpenError),
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Disk { .. } => Self::Disk(error.to_string()),
+            _ => Self::Log(error),
+        }
+    }
+}
+
+impl From<SnapshotError> for StartError {
+    fn from(error: SnapshotError) -> Self {
+        Self::Disk(error.to_string())
+    }
+}
+
 impl Storage {
     /// Opens the snapshots and then the log on `disks`, perhaps only at the second attempt
     /// because the power fails in the first.
     ///
-    /// Errors: as `Wal::open`.
+    /// Errors: as `SnapshotFiles::open` and `Wal::open`.
     pub(crate) fn open(
-        disks: Disks,
+        disks: &Disks,
         (incarnation, configuration): (Incarnation, &Configuration),
         segment_bytes: u64,
         dice: &mut Dice,
-    ) -> Result<Opened, OpenError> {
-        let Disks { mut log, snapshots } = disks;
-        let (files, snapshot, snapshots_damaged) = Files::open(snapshots, dice);
+    ) -> Result<Opened, StartError> {
+        let disk = disks.log.clone();
+        let (files, snapshot, snapshots_damaged) = Files::open(&disks.snapshots, dice)?;
         let base = snapshot.as_ref().map_or(EntryId::ZERO, |(id, _)| id.last);
         let configuration = configuration.encode();
         let options = WalOptions { segment_bytes, incarnation, configuration, base };
         if dice.chance(100) {
-            log.plug().pull_after(dice.below(12));
+            disk.pull_plug_after(dice.below(12));
             // Whatever it answers, this attempt ends with the power.
-            drop(Wal::open(&mut log, options.clone()));
+            drop(Wal::open(disk.clone(), options.clone()));
             let crash = dice.pick(&[Crash::Torn, Crash::Clean]);
-            log.crash(dice, crash);
+            disk.crash(dice, crash);
         }
-        let plug = log.plug();
-        let (mut wal, recovered) = Wal::open(log, options)?;
+        let (mut wal, recovered) = Wal::open(disk.clone(), options)?;
         let range = recovered.base.index.next()..recovered.last.index.next();
-        let entries = wal.read(range.start, range.end, usize::MAX);
-        let entries = entries.expect("recovery has verified it");
-        let storage = Self { wal, plug };
+        let entries = match wal.read(range.start, range.end, usize::MAX) {
+            Err(WalError::Unreadable { cause, .. }) => {
+                return Err(StartError::Disk(cause.to_string()));
+            }
+            entries => entries.expect("recovery has verified it"),
+        };
+        let storage = Self { files: LogFiles::new(wal), disk };
         Ok(Opened { storage, recovered, entries, files, snapshot, snapshots_damaged })
     }
 
-    /// Writes and syncs a batch.
-    pub(crate) fn append(&mut self, persist: &Persist) {
-        self.try_append(persist).expect("the disk works and has room");
+    /// Takes in a batch.
+    pub(crate) fn add(&mut self, persist: Persist) {
+        self.files.add(persist);
     }
 
-    fn try_append(&mut self, persist: &Persist) -> Result<(), WalError> {
-        if let Some(base) = persist.base {
-            self.wal.reset(base, &persist.hard_state)?;
-        }
-        self.wal.append(&persist.hard_state, &persist.entries)
+    /// Whether batches wait for room.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.files.has_waiting()
     }
 
-    /// Gives up what stands before `first`.
-    pub(crate) fn cut_before(&mut self, first: Index) {
-        self.wal.cut_before(first).expect("the disk works");
+    /// Writes and syncs what waits. Errors: the node must end.
+    pub(crate) fn flush(&mut self) -> Result<Vec<LogFact>, WalError> {
+        self.files.flush()
+    }
+
+    /// Gives up what stands before `first`. Errors: the node must end.
+    pub(crate) fn cut_before(&mut self, first: Index) -> Result<Vec<LogFact>, WalError> {
+        self.files.cut_before(first)
     }
 
     /// Segments that are begun from now on say who is in the cluster.
     pub(crate) fn set_configuration(&mut self, configuration: &Configuration) {
-        self.wal.set_configuration(configuration.encode());
+        self.files.set_configuration(configuration.encode());
     }
 
-    /// Says on disk that everything is synced.
-    pub(crate) fn mark(&mut self) {
-        self.wal.mark().expect("the disk works");
+    /// Says on disk that everything is synced. Errors: the node must end.
+    pub(crate) fn mark(&mut self) -> Result<(), WalError> {
+        self.files.mark()
     }
 
-    /// Reads entries back.
-    pub(crate) fn read(&mut self, first: Index, end: Index, bytes_max: usize) -> Vec<Entries> {
-        self.wal.read(first, end, bytes_max).expect("the disk works and nothing rots unseen")
+    /// Makes the next segment in advance, as a helper does who has the same disk.
+    pub(crate) fn prepare_spare(&mut self) {
+        let Some(order) = self.files.spare_wanted() else { return };
+        if self.disk.create(order.name, order.length).is_ok() {
+            self.files.spare_prepared();
+        }
+    }
+
+    /// Reads entries back. Errors: the node must end.
+    pub(crate) fn fetch(&mut self, fetch: Fetch) -> Result<Vec<LogFact>, WalError> {
+        self.files.fetch(fetch)
     }
 
     /// Ends the process, perhaps in the middle of `under_way`.
-    pub(crate) fn crash(
-        mut self,
-        under_way: Option<&UnderWay>,
-        crash: Crash,
-        dice: &mut Dice,
-    ) -> SimDisk {
+    pub(crate) fn crash(mut self, under_way: Option<&UnderWay>, crash: Crash, dice: &mut Dice) {
         if let Some(job) = under_way.filter(|_| dice.chance(800)) {
             let bound = dice.pick(&[3, 8]);
-            self.plug.pull_after(dice.below(bound));
+            self.disk.pull_plug_after(dice.below(bound));
             // Whether it came to an end is what the next start will find out.
             let _ = match job {
-                UnderWay::Persist(persist) => self.try_append(persist),
-                UnderWay::Cut(first) => self.wal.cut_before(*first),
+                UnderWay::Persist(_) => self.files.flush(),
+                UnderWay::Cut(first) => self.files.cut_before(*first),
             };
         }
-        let mut disk = self.wal.into_disk();
-        disk.crash(dice, crash);
-        disk
+        self.disk.crash(dice, crash);
     }
 }
 
 /// What a log was doing when its process ended.
 #[derive(Debug)]
 pub(crate) enum UnderWay {
-    /// Writing a batch.
-    Persist(Persist),
+    /// Writing the batches that it had taken in, none, some or all of which were written.
+    Persist(Vec<Persist>),
     /// Letting go of what stands before this entry.
     Cut(Index),
 }
@@ -156,10 +213,7 @@ impl Opened {
         let tail = self.entries.iter().filter_map(|run| run.slice(range.clone(), usize::MAX));
         let log = RaftLog::restore(*base, terms.clone(), tail.collect(), hard_state.commit_index);
         let made = self.recovered.configurations.iter().filter_map(|(index, payload)| {
-            match Decision::decode(payload) {
-                Some(Decision::Made { configuration, .. }) => Some((*index, configuration)),
-                Some(Decision::Refused(_)) | None => None,
-            }
+            Some((*index, Configuration::made_by(*index, payload)?))
         });
         let made = made.collect();
         match &self.snapshot {

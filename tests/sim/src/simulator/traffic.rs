@@ -1,11 +1,14 @@
 //! Requests and answers between clients and nodes.
 
 use raft_core::entry::{Draft, EntryKind, SessionStamp};
-use raft_core::replica::event::{Answers, Event, Outcome, Query, Submission, Ticket};
+use raft_core::replica::event::{
+    Answers, Event, Outcome, Query, SessionRefusal, Submission, Ticket,
+};
 
 use crate::simulator::client::Operation;
 use crate::simulator::judge::Asked;
 use crate::simulator::membership::OPERATOR;
+use crate::simulator::plan::PATIENCE_US_MAX;
 use crate::simulator::schedule::What;
 use crate::simulator::world::World;
 
@@ -14,6 +17,10 @@ const CLIENT_LATENCY_US: (u64, u64) = (50, 800);
 
 /// How soon a client that was refused tries again. Units: microseconds.
 const REFUSED_AGAIN_US: (u64, u64) = (1_000, 60_000);
+
+/// How soon a client asks again whose session has no room once the faults have ended: each time
+/// is an entry in the log, and nodes that are to become equal need a pause. Units: microseconds.
+const FULL_AGAIN_US: (u64, u64) = (50_000, 200_000);
 
 /// How many requests have a copy that takes a long way, and how long. Units: microseconds.
 const DAWDLE_PER_MILLE: u64 = 20;
@@ -51,14 +58,13 @@ impl World {
     }
 
     /// Sends an operation to some node.
-    fn attempt(&mut self, operation: u64) {
-        let node = match &self.healed {
-            // Who asks a dead node learns it at once and asks another.
-            Some(healed) => healed.core[self.dice.place(healed.core.len())],
-            None => self.dice.place(self.nodes.len()),
-        };
+    pub(crate) fn attempt(&mut self, operation: u64) {
+        self.clients.acknowledge_anew(operation);
+        // Who asks a dead node learns it at once and asks another.
+        let known = self.known_to_clients();
+        let node = self.dice.pick(&known);
         let attempt = self.clients.attempt(operation);
-        let patience_us = self.dice.between(self.plan.clients.patience_us);
+        let patience_us = self.patience_us(operation);
         self.schedule.after(patience_us, What::ClientTimeout { attempt });
         self.maybe_dawdle(operation, node);
         if self.is_lost_on_the_way() {
@@ -66,6 +72,20 @@ impl World {
         }
         let delay_us = self.dice.between(CLIENT_LATENCY_US);
         self.schedule.after(delay_us, What::Request { node, attempt });
+    }
+
+    /// How long a client waits for an answer: longer each time, or those who ask again would be
+    /// more than a cluster can serve.
+    fn patience_us(&mut self, operation: u64) -> u64 {
+        let prober = self.prober();
+        let operation = self.clients.operations.get_mut(&operation).expect("it was begun");
+        if operation.client == prober {
+            return self.plan.limits.election_timeout_us;
+        }
+        let first_us = self.dice.between(self.plan.clients.patience_us);
+        let patience_us = (first_us << operation.attempts.min(8)).min(PATIENCE_US_MAX);
+        operation.attempts += 1;
+        patience_us
     }
 
     /// Now and then a copy of a request arrives long after the client has its answer.
@@ -102,11 +122,20 @@ impl World {
         self.attempt(operation);
     }
 
+    /// How long a node tries on behalf of who asks.
+    fn timeout_us(&mut self, attempt: u64) -> u64 {
+        let made = &self.clients.attempts[&attempt];
+        if self.clients.operations[&made.operation].client == self.prober() {
+            return self.plan.limits.election_timeout_us;
+        }
+        self.dice.between(self.plan.clients.timeout_us)
+    }
+
     /// A request arrives at a node.
     pub(crate) fn request(&mut self, node: usize, attempt: u64) {
         let floor = self.judge.history.floor();
-        let timeout_us = self.dice.between(self.plan.clients.timeout_us);
-        let wall_time = self.schedule.now();
+        let wall_time = self.nodes[node].wall_time(self.schedule.now());
+        let timeout_us = self.timeout_us(attempt);
         let Some(process) = &mut self.nodes[node].process else { return };
         let made = self.clients.attempts.get_mut(&attempt).expect("it was made");
         let operation = &self.clients.operations[&made.operation];
@@ -142,11 +171,11 @@ impl World {
     pub(crate) fn hand_out(&mut self, node: usize, answers: &Answers) {
         for answer in &answers.list {
             let process = self.nodes[node].process.as_mut().expect("it has just taken a turn");
-            assert!(process.unanswered.remove(&answer.ticket), "one answer each: {answer:?}");
+            assert!(process.unanswered.remove(&answer.ticket), "I21 one answer each: {answer:?}");
             if answer.ticket.connection == OPERATOR {
                 let bytes = match &answer.outcome {
                     Outcome::Answered(range) => &answers.bytes[range.clone()],
-                    Outcome::Session(_) | Outcome::Refused(_) => &[],
+                    Outcome::AnsweredLocally(..) | Outcome::Session(_) | Outcome::Refused(_) => &[],
                 };
                 self.operator_answered(answer.ticket.request, &answer.outcome, bytes);
                 continue;
@@ -156,7 +185,7 @@ impl World {
             let asked = &self.clients.operations[&made.operation].asked;
             let bytes = match &answer.outcome {
                 Outcome::Answered(range) => &answers.bytes[range.clone()],
-                Outcome::Session(_) | Outcome::Refused(_) => &[],
+                Outcome::AnsweredLocally(..) | Outcome::Session(_) | Outcome::Refused(_) => &[],
             };
             let is_over = self.judge.history.answered(
                 &self.judge.executions,
@@ -164,7 +193,12 @@ impl World {
                 (&answer.outcome, bytes),
                 &mut self.counts,
             );
+            if is_over && matches!(answer.outcome, Outcome::Session(_)) {
+                self.forget_session(attempt);
+                continue;
+            }
             if is_over {
+                self.judge.shown(bytes);
                 self.note_answer(attempt, bytes);
             }
             if self.is_lost_on_the_way() {
@@ -174,9 +208,23 @@ impl World {
                 let delay_us = self.dice.between(CLIENT_LATENCY_US);
                 self.schedule.after(delay_us, What::Answer { attempt });
             } else {
-                let delay_us = self.dice.between(REFUSED_AGAIN_US);
+                let is_full = answer.outcome == Outcome::Session(SessionRefusal::WindowExceeded);
+                let is_quiet = is_full && self.healed.is_some();
+                let again_us = if is_quiet { FULL_AGAIN_US } else { REFUSED_AGAIN_US };
+                let delay_us = self.dice.between(again_us);
                 self.schedule.after(delay_us, What::ClientTimeout { attempt });
             }
+        }
+    }
+
+    /// A client hears that its session is forgotten. The simulator itself asks once more, in
+    /// another one.
+    fn forget_session(&mut self, attempt: u64) {
+        let operation = self.clients.attempts[&attempt].operation;
+        self.clients.forget(operation);
+        let prober = self.prober();
+        if self.clients.operations[&operation].client == prober {
+            self.clients.all[prober].last_wishes += 1;
         }
     }
 

@@ -1,9 +1,12 @@
 //! Nodes at work: ticks, turns, and what follows from them.
 
 use raft_core::consensus::ready::{Notice, Persist};
-use raft_core::replica::event::{Effects, Event};
+use raft_core::replica::event::{Answer, Effects, Event, Outcome, Ticket};
+use raft_core::replica::log_files::LogFact;
 use raft_core::replica::snapshots::{SnapshotFact, SnapshotOrder};
+use raft_core::wal::WalError;
 
+use crate::simulator::disk::Crash;
 use crate::simulator::node::{Done, Job};
 use crate::simulator::schedule::What;
 use crate::simulator::world::World;
@@ -13,6 +16,9 @@ const WAKE_US: u64 = 150;
 
 /// After how long a disk without work marks its log as synced. Units: microseconds.
 const IDLE_US: u64 = 5_000;
+
+/// After how long a log that found no room is written again. Units: microseconds.
+const FULL_DISK_RETRY_US: u64 = 500_000;
 
 /// How fast disks are when all faults are over. Units: microseconds.
 const HEALTHY_DISK_US: (u64, u64) = (50, 500);
@@ -70,8 +76,13 @@ impl World {
         }
         let now = self.nodes[node].local(self.schedule.now());
         let id = self.nodes[node].id;
+        let asked = tickets_of_reads(&events);
         let process = self.nodes[node].process.as_mut().expect("only who runs takes turns");
         let effects = process.run(now, events);
+        let has_others = 1 < process.replica.raft().configuration().all_voters().len();
+        if has_others {
+            self.counts.reads_by_lease += answered_at_once(&asked, &effects);
+        }
         self.judge.turned(node, &process.replica, &effects, &mut self.counts);
         let status = process.replica.status();
         let limits = &self.plan.limits;
@@ -91,7 +102,10 @@ impl World {
         self.trace.note(&words);
         // One round more than the limit, or what a follower was sent from a disk at once.
         let is_within = tail_bytes <= tail_max + limits.window_bytes_max + (1 << 19) + (1 << 16);
-        assert!(is_within, "n{id} holds {tail_bytes} bytes of its log, the limit is {tail_max}");
+        assert!(
+            is_within,
+            "I21 n{id} holds {tail_bytes} bytes of its log, the limit is {tail_max}"
+        );
         self.follow(node, effects);
     }
 
@@ -134,6 +148,9 @@ impl World {
             self.give_to_disk(node, job);
         }
         for order in effects.snapshots {
+            if let SnapshotOrder::Discard { id } = &order {
+                self.judge.discarded(node, *id);
+            }
             self.give_order(node, order);
         }
         self.hand_out(node, &effects.answers);
@@ -197,25 +214,72 @@ impl World {
 
     /// The disk of a node has finished a job.
     pub(crate) fn disk_done(&mut self, node: usize, life: u64) {
+        let drains = self.dice.chance(500);
         let Some(process) = self.nodes[node].in_life(life) else { return };
-        let done = process.finish_job().expect("a job was begun");
-        let has_more = !process.jobs.is_empty();
-        match done {
-            Done::Persisted(persist) => {
-                self.note_persisted(node, &persist);
-                self.tell(node, Event::Persisted { number: persist.number });
+        let is_cut = matches!(process.jobs.front(), Some(Job::Cut(_)));
+        match process.finish_job(drains) {
+            Ok(done) => {
+                self.counts.cuts += u64::from(is_cut);
+                self.job_done(node, done);
             }
-            Done::Cut => self.counts.cuts += 1,
-            Done::Fetched(entries) => {
-                self.counts.fetches += 1;
-                self.tell(node, Event::Fetched { entries });
-            }
+            Err(error) => return self.disk_fails(node, &error),
         }
-        if has_more {
+        let process = self.nodes[node].in_life(life).expect("it goes on");
+        if !process.jobs.is_empty() {
             self.start_job(node);
-        } else {
+        } else if !process.has_waiting() {
             self.schedule.after(IDLE_US, What::DiskIdle { node, life });
         }
+    }
+
+    /// A node tries again to write what found no room.
+    pub(crate) fn write_again(&mut self, node: usize, life: u64) {
+        let Some(process) = self.nodes[node].in_life(life) else { return };
+        match process.write_again() {
+            Ok(done) => self.job_done(node, done),
+            Err(error) => return self.disk_fails(node, &error),
+        }
+        self.schedule.after(IDLE_US, What::DiskIdle { node, life });
+    }
+
+    fn job_done(&mut self, node: usize, done: Done) {
+        for persist in &done.persisted {
+            self.note_persisted(node, persist);
+        }
+        for fact in done.facts {
+            let event = match fact {
+                LogFact::Persisted { number } => Event::Persisted { number },
+                LogFact::Fetched { entries } => {
+                    self.counts.fetches += 1;
+                    Event::Fetched { entries }
+                }
+                LogFact::DiskFull { is_full } => {
+                    self.say(|| format!("n{} has room: {}", node + 1, !is_full));
+                    self.counts.full_disks += u64::from(is_full);
+                    Event::DiskFull { is_full }
+                }
+            };
+            self.tell(node, event);
+        }
+        let prepares = self.plan.prepares_spares && self.dice.chance(500);
+        let life = self.nodes[node].life;
+        let process = self.nodes[node].process.as_mut().expect("it has done a job");
+        if process.has_waiting() {
+            let is_due = std::mem::replace(&mut process.is_writing_again, true);
+            if !is_due {
+                self.schedule.after(FULL_DISK_RETRY_US, What::WriteAgain { node, life });
+            }
+        } else if prepares {
+            process.prepare_spare();
+        }
+    }
+
+    /// A disk did not do what it was asked, and the node ends.
+    fn disk_fails(&mut self, node: usize, error: &WalError) {
+        self.say(|| format!("n{} ends: {error}", node + 1));
+        self.counts.disk_faults += 1;
+        self.counts.damages_read += u64::from(matches!(error, WalError::Damaged { .. }));
+        self.crash(node, Crash::Process);
     }
 
     /// The snapshot files of a node are as its oldest order wanted them.
@@ -232,9 +296,14 @@ impl World {
                 self.counts.snapshots += 1;
                 self.judge.covered(node, *id);
             }
-            SnapshotFact::Received { id, is_whole: true, .. } => self.judge.covered(node, *id),
+            SnapshotFact::Received { id, is_whole: true, .. } => {
+                let piece_bytes = self.plan.limits.snapshot_piece_bytes as u64;
+                self.counts.long_transfers += u64::from(piece_bytes < id.bytes);
+                self.judge.covered(node, *id);
+            }
             SnapshotFact::Piece { data: None, .. } => self.counts.pieces_gone += 1,
             SnapshotFact::Failed { why } => {
+                self.counts.snapshots_failed += 1;
                 self.say(|| format!("n{} no snapshot: {why}", node + 1))
             }
             _ => {}
@@ -251,8 +320,12 @@ impl World {
 
     /// A disk that has nothing to do marks its log.
     pub(crate) fn disk_idle(&mut self, node: usize, life: u64) {
-        if let Some(process) = self.nodes[node].in_life(life).filter(|p| p.jobs.is_empty()) {
-            process.mark();
+        let Some(process) = self.nodes[node].in_life(life) else { return };
+        if process.jobs.is_empty()
+            && !process.has_waiting()
+            && let Err(error) = process.mark()
+        {
+            self.disk_fails(node, &error);
         }
     }
 
@@ -310,6 +383,23 @@ impl World {
             self.say(|| format!("n{id} {answer:?}"));
         }
     }
+}
+
+/// Who asks for reads among these events.
+fn tickets_of_reads(events: &[Event]) -> Vec<Ticket> {
+    let queries = events.iter().filter_map(|event| match event {
+        Event::Read(queries) => Some(queries),
+        _ => None,
+    });
+    queries.flatten().map(|query| query.ticket).collect()
+}
+
+/// How many of these reads were answered in the very turn in which they came.
+fn answered_at_once(asked: &[Ticket], effects: &Effects) -> u64 {
+    let is_read = |answer: &&Answer| {
+        asked.contains(&answer.ticket) && matches!(answer.outcome, Outcome::Answered(_))
+    };
+    effects.answers.list.iter().filter(is_read).count() as u64
 }
 
 /// An order without the bytes in it.

@@ -58,6 +58,7 @@ impl World {
 
     fn latency(&mut self) -> u64 {
         let is_late = !self.is_healed() && self.dice.chance(self.plan.late_per_mille);
+        self.counts.messages_late += u64::from(is_late);
         self.dice.between(if is_late { self.plan.late_us } else { self.plan.latency_us })
     }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use bytes::{Bytes, BytesMut};
-use kv_store::store::Store;
+use kv_store::store::{History, Store};
 use raft_core::entry::{EntryRef, SessionStamp};
 use raft_core::replica::{LoadError, StateMachine};
 use raft_core::types::Index;
@@ -21,11 +21,20 @@ pub(crate) struct Execution {
     pub(crate) state_hash: u64,
 }
 
+/// How much history stays: so little that compactions happen in every run.
+const HISTORY: History = History { age_us: 2_000_000, revisions: 20, bytes_max: u64::MAX };
+
 /// The real store; notes everything that it executes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Witness {
     pub(crate) store: Store,
     seen: RefCell<Vec<Execution>>,
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self { store: Store::new().keeping(HISTORY), seen: RefCell::default() }
+    }
 }
 
 impl Witness {
@@ -60,6 +69,14 @@ impl StateMachine for Witness {
 
     fn state_hash(&self) -> u64 {
         self.store.state_hash()
+    }
+
+    fn due(&self, log_time: u64, command: &mut BytesMut) {
+        self.store.due(log_time, command);
+    }
+
+    fn idle(&mut self) {
+        self.store.idle();
     }
 
     fn pin(&mut self) {

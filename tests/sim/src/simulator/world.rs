@@ -2,13 +2,14 @@
 
 use raft_core::hard_state::Configuration;
 
+use crate::simulator::classes::presences;
 use crate::simulator::client::Clients;
 use crate::simulator::dice::Dice;
 use crate::simulator::judge::Judge;
 use crate::simulator::membership::Operator;
 use crate::simulator::network::Network;
 use crate::simulator::node::{Node, id_of};
-use crate::simulator::plan::{Plan, Transport};
+use crate::simulator::plan::{FAULTS, Plan, Transport};
 use crate::simulator::report::{Counts, Report};
 use crate::simulator::schedule::{Schedule, What};
 use crate::simulator::trace::Trace;
@@ -32,6 +33,8 @@ pub(crate) struct World {
     pub(crate) operator: Operator,
     pub(crate) judge: Judge,
     pub(crate) counts: Counts,
+    /// How often each class of faults struck, in the order of `FAULTS`.
+    pub(crate) strikes: [u64; FAULTS.len()],
     pub(crate) trace: Trace,
     /// When all faults ended, and which nodes were to be well from then on.
     pub(crate) healed: Option<Healed>,
@@ -40,20 +43,35 @@ pub(crate) struct World {
 /// The second phase.
 #[derive(Clone, Debug)]
 pub(crate) struct Healed {
+    /// When this stage began.
     pub(crate) at: u64,
+    pub(crate) stage: Stage,
+    /// The nodes that are to be well.
     pub(crate) core: Vec<usize>,
     /// When everything must be well.
     pub(crate) deadline: u64,
-    /// Whether the clients were asked for their last operations.
-    pub(crate) is_closing: bool,
-    pub(crate) is_over: bool,
+    /// How long it took until the quorum served and was of one mind. Units: microseconds.
+    pub(crate) quorum_us: Option<u64>,
+}
+
+/// What is asked of the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// A quorum, and nobody else, must serve and be of one mind.
+    Quorum,
+    /// Everybody must be answered and everything must be equal.
+    Rest,
+    /// The same, after the clients were asked for their last operations.
+    Closing,
+    /// Nothing more.
+    Over,
 }
 
 impl World {
     /// The world of a seed, in which nothing has happened.
     pub(crate) fn new(seed: u64, print: Option<fn(&str)>) -> Self {
         let mut dice = Dice::new(seed ^ 0x6b76_6f72_756d);
-        let plan = Plan::of(&mut dice);
+        let plan = Plan::of(&mut dice).with_leases(seed).with_small_sessions(seed);
         let nodes: Vec<Node> = (0..plan.nodes).map(|at| Node::new(at, &plan, &mut dice)).collect();
         let mut trace = Trace::new(print);
         trace.line(0, || format!("seed {seed}: {plan:#?}"));
@@ -62,10 +80,11 @@ impl World {
             schedule: Schedule::default(),
             configuration: Configuration::of((0..plan.nodes).map(id_of)),
             network: Network::new(plan.nodes),
-            clients: Clients::new(plan.clients.clients),
+            clients: Clients::new(plan.clients.clients + 1),
             operator: Operator::of(seed),
-            judge: Judge::new((0..plan.nodes).map(id_of)),
+            judge: Judge::new((0..plan.nodes).map(id_of), plan.limits.sessions),
             counts: Counts::default(),
+            strikes: [0; FAULTS.len()],
             trace,
             nodes,
             plan,
@@ -81,7 +100,7 @@ impl World {
             let delay_us = self.dice.below(100_000);
             self.schedule.after(delay_us, What::Restart { node });
         }
-        for client in 0..self.clients.all.len() {
+        for client in 0..self.plan.clients.clients {
             self.schedule.after(0, What::ClientStep { client });
         }
         if self.plan.transport == Transport::Ordered {
@@ -96,7 +115,7 @@ impl World {
         if self.operator.interval_us.is_some() {
             self.schedule.after(0, What::Operate);
         }
-        while !self.healed.as_ref().is_some_and(|healed| healed.is_over) {
+        while !self.healed.as_ref().is_some_and(|healed| healed.stage == Stage::Over) {
             let what = self.schedule.next().expect("something always lies ahead");
             self.counts.events += 1;
             assert!(self.counts.events < EVENTS_MAX, "the run does not come to an end");
@@ -104,9 +123,14 @@ impl World {
         }
         let healed = self.healed.as_ref().expect("it is over");
         self.judge.conclude(&mut self.counts);
+        self.nodes.iter().for_each(|node| node.disks.count(&mut self.counts));
         Report {
             seed,
             trace_hash: self.trace.hash(),
+            presences: presences(&self),
+            quorum_timeouts_per_mille: healed
+                .quorum_us
+                .map(|us| us * 1_000 / self.plan.limits.election_timeout_us),
             recovery_us: self.schedule.now() - healed.at,
             counts: self.counts,
         }
@@ -118,6 +142,7 @@ impl World {
             What::Wake { node, life } => self.wake(node, life),
             What::DiskDone { node, life } => self.disk_done(node, life),
             What::OrderDone { node, life } => self.order_done(node, life),
+            What::WriteAgain { node, life } => self.write_again(node, life),
             What::DiskIdle { node, life } => self.disk_idle(node, life),
             What::Deliver(packet) => self.deliver(packet),
             What::LinkFact { node, life, fact } => self.link_fact(node, life, fact),
@@ -130,10 +155,12 @@ impl World {
             What::Strike => self.strike(),
             What::PowerFails { node, life } => self.power_fails(node, life),
             What::Restart { node } => self.restart(node),
+            What::Join { node } => self.join(node),
             What::Resume { node } => self.resume(node),
             What::Unblock { partition } => self.unblock(Some(partition)),
             What::DiskRecovers { node } => self.nodes[node].is_disk_slow = false,
-            What::Heal => self.heal(),
+            What::DiskWorks { node } => self.nodes[node].disks.recover(),
+            What::Heal => self.maybe_heal(),
             What::Judge => self.look(),
         }
     }

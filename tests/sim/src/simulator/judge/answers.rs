@@ -8,6 +8,7 @@ use bytes::Bytes;
 use kv_store::command::{Answer, KeyRange};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Outcome, Refusal, SessionRefusal};
+use raft_core::replica::session_limits::SessionLimits;
 
 use super::executions::Executions;
 use crate::simulator::report::Counts;
@@ -24,13 +25,20 @@ pub(crate) enum Asked {
 }
 
 /// How far operations that are over have come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct History {
     /// The highest revision in any answer so far.
     newest: u64,
+    /// When sessions may be forgotten.
+    sessions: SessionLimits,
 }
 
 impl History {
+    /// Nothing was answered yet.
+    pub(super) fn new(sessions: SessionLimits) -> Self {
+        Self { newest: 0, sessions }
+    }
+
     /// The revision that an operation which begins now must not fall behind.
     pub(crate) fn floor(&self) -> u64 {
         self.newest
@@ -51,26 +59,23 @@ impl History {
                 false
             }
             (Asked::Write { is_done, .. }, Outcome::Session(refusal)) => {
-                // A late repetition of something whose answer the client has acknowledged.
-                let is_late = *is_done && *refusal == SessionRefusal::AlreadyAcknowledged;
-                assert!(is_late, "{asked:?} is refused by its session: {refusal:?}");
-                counts.late_repeats += 1;
-                false
+                self.note_session(asked, *is_done, *refusal, counts)
             }
             (Asked::Once { .. } | Asked::Read { .. }, Outcome::Session(refusal)) => {
                 panic!("{asked:?} has no session of a client, but: {refusal:?}")
             }
+            (_, Outcome::AnsweredLocally(..)) => panic!("{asked:?} was for the whole cluster"),
             (Asked::Write { session, .. }, Outcome::Answered(_)) => {
                 let known = executions.answer_of(session.client, session.serial);
                 let known = known.expect("only what was executed is acknowledged");
-                assert_eq!(known, bytes, "every answer to {asked:?} is the same");
+                assert_eq!(known, bytes, "I19 every answer to {asked:?} is the same");
                 self.note_write(floor, bytes, counts);
                 true
             }
             (Asked::Once { payload }, Outcome::Answered(_)) => {
                 let known = executions.answer_to(payload);
                 let known = known.expect("only what was executed is acknowledged");
-                assert_eq!(known, bytes, "every answer to {asked:?} is the same");
+                assert_eq!(known, bytes, "I19 every answer to {asked:?} is the same");
                 self.note_write(floor, bytes, counts);
                 true
             }
@@ -82,6 +87,38 @@ impl History {
         }
     }
 
+    /// Returns whether the operation is over, although nobody knows what became of it.
+    fn note_session(
+        &self,
+        asked: &Asked,
+        is_done: bool,
+        refusal: SessionRefusal,
+        counts: &mut Counts,
+    ) -> bool {
+        let known = SessionLimits::default();
+        match refusal {
+            // A late repetition of something whose answer the client has acknowledged.
+            SessionRefusal::AlreadyAcknowledged => {
+                assert!(is_done, "{asked:?} is refused by its session: {refusal:?}");
+                counts.late_repeats += 1;
+                false
+            }
+            SessionRefusal::WindowExceeded => {
+                let has_room = self.sessions.session_bytes_max == known.session_bytes_max;
+                assert!(!has_room, "{asked:?} is refused by its session: {refusal:?}");
+                counts.full_sessions += 1;
+                false
+            }
+            SessionRefusal::SessionExpired => {
+                let is_kept = self.sessions.lifetime_us == known.lifetime_us
+                    && self.sessions.table_bytes_max == known.table_bytes_max;
+                assert!(!is_kept, "{asked:?} is refused by its session: {refusal:?}");
+                counts.expired_sessions += 1;
+                !is_done
+            }
+        }
+    }
+
     fn note_write(&mut self, floor: u64, bytes: &[u8], counts: &mut Counts) {
         let (revision, least) = match Answer::decode(bytes).expect("stores write answers") {
             Answer::Put { revision } => (revision, floor + 1),
@@ -89,7 +126,7 @@ impl History {
             Answer::Deleted { revision, .. } => (revision, floor + 1),
             other => panic!("a command is answered by {other:?}"),
         };
-        assert!(least <= revision, "a write at {revision} began after the answer at {floor}");
+        assert!(least <= revision, "I16 a write at {revision} began after the answer at {floor}");
         self.newest = self.newest.max(revision);
         counts.writes_answered += 1;
     }
@@ -104,9 +141,9 @@ impl History {
         let Ok(Answer::Range { revision, .. }) = Answer::decode(bytes) else {
             panic!("a query is answered by a range")
         };
-        assert!(floor <= revision, "a read at {revision} began after the answer at {floor}");
+        assert!(floor <= revision, "I16 a read at {revision} began after the answer at {floor}");
         let expected = executions.range(range, revision);
-        assert_eq!(expected, bytes, "a read shows what was there at revision {revision}");
+        assert_eq!(expected, bytes, "I16 a read shows what was there at revision {revision}");
         self.newest = self.newest.max(revision);
         counts.reads_answered += 1;
     }
@@ -116,10 +153,14 @@ fn check_refusal(asked: &Asked, refusal: Refusal, counts: &mut Counts) {
     match (asked, refusal) {
         (_, Refusal::NoLeader) => counts.refused_no_leader += 1,
         (_, Refusal::Overloaded) => counts.refused_overloaded += 1,
+        (Asked::Write { .. } | Asked::Once { .. }, Refusal::NoSpace) => {
+            counts.refused_no_space += 1;
+        }
         (Asked::Write { .. } | Asked::Once { .. }, Refusal::Unknown) => counts.unknown += 1,
         (Asked::Read { .. }, Refusal::Unknown)
         | (_, Refusal::TooLarge | Refusal::Stopping | Refusal::NotHandedOver)
-        | (_, Refusal::NoSpace | Refusal::Fenced) => {
+        | (Asked::Read { .. }, Refusal::NoSpace)
+        | (_, Refusal::Fenced) => {
             panic!("{asked:?} is refused for a reason that it does not have: {refusal:?}")
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use kv_store::command::{Command, KeyRange};
+use kv_store::store::REVISION_EMPTY;
 use raft_core::entry::ClientId;
 use raft_core::types::{Index, NodeId};
 
@@ -26,15 +27,15 @@ impl Executions {
         let place = *count;
         *count += 1;
         if let Some(known) = self.all.get(place) {
-            assert_eq!(*known, execution, "C4 n{node} executes something else than others did");
+            assert_eq!(*known, execution, "I4 n{node} executes something else than others did");
             return;
         }
         let session = execution.session;
         let earlier = self.by_session.insert((session.client, session.serial), place);
-        assert_eq!(earlier, None, "a command is executed twice: {execution:?}");
+        assert_eq!(earlier, None, "I19 a command is executed twice: {execution:?}");
         if let Ok(Command::Put { .. }) = Command::decode(&execution.payload) {
             let earlier = self.by_payload.insert(execution.payload.clone(), place);
-            assert_eq!(earlier, None, "a put is executed twice: {execution:?}");
+            assert_eq!(earlier, None, "I19 a put is executed twice: {execution:?}");
         }
         let expected = self.model.execute(&execution.payload);
         assert_eq!(expected, execution.answer, "the store answers as the model does");
@@ -45,6 +46,13 @@ impl Executions {
     /// How many of the commands stand at or before `index`.
     pub(super) fn count_through(&self, index: Index) -> usize {
         self.all.partition_point(|execution| execution.index <= index)
+    }
+
+    /// The entry that led to a revision; `None` for the first one, which nothing leads to.
+    pub(super) fn index_of(&self, revision: u64) -> Option<Index> {
+        let at = self.all.partition_point(|execution| execution.revision < revision);
+        let changes = |execution: &&Execution| REVISION_EMPTY < execution.revision;
+        self.all.get(at).filter(changes).map(|execution| execution.index)
     }
 
     /// How many commands were executed.

@@ -1,4 +1,4 @@
-//! Logs and commits: C1 to C3, and that what is committed stays and is durable.
+//! Logs and commits: I1 to I3, and that what is committed stays and is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +31,8 @@ pub(super) struct Logs {
     bound: BTreeMap<NodeId, Incarnation>,
     /// The configurations in entries that change the membership, committed or not.
     changes: BTreeMap<EntryId, Configuration>,
+    /// The configuration that every log begins with.
+    founding: Configuration,
     /// The newest configuration that is committed.
     pub(super) newest_configuration: Configuration,
     /// The state hash and the revision after an entry.
@@ -47,7 +49,7 @@ struct Committed {
 impl Logs {
     /// The empty logs of a cluster that begins so.
     pub(super) fn begin(founding: Configuration) -> Self {
-        Self { newest_configuration: founding, ..Self::default() }
+        Self { newest_configuration: founding.clone(), founding, ..Self::default() }
     }
 
     /// How many entries are committed.
@@ -65,7 +67,7 @@ impl Logs {
         self.committed.get(place(index)).map(|committed| committed.mark.crc)
     }
 
-    /// C2: entries of the same term and index are the same, and so are those before them.
+    /// I2: entries of the same term and index are the same, and so are those before them.
     /// Called before `view` has seen the batch.
     pub(super) fn appended(&mut self, view: &View, persist: &Persist) {
         let first = persist.entries.first().map_or(Index(1), Entries::first_index);
@@ -75,7 +77,7 @@ impl Logs {
         for entry in persist.entries.iter().flat_map(Entries::iter) {
             let found = (crc_of(entry), prev);
             let known = *self.contents.entry(entry.id()).or_insert(found);
-            assert_eq!(known, found, "C2 two logs differ in entry {}", entry.id());
+            assert_eq!(known, found, "I2 two logs differ in entry {}", entry.id());
             prev = entry.id().term;
             if entry.kind() != EntryKind::Command {
                 self.quiet.insert(entry.id());
@@ -92,19 +94,40 @@ impl Logs {
         }
     }
 
-    /// C1: one leader per term. Returns whether the term is new.
+    /// I1: one leader per term. Returns whether the term is new.
     pub(super) fn leads(&mut self, node: usize, term: Term) -> bool {
         let known = self.leaders.insert(term, node);
-        assert!(known.is_none_or(|known| known == node), "C1 two leaders in term {term}");
+        assert!(known.is_none_or(|known| known == node), "I1 two leaders in term {term}");
         known.is_none()
     }
 
-    /// C3: a new leader has everything that was committed in earlier terms.
+    /// Whether the leader of a term took over from another node.
+    pub(super) fn takes_over(&self, node: usize, term: Term) -> bool {
+        self.leaders.range(..term).next_back().is_some_and(|(_, &before)| before != node)
+    }
+
+    /// I3: a new leader has everything that was committed in earlier terms.
     pub(super) fn check_completeness(&self, view: &View, term: Term) {
         for (index, committed) in (1..).map(Index).zip(&self.committed) {
             let has = committed.known_in < term && view.at(index) != Some(committed.mark);
-            assert!(!has, "C3 the leader of term {term} lacks the committed entry {index}");
+            assert!(!has, "I3 the leader of term {term} lacks the committed entry {index}");
         }
+    }
+
+    /// I15: who is elected votes by the newest configuration in its log, or by the one at its
+    /// commit index or any since (Ongaro 2014 §4.2.2).
+    pub(super) fn check_vote(&self, view: &View, raft: &Raft) {
+        let (own, commit_index) = (raft.config().id, raft.log().commit_index());
+        let is_held = |id: &EntryId| view.at(id.index).is_some_and(|mark| mark.term == id.term);
+        let mut in_force = vec![&self.founding];
+        for (id, configuration) in self.changes.iter().filter(|(id, _)| is_held(id)) {
+            if id.index <= commit_index {
+                in_force.clear();
+            }
+            in_force.push(configuration);
+        }
+        let has_vote = in_force.iter().any(|configuration| configuration.is_voter(own));
+        assert!(has_vote, "I15 n{own} leads term {} without a vote", raft.term());
     }
 
     /// What is committed never changes, and is durable on a majority of nodes that count.
@@ -120,18 +143,15 @@ impl Logs {
         let view = &views[node];
         for index in (1..=raft.log().commit_index().0).map(Index).rev() {
             let Some(known) = self.committed.get(place(index)) else { continue };
-            // Those before it are the same by C2.
-            assert_eq!(view.at(index), Some(known.mark), "committed entry {index} changes");
+            // Those before it are the same by I2.
+            assert_eq!(view.at(index), Some(known.mark), "I6 committed entry {index} changes");
             break;
         }
         for index in (self.committed.len() as u64 + 1..=raft.log().commit_index().0).map(Index) {
             let mark = view.at(index).expect("what is committed is in the log");
             let id = EntryId { term: mark.term, index };
-            let holds = |node: &&NodeId| views[place_of(**node)].counts_for(id, mark);
-            let carries =
-                |half: &BTreeSet<NodeId>| half.len() / 2 < half.iter().filter(holds).count();
-            let mut deciding = before.into_iter().chain([raft.configuration()]);
-            let is_durable = deciding.any(|configuration| configuration.halves().all(carries));
+            let deciding = before.into_iter().chain([raft.configuration()]);
+            let is_durable = is_durable(views, (id, mark), deciding);
             assert!(is_durable, "I5 {id} is committed and not durable on a majority: {before:?}");
             if let Some(configuration) = self.changes.get(&id) {
                 self.newest_configuration.clone_from(configuration);
@@ -142,6 +162,18 @@ impl Logs {
                 self.bound.entry(node).or_insert(incarnation);
             }
         }
+    }
+
+    /// I17: a committed entry whose effect a node shows is durable on a majority, of a
+    /// configuration that is committed or in force somewhere: a leader counts by the one that it
+    /// has just appended.
+    pub(super) fn check_shown(&self, views: &[View], index: Index) {
+        let mark = self.committed[place(index)].mark;
+        let id = EntryId { term: mark.term, index };
+        let in_force = views.iter().filter_map(|view| view.configuration.as_ref());
+        let deciding = in_force.chain([&self.newest_configuration]);
+        let is_durable = is_durable(views, (id, mark), deciding);
+        assert!(is_durable, "I17 a read shows {id}, which is not durable on a majority");
     }
 
     /// The log up to `last`, which a snapshot covers and which is therefore committed.
@@ -157,7 +189,7 @@ impl Logs {
             return;
         }
         let term = self.committed.get(place(last.index)).map(|known| known.mark.term);
-        assert_eq!(term, Some(last.term), "a snapshot covers {last}, which is not committed");
+        assert_eq!(term, Some(last.term), "I7 a snapshot covers {last}, which is not committed");
     }
 
     /// I14: a leader has at most one change of the membership that is not committed.
@@ -170,29 +202,36 @@ impl Logs {
         assert!(open.len() <= 1, "I14 several changes of the membership are under way: {open:?}");
     }
 
-    /// C4 for a state that was loaded.
+    /// I4 for a state that was loaded.
     pub(super) fn check_loaded(&self, index: Index, found: (u64, u64)) {
         if let Some(known) = self.states.get(&index) {
-            assert_eq!(*known, found, "C4 the state loaded for entry {index} is another one");
+            assert_eq!(*known, found, "I4 the state loaded for entry {index} is another one");
         }
     }
 
-    /// C4: the same entries applied, the same state.
+    /// I4: the same entries applied, the same state.
     pub(super) fn applied(&mut self, index: Index, state_hash: u64, revision: u64) {
         let found = (state_hash, revision);
         let known = *self.states.entry(index).or_insert(found);
-        assert_eq!(known, found, "C4 states differ after entry {index}");
+        assert_eq!(known, found, "I4 states differ after entry {index}");
     }
+}
+
+/// Whether a majority of each half of one of these configurations has an entry on disk.
+fn is_durable<'c>(
+    views: &[View],
+    (id, mark): (EntryId, Mark),
+    mut deciding: impl Iterator<Item = &'c Configuration>,
+) -> bool {
+    let holds = |node: &&NodeId| views[place_of(**node)].counts_for(id, mark);
+    let carries = |half: &BTreeSet<NodeId>| half.len() / 2 < half.iter().filter(holds).count();
+    deciding.any(|configuration| configuration.halves().all(carries))
 }
 
 impl View {
     /// Whether this node's disk holds the entry, and its word counts.
     fn counts_for(&self, id: EntryId, mark: Mark) -> bool {
-        // What rot has taken may have been counted before; the node is quarantined for it.
-        let was_taken = self.is_damaged && self.ever.contains(&id);
         let holds = self.durable.get(place(id.index)) == Some(&mark);
-        was_taken
-            || self.lost.contains(&id)
-            || holds && self.durable_state.standing == Standing::Full
+        self.was_robbed_of(id) || holds && self.durable_state.standing == Standing::Full
     }
 }

@@ -9,16 +9,20 @@ mod logs;
 mod model;
 mod promises;
 mod registers;
+#[cfg(test)]
+mod tests;
 mod view;
 
+use kv_store::command::Answer;
 use raft_core::consensus::ready::{Notice, Persist, RoleName};
 use raft_core::hard_state::{Configuration, Standing};
 use raft_core::replica::Replica;
 use raft_core::replica::event::Effects;
+use raft_core::replica::session_limits::SessionLimits;
 use raft_core::snapshot::SnapshotId;
 use raft_core::types::{Incarnation, Index, NodeId};
 
-use crate::simulator::node::id_of;
+use crate::simulator::node::{id_of, place_of};
 use crate::simulator::report::Counts;
 use crate::simulator::storage::{Opened, UnderWay};
 use crate::simulator::witness::Witness;
@@ -42,8 +46,8 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// A judge of a cluster of these nodes.
-    pub(crate) fn new(ids: impl Iterator<Item = NodeId>) -> Self {
+    /// A judge of a cluster of these nodes, in which sessions have these limits.
+    pub(crate) fn new(ids: impl Iterator<Item = NodeId>, sessions: SessionLimits) -> Self {
         let founding = Configuration::of(ids);
         let nodes = founding.members.len();
         Self {
@@ -51,9 +55,14 @@ impl Judge {
             logs: Logs::begin(founding),
             promises: Promises::default(),
             executions: Executions::default(),
-            history: History::default(),
+            history: History::new(sessions),
             registers: Registers::default(),
         }
+    }
+
+    /// There is one machine more.
+    pub(crate) fn put_up(&mut self) {
+        self.views.push(View::default());
     }
 
     /// How many entries are committed.
@@ -118,6 +127,7 @@ impl Judge {
         self.views[node].restart(node, opened, &self.logs);
         let covered = opened.snapshot_id().map_or(Index::ZERO, |id| id.last.index);
         self.views[node].executed_count = self.executions.count_through(covered);
+        self.views[node].executed_index = covered;
     }
 
     /// A node that has just started is about to work: the state that it loaded is the one that
@@ -131,6 +141,18 @@ impl Judge {
     pub(crate) fn covered(&mut self, node: usize, id: SnapshotId) {
         self.logs.check_covered(id.last);
         self.views[node].covered(id.last);
+    }
+
+    /// A node gives up a snapshot that it cannot read.
+    pub(crate) fn discarded(&mut self, node: usize, id: SnapshotId) {
+        self.views[node].discarded(id.last);
+    }
+
+    /// I17: what a read of a node shows is durable on a majority.
+    pub(crate) fn shown(&self, answer: &[u8]) {
+        let Ok(Answer::Range { revision, .. }) = Answer::decode(answer) else { return };
+        let Some(index) = self.executions.index_of(revision) else { return };
+        self.logs.check_shown(&self.views, index);
     }
 
     /// A batch has reached a node's disk.
@@ -153,15 +175,19 @@ impl Judge {
         }
         for notice in &effects.notices {
             if let Notice::Installed { last } = notice {
+                let before = self.views[node].executed_index;
+                let goes_on = before <= last.index;
+                assert!(goes_on, "I18 n{id} puts a snapshot up to {last} over entry {before}");
                 self.views[node].executed_count = self.executions.count_through(last.index);
+                self.views[node].executed_index = last.index;
             }
         }
         let before = self.views[node].configuration.clone();
         self.views[node].moved_on(node, raft);
         if raft.role_name() == RoleName::Leader && self.logs.leads(node, raft.term()) {
             counts.leaders += 1;
-            let is_voter = raft.configuration().is_voter(id);
-            assert!(is_voter, "I15 n{id} leads term {} without a vote", raft.term());
+            self.logs.check_vote(&self.views[node], raft);
+            counts.leader_changes += u64::from(self.logs.takes_over(node, raft.term()));
             let is_rival = self.views.iter().any(|view| view.leads_before(raft.term()));
             counts.rivals += u64::from(is_rival);
             self.logs.check_completeness(&self.views[node], raft.term());
@@ -169,13 +195,21 @@ impl Judge {
         self.logs.commit(&self.views, node, raft, before.as_ref());
         if raft.role_name() == RoleName::Leader {
             self.logs.check_changes(&self.views[node]);
+            let mut view = std::mem::take(&mut self.views[node]);
+            for (peer, index, is_counted) in raft.match_indexes() {
+                view.matched(&self.views[place_of(peer)], (peer, index, is_counted));
+            }
+            self.views[node] = view;
         }
         for envelope in effects.envelopes.iter().chain(&effects.bulk) {
-            self.promises.sent(&self.views, node, envelope);
+            self.promises.sent(&mut self.views, node, envelope);
         }
         for execution in replica.machine().take_seen() {
+            let (index, before) = (execution.index, self.views[node].executed_index);
+            assert!(before < index, "I18 n{id} executes entry {index} behind entry {before}");
+            self.views[node].executed_index = index;
             let committed = self.logs.committed(execution.index);
-            assert_eq!(committed, Some(execution.crc), "n{id} applies what is not committed");
+            assert_eq!(committed, Some(execution.crc), "I7 n{id} applies what is not committed");
             self.executions.executed(id, &mut self.views[node].executed_count, execution);
         }
         if let Some(applied) = effects.applied {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
-use kv_store::command::{Answer, Command, KeyRange, KeyValue, List};
+use kv_store::command::{Answer, Attributes, Command, KeyRange, KeyValue, List, No};
 use kv_store::store::REVISION_EMPTY;
 
 /// A key from one revision on.
@@ -25,12 +25,13 @@ struct Content {
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) revision: u64,
+    compacted: u64,
     keys: BTreeMap<Vec<u8>, Vec<Version>>,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        Self { revision: REVISION_EMPTY, keys: BTreeMap::new() }
+        Self { revision: REVISION_EMPTY, compacted: 0, keys: BTreeMap::new() }
     }
 }
 
@@ -41,6 +42,8 @@ impl Model {
         match Command::decode(payload).expect("clients here write commands") {
             Command::Put { key, value } => self.put(key, value).encode(&mut answer),
             Command::Delete { ranges } => self.delete(&ranges).encode(&mut answer),
+            Command::Compact { revision } => self.compact(revision).encode(&mut answer),
+            other => panic!("nobody here asks for {other:?}"),
         }
         answer
     }
@@ -75,6 +78,17 @@ impl Model {
         Answer::Deleted { count, revision }
     }
 
+    /// What a leader asked for; reads here are of the newest revision, which always stays.
+    fn compact(&mut self, compacted: u64) -> Answer<'static> {
+        let revision = self.revision;
+        assert!(compacted <= revision, "no leader compacts the future");
+        if compacted <= self.compacted {
+            return Answer::No { revision, why: No::Compacted { oldest: self.compacted } };
+        }
+        self.compacted = compacted;
+        Answer::Done { revision }
+    }
+
     fn at(&self, key: &[u8], revision: u64) -> Option<&Content> {
         let versions = self.keys.get(key)?;
         let count = versions.partition_point(|version| version.revision <= revision);
@@ -92,7 +106,8 @@ impl Model {
                 let count = versions.partition_point(|version| version.revision <= revision);
                 let mod_revision = versions[count - 1].revision;
                 let (create_revision, version) = (*create_revision, *version);
-                Some(KeyValue { key, value, create_revision, mod_revision, version })
+                let attributes = Attributes::default();
+                Some(KeyValue { key, value, create_revision, mod_revision, version, attributes })
             })
             .collect();
         let count = kvs.len() as u64;

@@ -18,27 +18,26 @@ pub(super) struct Promises {
 
 impl Promises {
     /// A message leaves a node.
-    pub(super) fn sent(&mut self, views: &[View], node: usize, envelope: &Envelope) {
-        let view = &views[node];
+    pub(super) fn sent(&mut self, views: &mut [View], node: usize, envelope: &Envelope) {
         let Envelope { from, incarnation, to, term, message } = envelope;
-        let durable = view.durable_state;
+        let durable = views[node].durable_state;
         match message {
             Message::RequestVoteResponse { granted: true } => {
                 let vote = *self.votes.entry((*from, *incarnation, *term)).or_insert(*to);
-                assert_eq!(vote, *to, "n{from} votes twice in term {term}");
+                assert_eq!(vote, *to, "I11 n{from} votes twice in term {term}");
                 let is_durable =
                     *term < durable.term || (*term == durable.term && durable.vote == Some(*to));
-                assert!(is_durable, "n{from} sends a vote before it is durable: {durable:?}");
+                assert!(is_durable, "I13 n{from} sends a vote before it is durable: {durable:?}");
             }
             Message::AppendEntriesResponse { result, .. } => {
-                assert!(*term <= durable.term, "n{from} answers in a term that is not durable");
+                assert!(*term <= durable.term, "I13 n{from} answers in a term that is not durable");
                 let AppendResult::Accepted { match_index } = result else { return };
                 let leader = &views[place_of(*to)];
                 let expected = leader.at(*match_index).filter(|_| leader.is_leader_of(*term));
                 if let Some(mark) = expected {
                     let id = EntryId { term: mark.term, index: *match_index };
-                    let is_durable = view.ever.contains(&id) || view.covers(*match_index);
-                    assert!(is_durable, "n{from} accepts {id} before it is durable");
+                    let may_accept = views[node].may_accept(id, *term);
+                    assert!(may_accept, "I13 n{from} accepts {id} before it is durable");
                 }
             }
             _ => {}

@@ -82,10 +82,12 @@ impl Registers {
         self.shown.push(Shown { called, returned: now, key, answer });
     }
 
-    /// Judges the whole history (C6).
+    /// Judges the whole history (I16).
     ///
     /// Panics: if no order explains it, or if none was found within the budget.
     pub(super) fn check(&self, executions: &Executions, counts: &mut Counts) {
+        let answered = self.writes.values().filter(|write| write.answer.is_some());
+        counts.acknowledged = answered.count() as u64;
         let writes = self.writes.values();
         let mut seen: Vec<(Vec<u8>, Seen)> = writes.map(|write| write.seen(executions)).collect();
         let keys: BTreeSet<Vec<u8>> = seen.iter().map(|(key, _)| key.clone()).collect();
@@ -99,8 +101,8 @@ impl Registers {
         }
         match check(&history, STEPS_MAX) {
             Verdict::Linearizable => {}
-            Verdict::Illegal(violation) => panic!("C6 {violation}"),
-            Verdict::Unknown { key } => panic!("C6 {STEPS_MAX} steps do not explain {key}"),
+            Verdict::Illegal(violation) => panic!("I16 {violation}"),
+            Verdict::Unknown { key } => panic!("I16 {STEPS_MAX} steps do not explain {key}"),
         }
     }
 }
@@ -110,6 +112,7 @@ impl Write {
         let (key, asked) = match Command::decode(&self.payload).expect("clients write commands") {
             Command::Put { key, value } => (key, RegisterOperation::Write(number_of(value))),
             Command::Delete { ranges } => (ranges[0].from, RegisterOperation::Delete),
+            other => panic!("no client here asks for {other:?}"),
         };
         let executed = executions.answer_to(&self.payload);
         let said = self.answer.as_ref().map(|(_, answer)| answer).or(executed);

@@ -273,6 +273,26 @@ fn rel_c31_appends_and_heartbeats_in_any_order_only_raise_the_commit_index() {
     }
 }
 
+/// C31: nor does a restart lower it: what the disk says of it holds at once, while nobody is
+/// there who could say so again, and everything up to there is applied.
+#[test]
+fn rel_c31_a_restart_forgets_nothing_of_what_is_committed() {
+    let mut cluster = Cluster::led_by(3, node(1));
+    for n in 0..4 {
+        cluster.submit(node(1), &format!("w{n}"), &format!("put a {n}"), None);
+        cluster.settle();
+    }
+    let known = cluster.hard_state_on_disk(2).commit_index.0;
+    assert_eq!(known, 5, "the last batch came with the commit of the one before");
+    cluster.isolate(2);
+    cluster.crash(node(2));
+    cluster.restart(node(2));
+    assert_eq!((cluster.commit_index(2), cluster.value(2, "a")), (known, Some("2")));
+    cluster.heal();
+    cluster.run(30);
+    assert_eq!((cluster.commit_index(2), cluster.value(2, "a")), (6, Some("3")));
+}
+
 /// C32: in a cluster without any traffic a follower that was being probed, and whose probe was
 /// lost, is found again by its answers to heartbeats.
 #[test]

@@ -7,7 +7,7 @@ use sim::linearizability::{
     Model, Operation, Outcome, Register, RegisterAnswer, RegisterOperation, Verdict, check,
 };
 
-use crate::{Registers, STEPS_MAX};
+use super::{Registers, STEPS_MAX};
 
 type Number = Register<u64>;
 

@@ -60,7 +60,7 @@ fn rel_g01_a_snapshot_that_entries_overtake_does_not_take_the_state_back() {
     lone.settle_until(is_end);
     let end = lone.facts.pop_front().expect("it was just seen");
     lone.hear(Event::Snapshot(end));
-    assert_eq!(lone.applied(), 8, "not even for a moment");
+    assert_eq!(lone.applied(), 8, "I10 not even for a moment");
     lone.settle();
     assert_eq!((lone.applied(), lone.replica.machine().values()), (8, &values));
     assert_eq!(lone.replica.machine().applied().len(), 8, "each command once");
@@ -69,6 +69,24 @@ fn rel_g01_a_snapshot_that_entries_overtake_does_not_take_the_state_back() {
     lone.take(2, 1, install(&other));
     lone.settle();
     assert_eq!((lone.applied(), lone.value("a")), (9, Some("9")));
+}
+
+/// G1: wherever entries overtake a snapshot that comes in, none of those behind it is executed
+/// again, and no key goes back, not even within a turn. The node is watched after each of them.
+#[test]
+fn rel_g01_what_has_overtaken_a_snapshot_is_not_executed_again() {
+    let snapshot = snapshot_of(&COMMANDS[..5]);
+    for overtaken_at in [is_whole, is_part, is_end] {
+        for count in 5..=8 {
+            let mut lone = after(3);
+            lone.take(2, 1, install(&snapshot));
+            lone.settle_until(overtaken_at);
+            lone.apply(&COMMANDS[3..count]);
+            lone.settle();
+            let executed = lone.replica.machine().applied().len();
+            assert_eq!((lone.applied(), executed), (count as u64, count));
+        }
+    }
 }
 
 /// G1: a candidate whose log has all that a snapshot has, and who is elected while the snapshot

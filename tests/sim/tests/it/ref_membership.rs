@@ -46,6 +46,24 @@ fn ref_s27_a_node_that_is_added_twice_is_one_member() {
     }
 }
 
+/// S-27: a leader that promotes learners by itself leaves alone whom somebody demoted.
+#[test]
+fn ref_s27_who_is_demoted_stays_a_learner() {
+    let mut cluster = Cluster::with_settings(3, |config| config.auto_promote = true);
+    cluster.found(node(1));
+    cluster.ask(1, "demote=3");
+    cluster.run(200);
+    assert_eq!(cluster.members_at(1), "voters=1,2 learners=3");
+    cluster.ask(1, "add=a4");
+    cluster.settle();
+    cluster.join(node(4), node(1));
+    cluster.run(200);
+    assert_eq!(cluster.members_at(1), "voters=1,2,4 learners=3", "whoever joins is promoted");
+    cluster.ask(2, "promote=3");
+    cluster.run(50);
+    assert_eq!(cluster.members_at(1), "voters=1,2,3,4");
+}
+
 /// S-27: a removed node that has not heard of its removal moves nobody, not even with votes
 /// that it asks for as if the leader had told it to.
 #[test]

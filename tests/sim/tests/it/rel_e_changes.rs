@@ -3,8 +3,11 @@
 //! words what must hold.
 
 use raft_core::consensus::RaftConfig;
+use raft_core::consensus::message::{AppendResult, Envelope, Message};
 use raft_core::consensus::ready::RoleName;
+use raft_core::types::EntryId;
 use sim::cluster::{Cluster, change_of, node};
+use sim::lone_raft::LoneRaft;
 
 /// E9: whoever is added hears of the leader in the same turn, with a question about the end of
 /// the log and not about its beginning.
@@ -182,6 +185,23 @@ fn rel_e16_a_removed_node_that_comes_back_disturbs_nobody() {
     assert_eq!(cluster.answer("add=a3"), Some("voters=1,2 learners=4 added=4"));
 }
 
+/// E16: a learner that was removed while it was away asks those it knows, and is told.
+#[test]
+fn rel_e16_a_learner_that_was_removed_while_it_was_away_is_told() {
+    let mut cluster = Cluster::with_learners(3, node(1), &[4]);
+    cluster.isolate(4);
+    cluster.ask(1, "remove=4");
+    cluster.run(50);
+    cluster.heal();
+    cluster.run(20);
+    assert!(!cluster.was_told(&["n4 hears that it was removed"]), "nobody speaks to it");
+    cluster.run(400);
+    assert!(cluster.was_told(&["n4 hears that it was removed"]));
+    cluster.take_told();
+    cluster.run(1_000);
+    assert!(!cluster.was_told(&["n4 ->"]), "it asks no more");
+}
+
 /// E16: replaying a log in which nodes came and went brings none of them back.
 #[test]
 fn rel_e16_a_replay_does_not_bring_back_those_who_left() {
@@ -268,6 +288,31 @@ fn rel_e17_a_joining_node_that_starts_again_deposes_nobody() {
     cluster.run(100);
     assert_eq!((cluster.leaders(), cluster.term(1)), (vec![1], term));
     assert!(cluster.was_told(&["n4 counts"]));
+}
+
+/// E17: a joining node whose log was damaged before it counted refuses what it had acknowledged,
+/// in the same term and from the same directory, and is sent everything again.
+#[test]
+fn rel_e17_a_joining_node_that_loses_its_log_gets_it_again() {
+    let answer = |result| Message::AppendEntriesResponse { round: 0, counts: false, result };
+    let mut one = LoneRaft::new(3, &[]);
+    one.lead();
+    let first = one.raft.log().last().index;
+    one.take(3, 1, answer(AppendResult::Accepted { match_index: first }));
+    assert!(one.propose(&["a"]));
+    one.turn();
+    one.sent.clear();
+    let lost = AppendResult::Rejected { prev_index: first, hint: EntryId::ZERO };
+    one.take(3, 1, answer(lost));
+    let prevs: Vec<EntryId> = one.sent.iter().filter_map(prev_of_append_to_3).collect();
+    assert_eq!(prevs, [EntryId::ZERO]);
+}
+
+fn prev_of_append_to_3(envelope: &Envelope) -> Option<EntryId> {
+    match envelope.message {
+        Message::AppendEntries { prev, .. } if envelope.to == node(3) => Some(prev),
+        _ => None,
+    }
 }
 
 /// E21: a leader that is only in the half that goes hands over to one of the half that comes,
@@ -362,6 +407,33 @@ fn rel_e25_a_change_that_would_stop_the_cluster_is_refused() {
     cluster.ask(1, "remove=3");
     cluster.settle();
     assert_eq!(cluster.answer("remove=3"), Some("voters=1,2"));
+}
+
+/// E25: whoever answers and does not count yet, because no committed entry binds its directory,
+/// is no part of the majority that must be there.
+#[test]
+fn rel_e25_who_is_there_and_does_not_count_is_no_majority() {
+    let mut cluster = Cluster::empty(3);
+    cluster.tick(1);
+    cluster.deliver(|e| e.to == node(3));
+    cluster.crash(node(3));
+    cluster.settle();
+    cluster.campaign(node(1));
+    cluster.run(150);
+    cluster.hold_sync(node(2), true);
+    cluster.restart(node(3));
+    cluster.run(30);
+    cluster.ask(1, "demote=2");
+    cluster.settle();
+    assert_eq!(cluster.members_at(1), "voters=1,2,3", "n1 and n3 could not commit anything");
+    cluster.hold_sync(node(2), false);
+    cluster.run(20);
+    let answer = cluster.answer("demote=2").expect("a decision");
+    assert!(answer.starts_with("no: the voters that can be reached now"), "{answer}");
+    let again = change_of(&["demote=2"]).expect("a change");
+    cluster.change(node(1), "now", &again);
+    cluster.settle();
+    assert_eq!(cluster.answer("now"), Some("voters=1,3 learners=2"));
 }
 
 /// E26: who was promoted and who was removed is the same after everybody started again.

@@ -9,7 +9,7 @@ use sim::linearizability::{
     Model, Operation, Outcome, Register, RegisterAnswer, RegisterOperation, Verdict, check,
 };
 
-use crate::{Registers, STEPS_MAX};
+use super::{Registers, STEPS_MAX};
 
 /// Keys and operations.
 const LONG: (usize, usize) = (10, 60_000);

@@ -6,7 +6,7 @@ use sim::linearizability::{
     Operation, Outcome, RegisterAnswer, RegisterOperation, Verdict, Violation, check,
 };
 
-use crate::{Registers, STEPS_MAX};
+use super::{Registers, STEPS_MAX};
 
 type Told = (u64, u64, RegisterOperation<u64>, RegisterAnswer<u64>);
 

@@ -1,7 +1,30 @@
 //! Disks without room: what needs no room goes on, and nothing is acknowledged that is not on
 //! the disks of a majority.
 
-use sim::cluster::{Cluster, node};
+use raft_core::types::NodeId;
+use sim::cluster::{Cluster, is_named, node};
+
+/// Nodes 2 and 3 find room again and have news of it that arrives nowhere.
+fn all_but_the_news(news_lost: fn(&mut Cluster)) -> Cluster {
+    let mut cluster = Cluster::led_by(3, node(1));
+    for id in [2, 3] {
+        cluster.fill_disk(node(id), true);
+    }
+    cluster.run(100);
+    cluster.submit(node(2), "full", "put a 1", None);
+    cluster.settle();
+    assert_eq!(cluster.answer("full"), Some("refused: NoSpace"));
+    news_lost(&mut cluster);
+    cluster.run(200);
+    cluster
+}
+
+/// A command that is asked for at a node is executed.
+fn check_taken(cluster: &mut Cluster, at: NodeId) {
+    cluster.submit(at, "now", "put a 2", None);
+    cluster.run(100);
+    assert_eq!(cluster.answer("now"), Some("r1"), "service returns by itself");
+}
 
 #[test]
 fn one_full_disk_costs_nothing_but_leadership_there() {
@@ -63,4 +86,39 @@ fn what_was_taken_in_before_is_acknowledged_only_when_it_is_on_disk() {
     cluster.submit(node(2), "late", "put a 2", None);
     cluster.run(500);
     assert!(cluster.answer("late").is_some_and(|answer| answer.starts_with('r')));
+}
+
+#[test]
+fn followers_say_that_they_have_room_until_the_leader_knows() {
+    let mut cluster = all_but_the_news(|cluster| {
+        cluster.fill_disk(node(2), false);
+        cluster.fill_disk(node(3), false);
+        cluster.drop_messages(|message| is_named(message, "Space"));
+    });
+    check_taken(&mut cluster, node(1));
+}
+
+#[test]
+fn a_follower_that_has_missed_the_news_is_told_again() {
+    let mut cluster = all_but_the_news(|cluster| {
+        cluster.fill_disk(node(2), false);
+        cluster.fill_disk(node(3), false);
+        cluster.deliver(|message| message.to == node(1));
+        cluster.drop_messages(|message| is_named(message, "Space"));
+    });
+    check_taken(&mut cluster, node(3));
+}
+
+/// A node that starts again does not know that it had said anything.
+#[test]
+fn a_full_disk_is_forgotten_with_the_process_that_found_it_full() {
+    let mut cluster = all_but_the_news(|cluster| {
+        for id in [2, 3] {
+            cluster.hold_sync(node(id), false);
+            cluster.crash(node(id));
+            cluster.restart(node(id));
+        }
+    });
+    assert_eq!(cluster.leaders(), [1]);
+    check_taken(&mut cluster, node(1));
 }

@@ -1,0 +1,37 @@
+//! The tests of raft-core from outside, as one program: each file is one subject.
+
+mod catalogue;
+mod disk_errors;
+mod disk_full;
+mod large_clusters;
+mod linearizability;
+mod local_reads;
+mod ref_elections;
+mod ref_logs;
+mod ref_membership;
+mod rel_a_elections;
+mod rel_a_hostile;
+mod rel_a_members;
+mod rel_a_votes;
+mod rel_b_members;
+mod rel_b_partitions;
+mod rel_b_pre_vote;
+mod rel_b_timers;
+mod rel_c_appends;
+mod rel_c_compaction;
+mod rel_c_flow;
+mod rel_c_members;
+mod rel_c_storage;
+mod rel_d_leases;
+mod rel_d_reads;
+mod rel_e_changes;
+mod rel_e_majorities;
+mod rel_e_snapshots;
+mod rel_e_without_vote;
+mod rel_f_transfers;
+mod rel_g_builds;
+mod rel_g_installs;
+mod scripts;
+mod sessions;
+mod teeth;
+mod wrong_states;
