@@ -55,6 +55,40 @@ async fn the_example_of_the_readme_does_what_it_says() {
     check_readme("", 3).await;
 }
 
+/// Bare values, `null`, `true` and `false`, also after the leader was killed.
+#[tokio::test]
+async fn hashes_sets_and_numbers_are_typed_and_answered_bare() {
+    let _turn = wait::turn().await;
+    let scratch = Scratch::new();
+    let typed = [
+        ("SET name Ada", "OK"),
+        ("GET name", "Ada"),
+        ("HSET user name:Ada born:1815", "2"),
+        ("HGET user name", "Ada"),
+        ("HDEL user name", "1"),
+        ("HGET user name", "null"),
+        ("SSET fruits apple pear", "2"),
+        ("SHAS fruits pear", "true"),
+        ("kill leader", "killed"),
+        ("SDEL fruits pear", "1"),
+        ("shas fruits pear", "false"),
+        ("incr user born 10", "1825"),
+        ("DEL name", "1"),
+        ("GET name", "null"),
+    ];
+    let script: String = typed.iter().map(|(line, _)| format!("{line}\n")).collect();
+    let ended = run(&scratch, "dev", "--transport memory", &(script + "exit\n")).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let said = lines(&ended);
+    assert_eq!(said.len(), typed.len(), "{said:?}");
+    for ((line, expected), said) in typed.iter().zip(said) {
+        assert!(
+            said == *expected || (*expected == "killed" && said.ends_with("killed")),
+            "{line}: {said}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn the_example_works_in_memory_with_five_nodes() {
     check_readme("--transport memory --nodes 5", 5).await;

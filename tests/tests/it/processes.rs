@@ -1,8 +1,10 @@
 //! Real processes on loopback, killed, revived and stopped.
 
 mod crashes;
+mod exactly_once;
 mod members;
 mod quorum;
+mod reads;
 mod snapshots;
 
 use rustix::process::Signal;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use benches::compare::cluster::Programs;
 use benches::compare::load::Load;
 use benches::compare::plan::{self, Phase, Settings};
-use benches::compare::{soak, table};
+use benches::compare::{builds, snapshots, soak, table};
 use benches::error::BenchError;
 use benches::etcd::load::Op;
 use clap::{Args, Parser, Subcommand};
@@ -54,6 +54,20 @@ enum Mode {
         /// For how long
         #[arg(long, value_name = "MINUTES", default_value = "10")]
         minutes: u64,
+    },
+    /// Measures what snapshots cost and how quick they are
+    Snapshots,
+    /// Compares with another build: puts in pairs, instructions of a put under valgrind
+    Builds {
+        /// The other `kvorum`
+        #[arg(long, value_name = "FILE")]
+        before: PathBuf,
+        /// How often each build runs the load
+        #[arg(long, value_name = "N", default_value = "10")]
+        pairs: u64,
+        /// How often the instructions of each are counted
+        #[arg(long, value_name = "N", default_value = "3")]
+        counts: u64,
     },
 }
 
@@ -126,6 +140,14 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, BenchError> {
             let duration = Duration::from_secs(60 * minutes);
             soak(&arguments.shared, &programs, &data.0, duration).await
         }
+        Some(Mode::Snapshots) => snapshots(&arguments.shared, &programs, &data.0, &results).await,
+        Some(Mode::Builds { before, pairs, counts }) => {
+            let before = Programs { kvorum: before.clone(), ..programs.clone() };
+            let load = Load { measured: Duration::from_secs(5), ..puts(&arguments.shared) };
+            let both = (&before, &programs);
+            let found = builds::run(both, &data.0, &load, (*pairs, *counts)).await;
+            found.and_then(|found| tell(&results, "builds", (&found.markdown(), &found)))
+        }
     };
     if result.is_err() {
         eprintln!("the nodes' logs and data are kept in {}", data.0.display());
@@ -155,11 +177,41 @@ async fn compare(
         keys: arguments.shared.keys,
     };
     let comparison = plan::run(&settings, programs, data).await?;
-    let markdown = table::markdown(&comparison);
+    tell(results, "comparison", (&table::markdown(&comparison), &comparison))
+}
+
+async fn snapshots(
+    shared: &Shared,
+    programs: &Programs,
+    data: &Path,
+    results: &Path,
+) -> Result<ExitCode, BenchError> {
+    let found = snapshots::run(programs, data, &puts(shared)).await?;
+    tell(results, "snapshots", (&found.markdown(), &found))
+}
+
+/// Prints a table, and writes it and all figures into the folder of results.
+fn tell<T: serde::Serialize>(
+    results: &Path,
+    name: &str,
+    (markdown, figures): (&str, &T),
+) -> Result<ExitCode, BenchError> {
     println!("{markdown}");
-    write(&results.join("comparison.md"), &markdown)?;
-    write(&results.join("comparison.json"), &json(&comparison))?;
+    write(&results.join(format!("{name}.md")), markdown)?;
+    write(&results.join(format!("{name}.json")), &json(figures))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn puts(shared: &Shared) -> Load {
+    Load {
+        op: Op::Put,
+        connections: shared.connections,
+        in_flight: shared.in_flight,
+        value_size: shared.value_size,
+        keys: shared.keys,
+        warm_up: Duration::from_secs(1),
+        measured: Duration::ZERO,
+    }
 }
 
 async fn soak(
@@ -168,15 +220,7 @@ async fn soak(
     data: &Path,
     duration: Duration,
 ) -> Result<ExitCode, BenchError> {
-    let load = Load {
-        op: Op::Put,
-        connections: shared.connections,
-        in_flight: shared.in_flight,
-        value_size: shared.value_size,
-        keys: shared.keys,
-        warm_up: Duration::ZERO,
-        measured: Duration::ZERO,
-    };
+    let load = Load { warm_up: Duration::ZERO, ..puts(shared) };
     let soak = soak::run(programs, data, &load, duration).await?;
     println!("{}", json(&soak));
     let word = if soak.leader_kept() { "kept" } else { "LOST" };

@@ -1,4 +1,4 @@
-//! Three processes of one system: started, asked who leads, taken apart.
+//! A few processes of one system: started, asked who leads, taken apart.
 
 use std::ffi::OsString;
 use std::net::TcpListener;
@@ -59,7 +59,7 @@ pub struct Programs {
 }
 
 /// What a node says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeView {
     /// Its id.
     pub id: u64,
@@ -71,9 +71,40 @@ pub struct NodeView {
     pub committed: u64,
     /// The last entry that it has applied.
     pub applied: u64,
+    /// The last entry that its newest snapshot covers, zero without one.
+    pub snapshot: u64,
 }
 
-/// A cluster of [`NODES`] processes.
+/// How the nodes of Kvorum are started, where it is not the usual way.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// How many there are.
+    pub nodes: usize,
+    /// Flags besides those that every node needs.
+    pub flags: Vec<String>,
+    /// A program with its arguments that runs the node in its place.
+    pub under: Vec<OsString>,
+}
+
+impl Default for Launch {
+    fn default() -> Self {
+        Self { nodes: NODES, flags: Vec::new(), under: Vec::new() }
+    }
+}
+
+impl Launch {
+    fn command(&self, program: &Path, mut arguments: Vec<OsString>) -> (PathBuf, Vec<OsString>) {
+        let Some((under, given)) = self.under.split_first() else {
+            return (program.to_owned(), arguments);
+        };
+        let mut all = given.to_vec();
+        all.push(program.into());
+        all.append(&mut arguments);
+        (under.into(), all)
+    }
+}
+
+/// Processes that are a cluster.
 #[derive(Debug)]
 pub struct Cluster {
     system: System,
@@ -85,6 +116,7 @@ struct Node {
     program: Program,
     /// Where clients reach it.
     address: String,
+    data: PathBuf,
     process: Option<Process>,
 }
 
@@ -94,18 +126,32 @@ impl Cluster {
     ///
     /// Errors: if a program is missing, or there are no free ports.
     pub fn start(system: System, programs: &Programs, folder: &Path) -> Result<Self, BenchError> {
+        Self::launch(system, programs, folder, &Launch::default())
+    }
+
+    /// As [`Self::start`], in another way, which only Kvorum knows.
+    ///
+    /// Errors: as there.
+    pub fn launch(
+        system: System,
+        programs: &Programs,
+        folder: &Path,
+        launch: &Launch,
+    ) -> Result<Self, BenchError> {
         std::fs::create_dir_all(folder)
             .map_err(BenchError::io(format!("folder {}", folder.display())))?;
         let addresses: Vec<String> =
-            free_ports(2 * NODES)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        let (clients, peers) = addresses.split_at(NODES);
+            free_ports(2 * launch.nodes)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let (clients, peers) = addresses.split_at(launch.nodes);
         let mut nodes = Vec::new();
-        for number in 1..=NODES {
+        for number in 1..=launch.nodes {
             let data = folder.join(format!("n{number}"));
             let (path, arguments) = match system {
                 System::Floor => (programs.floor.clone(), floor_arguments(number, clients, &data)),
                 System::Kvorum => {
-                    (programs.kvorum.clone(), kvorum_arguments(number, clients, &data))
+                    let mut arguments = kvorum_arguments(number, clients, &data);
+                    arguments.extend(launch.flags.iter().map(OsString::from));
+                    launch.command(&programs.kvorum, arguments)
                 }
                 System::Etcd => (
                     programs.etcd.clone().expect("etcd is only started where it is"),
@@ -116,7 +162,7 @@ impl Cluster {
             let log = folder.join(format!("n{number}.log"));
             let program = Program { name, path, arguments, log };
             let process = Some(program.start()?);
-            nodes.push(Node { program, address: clients[number - 1].clone(), process });
+            nodes.push(Node { program, address: clients[number - 1].clone(), data, process });
         }
         Ok(Self { system, nodes })
     }
@@ -169,16 +215,8 @@ impl Cluster {
     /// Errors: if it does not in time, or a process ended.
     pub async fn caught_up(&mut self, place: usize) -> Result<(), BenchError> {
         let (_, leader) = self.leader().await?;
-        let give_up = clock::now() + PATIENCE;
-        while clock::now() < give_up {
-            self.check()?;
-            if self.view(place).await.is_some_and(|view| view.applied >= leader.committed) {
-                return Ok(());
-            }
-            tokio::time::sleep(STATUS_INTERVAL).await;
-        }
-        let what = format!("catching up of {}", self.nodes[place].program.name);
-        Err(BenchError::Deadline { what, waited: PATIENCE })
+        let has_all = |view: &NodeView| leader.committed <= view.applied;
+        self.until(place, STATUS_INTERVAL, has_all).await.map(drop)
     }
 
     /// Sends a node a signal.
@@ -187,6 +225,54 @@ impl Cluster {
     pub fn signal(&self, place: usize, signal: Signal) -> Result<(), BenchError> {
         let process = self.nodes[place].process.as_ref();
         process.expect("only running nodes are sent signals").signal(signal)
+    }
+
+    /// Where a node keeps its data.
+    #[must_use]
+    pub fn data(&self, place: usize) -> &Path {
+        &self.nodes[place].data
+    }
+
+    /// Kills a node and waits until it is gone; it can be started again.
+    ///
+    /// Errors: in the words of the system.
+    pub async fn kill(&mut self, place: usize) -> Result<(), BenchError> {
+        match self.nodes[place].process.take() {
+            Some(process) => process.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Replaces a flag's value from the next start of the nodes on.
+    ///
+    /// Panics: if the nodes were started without the flag.
+    pub fn change_flag(&mut self, flag: &str, value: &str) {
+        for node in &mut self.nodes {
+            let arguments = &mut node.program.arguments;
+            let place = arguments.iter().position(|given| given == flag);
+            arguments[place.expect("the flag was given") + 1] = value.into();
+        }
+    }
+
+    /// Waits until a node says something of itself that `is_good`.
+    ///
+    /// Errors: if it does not in time, or a process ended.
+    pub async fn until(
+        &mut self,
+        place: usize,
+        interval: Duration,
+        is_good: impl Fn(&NodeView) -> bool,
+    ) -> Result<NodeView, BenchError> {
+        let give_up = clock::now() + PATIENCE;
+        while clock::now() < give_up {
+            self.check()?;
+            if let Some(view) = self.view(place).await.filter(&is_good) {
+                return Ok(view);
+            }
+            tokio::time::sleep(interval).await;
+        }
+        let what = format!("what was waited for on {}", self.nodes[place].program.name);
+        Err(BenchError::Deadline { what, waited: PATIENCE })
     }
 
     /// Waits until a node that was killed is gone, and starts it again on its data.
@@ -225,17 +311,18 @@ impl Cluster {
 
     async fn agreed_leader(&self) -> Option<(usize, NodeView)> {
         if self.system == System::Floor {
-            let view = NodeView { id: 1, leader: Some(1), term: 0, committed: 0, applied: 0 };
+            let view = NodeView { id: 1, leader: Some(1), ..NodeView::default() };
             return Some((0, view));
         }
         let mut views = Vec::new();
-        for place in 0..self.nodes.len() {
-            views.push(self.view(place).await?);
+        for (place, _) in self.nodes.iter().enumerate().filter(|(_, node)| node.process.is_some()) {
+            views.push((place, self.view(place).await?));
         }
-        let leader = views[0].leader?;
-        let agree = |view: &NodeView| view.leader == Some(leader) && view.term == views[0].term;
-        let place = views.iter().position(|view| view.id == leader)?;
-        views.iter().all(agree).then(|| (place, views[place]))
+        let (_, first) = views.first()?;
+        let leader = first.leader?;
+        let agree = |view: &NodeView| view.leader == Some(leader) && view.term == first.term;
+        let found = views.iter().find(|(_, view)| view.id == leader)?;
+        views.iter().all(|(_, view)| agree(view)).then_some(*found)
     }
 
     async fn view(&self, place: usize) -> Option<NodeView> {
@@ -260,6 +347,7 @@ async fn etcd_view(address: &str) -> Option<NodeView> {
         term: header.raft_term,
         committed: status.raft_index,
         applied: status.raft_applied_index,
+        snapshot: 0,
     })
 }
 
@@ -271,6 +359,7 @@ async fn kvorum_view(address: &str) -> Option<NodeView> {
         term: status.term,
         committed: status.commit_index,
         applied: status.applied_index,
+        snapshot: status.snapshot_index,
     })
 }
 

@@ -5,11 +5,13 @@
 //! figures. Every process is held by a value that kills it when it is dropped, so whatever ends
 //! the run ends them too.
 
+pub mod builds;
 pub mod cluster;
 pub mod fail_over;
 pub mod load;
 pub mod machine;
 pub mod plan;
 pub mod process;
+pub mod snapshots;
 pub mod soak;
 pub mod table;

@@ -277,7 +277,7 @@ impl Pairs {
     }
 }
 
-fn remove(folder: &Path) -> Result<(), BenchError> {
+pub(super) fn remove(folder: &Path) -> Result<(), BenchError> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(BenchError::io(format!("folder {}", folder.display()))(error))

@@ -7,7 +7,9 @@ use kv_store::command::{Command, Query};
 use kvorum_client::{KeyRange, KeyValue, Options};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Refusal, SessionRefusal};
-use raft_net::client_protocol::{ChangeRefused, Hello, NodeStatus, Op, Reply, Request, Response};
+use raft_net::client_protocol::{
+    ChangeRefused, Hello, LocalAnswer, NodeStatus, Op, Reply, Request, Response,
+};
 use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use raft_net::handshake::{HandshakeError, open_as_client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +24,7 @@ const TIMEOUT_MS: u64 = 2_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Answer(Bytes),
+    Local { body: Bytes, applied_index: u64, contact_age_ms: Option<u64> },
     Session(SessionRefusal),
     Refused(Refusal),
     Status(Box<NodeStatus>),
@@ -67,6 +70,10 @@ impl Connection {
                 let Response { id, reply } = Response::decode(&frame).map_err(io::Error::other)?;
                 let said = match reply {
                     Reply::Answer(bytes) => Said::Answer(Bytes::copy_from_slice(bytes)),
+                    Reply::Local(LocalAnswer { body, applied_index, contact_age_ms }) => {
+                        let body = Bytes::copy_from_slice(body);
+                        Said::Local { body, applied_index, contact_age_ms }
+                    }
                     Reply::Session(refusal) => Said::Session(refusal),
                     Reply::Refused(refusal) => Said::Refused(refusal),
                     Reply::Status(status) => Said::Status(status),
