@@ -292,7 +292,7 @@ impl Traffic {
             in_flight_max: dice.pick(&[1, 4, 8, 8]),
             keys: dice.pick(&[1, 3, 20]),
             value_bytes: dice.pick(&[(1, 8), (1, 60), (100, 900)]),
-            think_us: dice.pick(&[(500, 8_000), (2_000, 20_000), (5_000, 60_000)]),
+            think_us: dice.pick(&[(500, 6_000), (2_000, 14_000), (5_000, 40_000)]),
             patience_us: dice.pick(&[(100_000, 400_000), (300_000, 1_500_000)]),
             timeout_us: dice.pick(&[(20_000, 400_000), (300_000, 3_000_000)]),
             loss_per_mille: dice.pick(&[0, 0, 10, 50, 150]),
