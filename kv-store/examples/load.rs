@@ -73,7 +73,7 @@ fn get_all(store: &Store, numbers: impl Iterator<Item = u64>) {
         answer.clear();
         let key = key(number);
         Query::Range { range: KeyRange::single(&key), limit: 0 }.encode(&mut query);
-        store.query(&query, &mut answer);
+        store.query(&query, 0, &mut answer);
         black_box(&answer);
     }
 }
@@ -90,7 +90,7 @@ fn range_all(store: &Store, numbers: impl Iterator<Item = u64>, keys: u64) {
         let (from, to) = (from.to_be_bytes(), (from + width).to_be_bytes());
         let range = KeyRange { from: &from, end: RangeEnd::HalfOpen(&to) };
         Query::Range { range, limit: 0 }.encode(&mut query);
-        store.query(&query, &mut answer);
+        store.query(&query, 0, &mut answer);
         black_box(&answer);
     }
 }

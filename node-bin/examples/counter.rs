@@ -24,7 +24,7 @@ impl StateMachine for Counter {
         answer.put_u64(self.sum);
     }
 
-    fn query(&self, _: &[u8], answer: &mut BytesMut) {
+    fn query(&self, _: &[u8], _: u64, answer: &mut BytesMut) {
         answer.put_u64(self.sum);
     }
 

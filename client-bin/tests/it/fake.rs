@@ -307,7 +307,7 @@ impl State {
         }
         let (mut body, mut answer) = (BytesMut::new(), BytesMut::new());
         query.encode(&mut body);
-        self.store.query(&body, &mut answer);
+        self.store.query(&body, 0, &mut answer);
         answer.to_vec()
     }
 }

@@ -36,6 +36,13 @@ impl Raft {
         }
     }
 
+    /// Log time as this node knows it: a leader exactly, anybody else as it was at the last
+    /// entry or heartbeat. Units: microseconds.
+    #[must_use]
+    pub fn known_log_time(&self, now: Time) -> u64 {
+        self.leader_log_time(now).unwrap_or_else(|| self.log_time())
+    }
+
     /// Notes the contact of a leader that is about to lead no more.
     pub(crate) fn keep_contact(&mut self, now: Time) {
         self.state.contact_at = self.contact_at(now);

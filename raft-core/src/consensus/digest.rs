@@ -97,12 +97,15 @@ fn hash_envelope(envelope: &Envelope, hasher: &mut impl Hasher) {
             (prev, commit_index, round, entries.len()).hash(hasher);
             entries.iter().flat_map(Entries::iter).for_each(|entry| hash_entry(entry, hasher));
         }
+        // Time decides nothing about the log.
+        Message::Heartbeat { commit_index, round, log_time: _ } => {
+            ("Heartbeat", commit_index, round).hash(hasher);
+        }
         Message::PreVote { .. }
         | Message::PreVoteResponse { .. }
         | Message::RequestVote { .. }
         | Message::RequestVoteResponse { .. }
         | Message::AppendEntriesResponse { .. }
-        | Message::Heartbeat { .. }
         | Message::HeartbeatResponse { .. }
         | Message::ReadIndex { .. }
         | Message::ReadIndexResponse { .. }

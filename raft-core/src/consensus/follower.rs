@@ -90,7 +90,8 @@ impl Follower {
                 self.on_append_entries(state, from, (prev, entries), (commit_index, round));
                 Next::Stay
             }
-            Message::Heartbeat { commit_index, round } => {
+            Message::Heartbeat { commit_index, round, log_time } => {
+                state.log.raise_log_time(log_time);
                 self.on_heartbeat(state, from, commit_index, round);
                 Next::Stay
             }

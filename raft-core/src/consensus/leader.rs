@@ -107,7 +107,8 @@ impl Leader {
     /// clock since, but for times in which the process did not run (design: log time).
     pub(crate) fn log_time(&self, config: &RaftConfig, now: Time) -> u64 {
         // A leader that runs is ticked far more often.
-        self.log_time + now.since(self.counted_at).min(config.election_timeout_us)
+        let counted_us = now.since(self.counted_at).min(config.election_timeout_us);
+        self.log_time.saturating_add(counted_us)
     }
 
     fn count_log_time(&mut self, config: &RaftConfig, now: Time) {
@@ -213,11 +214,11 @@ impl Leader {
 
     pub(super) fn send_heartbeats(&mut self, state: &mut State) {
         let commit_index = state.log.commit_index();
-        let round = self.reads.round();
+        let (round, log_time) = (self.reads.round(), self.log_time);
         for (&peer, progress) in &mut self.progress {
             progress.commit_sent = progress.match_index().min(commit_index);
             let commit_index = progress.commit_sent;
-            state.send(peer, Message::Heartbeat { commit_index, round });
+            state.send(peer, Message::Heartbeat { commit_index, round, log_time });
         }
         if self.has_told_full || self.lacks_space(state) {
             self.tell_space(state);
@@ -228,13 +229,14 @@ impl Leader {
     /// them at a tick, and at once those that wait for it.
     fn tell_commit(&mut self, state: &mut State, at_tick: bool) {
         let commit_index = state.log.commit_index();
-        let round = self.reads.round();
+        let (round, log_time) = (self.reads.round(), self.log_time);
         for (&peer, progress) in &mut self.progress {
             let usable = progress.match_index().min(commit_index);
             let is_wanted = progress.commit_sent < progress.commit_wanted;
             if progress.commit_sent < usable && (at_tick || is_wanted) {
                 progress.commit_sent = usable;
-                state.send(peer, Message::Heartbeat { commit_index: usable, round });
+                let message = Message::Heartbeat { commit_index: usable, round, log_time };
+                state.send(peer, message);
             }
         }
     }

@@ -116,7 +116,8 @@ impl RaftLog {
         }
     }
 
-    /// Notes that a snapshot which this log continues has this log time.
+    /// Notes that log time is not before this: a snapshot which this log continues says so, or
+    /// a leader.
     pub(crate) fn raise_log_time(&mut self, log_time: u64) {
         self.log_time = self.log_time.max(log_time);
     }

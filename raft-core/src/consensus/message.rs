@@ -88,6 +88,9 @@ pub enum Message {
         commit_index: Index,
         /// The read round in which this was sent; the answer echoes it.
         round: u64,
+        /// The leader's log time, so that an idle log does not hide how late it is. Units:
+        /// microseconds.
+        log_time: u64,
     },
     /// The answer to `Heartbeat`.
     #[serde(rename = "hbr")]
@@ -306,7 +309,7 @@ impl fmt::Display for Envelope {
                 }
                 f.write_str(if *counts { "" } else { " observer" })
             }
-            Message::Heartbeat { commit_index, round } => {
+            Message::Heartbeat { commit_index, round, .. } => {
                 write!(f, " commit={commit_index} round={round}")
             }
             Message::HeartbeatResponse { round, .. } => write!(f, " round={round}"),

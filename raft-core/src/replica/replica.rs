@@ -208,7 +208,7 @@ impl<S: StateMachine> Replica<S> {
         for ReadState { context, index } in ready.reads {
             self.reads.confirm(context, index);
         }
-        self.answer_reads();
+        self.answer_reads(now);
         self.answer_local_reads(now);
         self.end_transfers(now);
         // Whoever stopped leading by what was just applied or released is noticed next turn.
@@ -608,15 +608,16 @@ impl<S: StateMachine> Replica<S> {
         self.raft.install_failed();
     }
 
-    fn answer_reads(&mut self) {
+    fn answer_reads(&mut self, now: Time) {
         if self.fence.is_fenced() {
             return;
         }
+        let log_time = self.raft.known_log_time(now);
         let applied_index = self.raft.log().applied_index();
         let (machine, answers) = (&self.machine, &mut self.answers);
         self.reads.answer(applied_index, |query: &Query| {
             let start = answers.bytes.len();
-            machine.query(&query.body, &mut answers.bytes);
+            machine.query(&query.body, log_time, &mut answers.bytes);
             let outcome = Outcome::Answered(start..answers.bytes.len());
             answers.list.push(Answer { ticket: query.ticket, outcome });
         });
@@ -628,6 +629,7 @@ impl<S: StateMachine> Replica<S> {
             applied_index: self.raft.log().applied_index(),
             contact_age_us: self.raft.contact_age_us(now),
         };
+        let log_time = self.raft.known_log_time(now);
         let answers = &mut self.answers;
         for LocalQuery { ticket, body } in self.local_reads.drain(..) {
             if self.fence.is_fenced() {
@@ -635,7 +637,7 @@ impl<S: StateMachine> Replica<S> {
                 continue;
             }
             let start = answers.bytes.len();
-            self.machine.query(&body, &mut answers.bytes);
+            self.machine.query(&body, log_time, &mut answers.bytes);
             let range = start..answers.bytes.len();
             let outcome = Outcome::AnsweredLocally(range, Box::new(staleness));
             answers.list.push(Answer { ticket, outcome });

@@ -24,8 +24,10 @@ pub trait StateMachine {
     /// changes nothing. Each command arrives once, also if its client had to repeat it.
     fn apply(&mut self, command: EntryRef<'_>, answer: &mut BytesMut);
 
-    /// Answers a query from the current state; appends the answer to `answer`.
-    fn query(&self, query: &[u8], answer: &mut BytesMut);
+    /// Answers a query from the current state; appends the answer to `answer`. `log_time` (in
+    /// microseconds) is what the node knows of it, for those who ask how long something lasts
+    /// yet; a node that does not lead may know it a heartbeat late.
+    fn query(&self, query: &[u8], log_time: u64, answer: &mut BytesMut);
 
     /// The number by which users see that the state has moved on, never falling.
     fn revision(&self) -> u64;

@@ -178,7 +178,7 @@ pub(crate) fn heartbeat(from: &Identity, to: NodeId, round: u64) -> Envelope {
         incarnation: from.incarnation,
         to,
         term: Term(1),
-        message: Message::Heartbeat { commit_index: Index(1), round },
+        message: Message::Heartbeat { commit_index: Index(1), round, log_time: 0 },
     }
 }
 

@@ -69,7 +69,7 @@ fn messages() -> Vec<Message> {
             counts: false,
             result: AppendResult::Rejected { prev_index: Index(9), hint: id(1, 4) },
         },
-        Message::Heartbeat { commit_index: Index(8), round: 1 << 40 },
+        Message::Heartbeat { commit_index: Index(8), round: 1 << 40, log_time: 0 },
         Message::HeartbeatResponse { round: 2, counts: true },
         Message::ReadIndex { context: u64::MAX },
         Message::ReadIndexResponse { context: 5, index: Index(12) },
@@ -448,7 +448,7 @@ fn terms_and_indexes_that_no_cluster_reaches_are_refused() {
     for message in [
         Message::PreVote { next_term: Term(u64::MAX), last: id(1, 1) },
         Message::RequestVote { last: id(u64::MAX, 1), transfer: false },
-        Message::Heartbeat { commit_index: far, round: 1 },
+        Message::Heartbeat { commit_index: far, round: 1, log_time: 0 },
         Message::ReadIndexResponse { context: 1, index: far },
         append(gap),
         append(falling),

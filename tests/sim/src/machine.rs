@@ -145,7 +145,7 @@ impl StateMachine for Registers {
         }
     }
 
-    fn query(&self, query: &[u8], answer: &mut BytesMut) {
+    fn query(&self, query: &[u8], _log_time: u64, answer: &mut BytesMut) {
         let key = std::str::from_utf8(query).unwrap_or_default();
         answer.extend_from_slice(self.get(key).unwrap_or("nothing").as_bytes());
     }

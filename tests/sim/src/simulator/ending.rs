@@ -314,7 +314,7 @@ impl World {
             }
             let replica = &this.process.as_ref().expect("it was seen running").replica;
             let mut found = bytes::BytesMut::new();
-            raft_core::replica::StateMachine::query(replica.machine(), &query, &mut found);
+            raft_core::replica::StateMachine::query(replica.machine(), &query, 0, &mut found);
             assert_eq!(found, expected, "n{} holds what the model holds", this.id);
         }
     }

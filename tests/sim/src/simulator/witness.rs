@@ -59,8 +59,8 @@ impl StateMachine for Witness {
         });
     }
 
-    fn query(&self, query: &[u8], answer: &mut BytesMut) {
-        self.store.query(query, answer);
+    fn query(&self, query: &[u8], log_time: u64, answer: &mut BytesMut) {
+        self.store.query(query, log_time, answer);
     }
 
     fn revision(&self) -> u64 {

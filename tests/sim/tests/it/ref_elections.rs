@@ -129,7 +129,7 @@ fn ref_s05_late_and_repeated_votes_do_not_elect() {
         node(1),
         node(2),
         1,
-        Message::Heartbeat { commit_index: Index(0), round: 0 },
+        Message::Heartbeat { commit_index: Index(0), round: 0, log_time: 0 },
     ));
     cluster.inject(envelope(node(1), node(2), 1, Message::TimeoutNow));
     cluster.deliver(|_| true);
@@ -223,7 +223,7 @@ fn ref_s19_a_message_of_an_earlier_term_changes_nothing() {
             round: 0,
             entries: vec![],
         },
-        Message::Heartbeat { commit_index: Index(2), round: 0 },
+        Message::Heartbeat { commit_index: Index(2), round: 0, log_time: 0 },
         Message::RequestVote { last: EntryId { term: Term(9), index: Index(9) }, transfer: true },
         Message::TimeoutNow,
     ] {

@@ -112,7 +112,7 @@ fn rel_a14_a_node_that_was_never_admitted_never_campaigns() {
     cluster.run(5_000);
     assert!(!cluster.was_told(&["PreVote"]) && !cluster.was_told(&["RequestVote"]));
     // It hears a leader, which tells it to campaign and then falls silent.
-    let heartbeat = Message::Heartbeat { commit_index: Index::ZERO, round: 0 };
+    let heartbeat = Message::Heartbeat { commit_index: Index::ZERO, round: 0, log_time: 0 };
     cluster.inject(envelope(node(1), node(2), 1, heartbeat));
     cluster.inject(envelope(node(1), node(2), 1, Message::TimeoutNow));
     cluster.deliver(|e| e.to == node(2));
@@ -160,7 +160,7 @@ fn rel_a24_a_term_out_of_all_proportion_stops_nobody() {
             Message::PreVote { next_term: Term(term), last },
             Message::PreVoteResponse { next_term: Term(term), granted: true },
             Message::PreVoteResponse { next_term: Term(term), granted: false },
-            Message::Heartbeat { commit_index: Index(1), round: 0 },
+            Message::Heartbeat { commit_index: Index(1), round: 0, log_time: 0 },
             Message::TimeoutNow,
         ] {
             for to in [1, 2] {
@@ -261,7 +261,7 @@ fn rel_a28_what_a_node_tells_itself_is_not_believed_from_outside() {
     cluster.read(node(2), "read", "a");
     let (before, last) = (cluster.commit_index(2), cluster.last(2));
     let from_leader = [
-        Message::Heartbeat { commit_index: last.index, round: 9 },
+        Message::Heartbeat { commit_index: last.index, round: 9, log_time: 0 },
         Message::AppendEntries { prev: last, commit_index: last.index, round: 9, entries: vec![] },
     ];
     for message in answers(last.index).into_iter().chain(from_leader) {

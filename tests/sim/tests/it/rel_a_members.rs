@@ -62,7 +62,7 @@ fn rel_a14_who_is_no_voter_or_knows_no_members_never_campaigns() {
         let hard_state = HardState { term: Term(1), standing, ..HardState::default() };
         let log = RaftLog::restore(EntryId::ZERO, vec![], vec![], Index::ZERO);
         let mut raft = Raft::new(config, hard_state, log, Time(0));
-        let heartbeat = Message::Heartbeat { commit_index: Index::ZERO, round: 0 };
+        let heartbeat = Message::Heartbeat { commit_index: Index::ZERO, round: 0, log_time: 0 };
         for (now, message) in [(1_000, heartbeat), (2_000, Message::TimeoutNow)] {
             raft.step(Time(now), envelope(node(1), node(4), 3, message));
         }

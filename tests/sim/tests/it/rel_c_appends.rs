@@ -14,7 +14,7 @@ fn append(prev: EntryId, commit_index: u64, entries: Vec<Entries>) -> Message {
 }
 
 fn heartbeat(commit_index: u64) -> Message {
-    Message::Heartbeat { commit_index: Index(commit_index), round: 0 }
+    Message::Heartbeat { commit_index: Index(commit_index), round: 0, log_time: 0 }
 }
 
 fn rejected(prev_index: u64, hint: EntryId) -> Message {

@@ -229,7 +229,7 @@ fn rel_c25_no_index_or_term_upsets_a_log_that_was_cut() {
             let to_follower = [
                 append(at, pick(&[0, 5, 6, 7]), vec![]),
                 append(prev, 0, run.into_iter().collect()),
-                Message::Heartbeat { commit_index: Index(index), round: other },
+                Message::Heartbeat { commit_index: Index(index), round: other, log_time: 0 },
                 Message::ReadIndexResponse { context: other, index: Index(index) },
                 Message::InstallSnapshot { id: snapshot(at), offset: other, data: vec![1].into() },
             ];

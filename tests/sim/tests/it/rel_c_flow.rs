@@ -265,7 +265,7 @@ fn rel_c31_appends_and_heartbeats_in_any_order_only_raise_the_commit_index() {
                         round: 0,
                         entries: vec![],
                     },
-                    false => Message::Heartbeat { commit_index, round: 0 },
+                    false => Message::Heartbeat { commit_index, round: 0, log_time: 0 },
                 },
             );
             assert_eq!(node.raft.log().commit_index().0, highest, "{order:?}");

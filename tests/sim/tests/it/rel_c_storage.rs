@@ -266,7 +266,7 @@ fn rel_c24_what_must_be_synced_is_written_and_nothing_else() {
     };
     node.turn();
     check(&node, 0, "nothing has happened");
-    node.take(2, 1, Message::Heartbeat { commit_index: Index(0), round: 3 });
+    node.take(2, 1, Message::Heartbeat { commit_index: Index(0), round: 3, log_time: 0 });
     check(&node, 0, "a heartbeat");
     node.take(2, 1, append(id(1, 1), 0, vec![entries(1, 2, &["put a 2"])]));
     check(&node, 1, "an entry");

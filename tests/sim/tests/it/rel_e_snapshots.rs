@@ -41,7 +41,7 @@ fn snapshot_at(term: u64, index: u64) -> SnapshotId {
 #[test]
 fn rel_e06_a_node_that_installs_a_snapshot_does_not_campaign() {
     let mut lone = LoneRaft::new(3, &[entries(1, 1, &["put a 1"])]);
-    lone.take(2, 1, Message::Heartbeat { commit_index: Index(0), round: 0 });
+    lone.take(2, 1, Message::Heartbeat { commit_index: Index(0), round: 0, log_time: 0 });
     lone.raft.snapshot_received(snapshot_at(1, 9), 10, true);
     lone.turn();
     lone.sent.clear();

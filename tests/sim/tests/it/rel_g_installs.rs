@@ -21,7 +21,7 @@ fn install((id, data): &(SnapshotId, Bytes)) -> Message {
 }
 
 fn heartbeat(commit_index: u64) -> Message {
-    Message::Heartbeat { commit_index: Index(commit_index), round: 0 }
+    Message::Heartbeat { commit_index: Index(commit_index), round: 0, log_time: 0 }
 }
 
 fn is_part(fact: &SnapshotFact) -> bool {

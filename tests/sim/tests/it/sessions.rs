@@ -18,7 +18,11 @@ fn follower(limits: SessionLimits) -> LoneReplica {
     lone.replica = lone.replica.with_session_limits(limits);
     // Nobody's clock begins now.
     lone.wait(10_000_000);
-    lone.take(2, 1, Message::Heartbeat { commit_index: EntryId::ZERO.index, round: 0 });
+    lone.take(
+        2,
+        1,
+        Message::Heartbeat { commit_index: EntryId::ZERO.index, round: 0, log_time: 0 },
+    );
     lone
 }
 

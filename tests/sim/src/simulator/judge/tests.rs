@@ -131,7 +131,7 @@ fn what_a_later_leader_replaced_within_a_turn_may_be_accepted() {
 #[should_panic(expected = "I13 n2 accepts 1/1 before it is durable")]
 fn what_is_on_no_disk_may_not_be_accepted() {
     let mut scene = Scene::begin();
-    let heartbeat = Message::Heartbeat { commit_index: Index::ZERO, round: 0 };
+    let heartbeat = Message::Heartbeat { commit_index: Index::ZERO, round: 0, log_time: 0 };
     scene.tell(1, vec![(1, 1, heartbeat)]);
     scene.accept();
 }
@@ -140,7 +140,7 @@ fn what_is_on_no_disk_may_not_be_accepted() {
 #[should_panic(expected = "I13 n2 accepts 1/1 before it is durable")]
 fn that_a_later_term_has_begun_excuses_nothing() {
     let mut scene = Scene::begin();
-    let heartbeat = Message::Heartbeat { commit_index: Index::ZERO, round: 0 };
+    let heartbeat = Message::Heartbeat { commit_index: Index::ZERO, round: 0, log_time: 0 };
     scene.tell(1, vec![(3, 2, heartbeat)]);
     scene.accept();
 }
