@@ -68,6 +68,8 @@ pub struct KeyValue {
     pub version: u64,
     /// What the key is; the value of a hash or a set is empty.
     pub kind: Kind,
+    /// The lease that it goes with; 0 is none.
+    pub lease: u64,
 }
 
 /// What a delete did.
@@ -102,6 +104,7 @@ impl KeyValue {
             mod_revision: kv.mod_revision,
             version: kv.version,
             kind: kv.attributes.kind,
+            lease: kv.attributes.lease,
         }
     }
 }
@@ -125,6 +128,12 @@ impl Client {
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
         Self { patience: Patience::Until(deadline), ..self.clone() }
+    }
+
+    /// The same client that gives each operation this long.
+    #[must_use]
+    pub fn each(&self, timeout: Duration) -> Self {
+        Self { patience: Patience::Each(timeout), ..self.clone() }
     }
 
     /// The same client for one write, which is the one of this name: if it was asked for before,
@@ -342,9 +351,7 @@ pub(crate) async fn first_link(
 }
 
 fn page_query(range: KeyRange<'_>) -> Bytes {
-    let mut body = BytesMut::new();
-    Query::Range { range, limit: PAGE_KEYS_MAX }.encode(&mut body);
-    body.freeze()
+    encode_query(&Query::Range { range, limit: PAGE_KEYS_MAX })
 }
 
 pub(crate) fn decode_page(bytes: &Bytes) -> Result<Page, ClientError> {
@@ -360,6 +367,12 @@ pub(crate) fn decode_page(bytes: &Bytes) -> Result<Page, ClientError> {
 pub(crate) fn encode_command(command: &Command<'_>) -> Bytes {
     let mut body = BytesMut::new();
     command.encode(&mut body);
+    body.freeze()
+}
+
+pub(crate) fn encode_query(query: &Query<'_>) -> Bytes {
+    let mut body = BytesMut::new();
+    query.encode(&mut body);
     body.freeze()
 }
 

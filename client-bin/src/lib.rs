@@ -29,11 +29,13 @@ mod dial;
 mod driver;
 mod error;
 mod exchange;
+mod leases;
 pub mod members;
 pub mod prompt;
 mod request_id;
 mod requests;
 mod revisions;
+mod seconds;
 mod session;
 pub mod status;
 pub mod typed;
@@ -41,8 +43,9 @@ pub mod typed;
 pub use client::{Client, Deleted, KeyValue, Options, Page, Pages};
 pub use error::ClientError;
 pub use kv_store::command::{
-    Direction, Filter, KeyRange, Kind, No, Order, OrderBy, RangeEnd, Selection, Show,
+    Direction, Filter, KeyRange, Kind, No, Order, OrderBy, PutOptions, RangeEnd, Selection, Show,
 };
+pub use leases::Lease;
 pub use raft_core::replica::event::SessionRefusal;
 pub use raft_net::client_protocol::ChangeRefused;
 pub use raft_net::member_change::MemberChange;

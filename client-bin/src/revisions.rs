@@ -1,9 +1,10 @@
 //! The client and the past: reads at earlier revisions, histories, what a write replaced.
 
-use bytes::{Bytes, BytesMut};
-use kv_store::command::{Answer, Command, KeyRange, PutOptions, Query, Selection};
+use kv_store::command::{Answer, Command, KeyRange, Query, Selection};
 
-use crate::client::{Client, Deleted, KeyValue, Page, decode, decode_page, encode_command};
+use crate::client::{
+    Client, Deleted, KeyValue, Page, decode, decode_page, encode_command, encode_query,
+};
 use crate::error::ClientError;
 use crate::requests::Work;
 use crate::typed::{Said, Typed};
@@ -26,25 +27,6 @@ impl Client {
     pub async fn history(&self, key: &[u8], since: u64) -> Result<Page, ClientError> {
         let query = Query::History { key, since, limit: 0 };
         decode_page(&self.ask(Work::Read(encode_query(&query))).await?)
-    }
-
-    /// As [`Client::put`], and returns what the key was before.
-    ///
-    /// Errors: as [`Client::put`].
-    pub async fn replace(
-        &self,
-        key: &[u8],
-        value: &[u8],
-    ) -> Result<(u64, Option<KeyValue>), ClientError> {
-        let options = PutOptions { returns_previous: true };
-        let body = encode_command(&Command::PutWith { key, value, options });
-        let answer = self.ask(Work::Write(body)).await?;
-        match decode(&answer)? {
-            Answer::PutOver { revision, previous } => {
-                Ok((revision, previous.map(|kv| KeyValue::owned(&answer, &kv))))
-            }
-            other => Err(self.no_answer_to_a_write(&other)),
-        }
     }
 
     /// As [`Client::delete`], and returns what was removed, range by range and as far as an
@@ -93,10 +75,4 @@ impl Client {
             other => Err(self.no_answer_to_a_write(&other)),
         }
     }
-}
-
-fn encode_query(query: &Query<'_>) -> Bytes {
-    let mut body = BytesMut::new();
-    query.encode(&mut body);
-    body.freeze()
 }

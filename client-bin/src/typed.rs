@@ -1,7 +1,10 @@
-//! Hashes, sets and numbers as they are typed: words to requests, answers to lines.
+//! Hashes, sets, numbers and what does not last as they are typed: words to requests, answers
+//! to lines.
 //!
 //! Fields are written `field:value`, split at the first colon; `\:` is a colon in a field, and
 //! `\\` a backslash. Answers are bare values, `null`, `true`, `false` and numbers.
+
+mod lasting;
 
 use bytes::{Bytes, BytesMut};
 use kv_store::command::{Answer, Collection, Command, Item, Limits, List, Name, Query};
@@ -23,7 +26,13 @@ pub const TYPED: &[(&str, &str, &str)] = &[
     ("smembers", "KEY", "prints every member"),
     ("scard", "KEY", "prints how many members there are"),
     ("incr", "KEY [[FIELD] BY]", "adds to a number, 1 if not told, and prints the sum"),
+    ("expire", "KEY [FIELD] SECONDS", "lets a key or a field go after a time, and prints true"),
+    ("persist", "KEY [FIELD]", "lets a key or a field stay for ever, and prints true"),
+    ("ttl", "KEY [FIELD]", "prints for how many seconds a key or a field stays, or forever"),
+    ("lease", LEASE_USAGE, "leases, with which keys go (put --lease)"),
 ];
+
+const LEASE_USAGE: &str = "grant SECONDS [ID] | revoke ID | renew ID... | show ID | list";
 
 /// A command that was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +67,10 @@ impl Typed {
         Some(request(name, arguments).unwrap_or_else(|| Err(wrong())))
     }
 
+    fn is_expiry(&self) -> bool {
+        self.is_write && matches!(Command::decode(&self.body), Ok(Command::Expire { .. }))
+    }
+
     /// What the answer to the command says.
     ///
     /// Errors: `DecidedNo`, `Rejected`, and `Unknown` if the answer of a command makes no sense.
@@ -71,6 +84,10 @@ impl Typed {
             lines.push(b'\n');
         };
         match &answer {
+            Answer::Changed { count, .. } if self.is_expiry() => {
+                is_no = *count == 0;
+                line(&[if is_no { b"false" } else { b"true" }]);
+            }
             Answer::Changed { count, .. } | Answer::Length { count, .. } => {
                 line(&[count.to_string().as_bytes()]);
             }
@@ -95,7 +112,14 @@ impl Typed {
                     }
                 }
             }
-            other => return Err(strange(other)),
+            Answer::Deleted { count, .. } => line(&[count.to_string().as_bytes()]),
+            other => {
+                (lines, is_no) = lasting::lines(other).ok_or_else(|| strange(other))?;
+                is_cut = matches!(
+                    other,
+                    Answer::Lease { more: true, .. } | Answer::Leases { more: true, .. }
+                );
+            }
         }
         Ok(Said { lines, is_no, more: is_cut })
     }
@@ -103,6 +127,9 @@ impl Typed {
 
 /// The request; `None` if there are too few or too many words.
 fn request(name: &str, arguments: &[Vec<u8>]) -> Option<Result<Typed, String>> {
+    if matches!(name, "expire" | "persist" | "ttl" | "lease") {
+        return lasting::request(name, arguments);
+    }
     let (key, rest) = arguments.split_first()?;
     let names = || -> Option<List<Name<'_>>> {
         (!rest.is_empty()).then(|| rest.iter().map(|name| Name(name)).collect())

@@ -3,7 +3,7 @@
 //! Invariant: a hash or set that exists has an item; the key moves with each change of one.
 
 use crate::command::{Collection, Item, Kind, Name, No};
-use crate::keyspace::NEWEST;
+use crate::keyspace::{NEWEST, Tenure};
 use crate::store::Store;
 
 impl Store {
@@ -15,7 +15,10 @@ impl Store {
         let revision = self.revision + 1;
         let mut added = 0;
         for Item { name, value } in items {
-            added += u64::from(self.keyspace.put_item(revision, (key, Kind::Hash), (name, value)));
+            // What is set anew stays for ever (Redis: HSET).
+            let stays = Tenure::default();
+            let owner = (key, Kind::Hash);
+            added += u64::from(self.keyspace.put_item(revision, owner, (name, value), stays));
         }
         Ok(added)
     }
@@ -29,7 +32,8 @@ impl Store {
         let mut added = 0;
         for Name(name) in members {
             if self.keyspace.item(key, name, NEWEST).is_none() {
-                self.keyspace.put_item(revision, (key, Kind::Set), (name, b""));
+                let stays = Tenure::default();
+                self.keyspace.put_item(revision, (key, Kind::Set), (name, b""), stays);
                 added += 1;
             }
         }
@@ -76,10 +80,14 @@ impl Store {
         let text = sum.to_string();
         match field {
             Some(field) => {
-                let item = (field, text.as_bytes());
-                self.keyspace.put_item(revision, (key, Kind::Hash), item);
+                let (item, tenure) =
+                    ((field, text.as_bytes()), self.keyspace.item_tenure(key, field));
+                self.keyspace.put_item(revision, (key, Kind::Hash), item, tenure);
             }
-            None => self.keyspace.put(revision, key, text.as_bytes()),
+            None => {
+                let tenure = self.keyspace.tenure(key);
+                self.keyspace.put(revision, key, text.as_bytes(), tenure);
+            }
         }
         Ok(sum)
     }

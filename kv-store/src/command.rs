@@ -21,8 +21,9 @@ pub use self::collection::{Attributes, Collection, Item, Kind, Name};
 pub use self::key_range::{KeyRange, RangeEnd};
 pub(crate) use self::limits::KEY_VALUE_OVERHEAD_BYTES;
 pub use self::limits::{
-    ANSWER_BYTES_MAX, ANSWER_KEYS_MAX, Excess, ITEMS_PER_REQUEST_MAX, KEY_BYTES_MAX, LimitError,
-    Limits, RANGES_PER_DELETE_MAX, VALUE_BYTES_MAX_DEFAULT,
+    ANSWER_BYTES_MAX, ANSWER_KEYS_MAX, Excess, ITEMS_PER_REQUEST_MAX, KEY_BYTES_MAX,
+    LEASES_PER_REQUEST_MAX, LimitError, Limits, RANGES_PER_DELETE_MAX, TTL_MS_MAX,
+    VALUE_BYTES_MAX_DEFAULT,
 };
 pub use self::list::List;
 pub use self::selection::{Direction, Filter, Order, OrderBy, Selection, Show};
@@ -121,6 +122,46 @@ pub enum Command<'a> {
         /// What is added.
         by: i64,
     },
+    /// Grants a lease. Answered by [`Answer::Granted`], or by [`No::LeaseExists`].
+    #[serde(rename = "G")]
+    GrantLease {
+        /// Its id; 0 asks for one that is free.
+        id: u64,
+        /// How long it lasts without a renewal, from 1. Units: milliseconds of log time.
+        ttl_ms: u64,
+    },
+    /// Ends a lease and removes its keys, in one revision. Answered by [`Answer::Deleted`] with
+    /// how many keys there were, or by [`No::LeaseUnknown`].
+    #[serde(rename = "R")]
+    RevokeLease {
+        /// The lease.
+        id: u64,
+    },
+    /// Makes leases last as long again as they were granted for. Answered by
+    /// [`Answer::Renewed`].
+    #[serde(rename = "K")]
+    RenewLeases {
+        /// The leases.
+        ids: List<u64>,
+    },
+    /// Gives a key, or a field of a hash, an end. Answered by [`Answer::Changed`] with how many
+    /// there were to give it to, or by [`No::WrongType`].
+    #[serde(rename = "x")]
+    Expire {
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The field, if it is for one.
+        #[serde(borrow)]
+        field: Option<Name<'a>>,
+        /// How long it stays; 0 is for ever. Units: milliseconds of log time.
+        ttl_ms: u64,
+    },
+    /// Removes what has ended by the time that the entry bears: leases with their keys, keys
+    /// and fields. Leaders propose it; from anybody else it does the same. Answered by
+    /// [`Answer::Done`].
+    #[serde(rename = "X")]
+    RemoveEnded,
 }
 
 /// The details of a put.
@@ -128,6 +169,13 @@ pub enum Command<'a> {
 pub struct PutOptions {
     /// Whether the answer shows what the key was before.
     pub returns_previous: bool,
+    /// The lease that the key goes with; 0 is none. A put with one that is unknown changes
+    /// nothing and is answered by [`No::LeaseUnknown`].
+    pub lease: u64,
+    /// How long the key stays; 0 is for ever. Units: milliseconds of log time.
+    pub ttl_ms: u64,
+    /// Whether a key that exists keeps its lease and its end; it is given neither then.
+    pub keeps_end: bool,
 }
 
 impl<'a> Command<'a> {
@@ -229,6 +277,33 @@ pub enum Query<'a> {
         key: &'a [u8],
         /// As in `Fields`.
         revision: u64,
+    },
+    /// What a lease is, and its keys in order. Answered by [`Answer::Lease`], or by
+    /// [`No::LeaseUnknown`].
+    #[serde(rename = "L")]
+    Lease {
+        /// The lease.
+        id: u64,
+        /// The first key that is wanted; the empty one is before all others.
+        #[serde(with = "serde_bytes", borrow)]
+        from: &'a [u8],
+    },
+    /// The leases in the order of their ids. Answered by [`Answer::Leases`].
+    #[serde(rename = "a")]
+    Leases {
+        /// The first id that is wanted.
+        from: u64,
+    },
+    /// How long a key, or a field of a hash, stays yet. Answered by [`Answer::Remaining`], or by
+    /// [`No::WrongType`].
+    #[serde(rename = "t")]
+    Remaining {
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The field, if it is about one.
+        #[serde(borrow)]
+        field: Option<Name<'a>>,
     },
 }
 

@@ -5,6 +5,7 @@
 //! happened yet can be seen nowhere.
 
 mod changes;
+mod ends;
 mod hash_index;
 mod order;
 mod record;
@@ -13,10 +14,11 @@ mod table;
 mod version;
 
 use self::changes::{Change, Changes, Place};
+use self::ends::Ends;
 use self::record::Record;
 pub(crate) use self::stored::{Passed, Standing, Subject};
 use self::table::Table;
-pub(crate) use self::version::{Content, Version};
+pub(crate) use self::version::{Content, Tenure, Version};
 use crate::command::{KeyRange, Kind, RangeEnd};
 
 /// Stands for the newest revision, also while it comes into being.
@@ -33,6 +35,8 @@ pub(crate) struct Keyspace {
     /// an item that exists is one of a key that exists.
     items: Table,
     changes: Changes,
+    /// Who does not stay for ever.
+    ends: Ends,
 }
 
 /// What became of a key, or of an item of one, in a revision.
@@ -53,13 +57,14 @@ struct Setting<'v> {
     kind: Kind,
     value: &'v [u8],
     items: u64,
+    tenure: Tenure,
 }
 
 impl Keyspace {
     /// A keyspace without keys; the seed is that of its hashes.
     pub(crate) fn new(hash_seed: u64) -> Self {
         let (keys, items) = (Table::new(hash_seed), Table::new(hash_seed));
-        Self { keys, items, changes: Changes::default() }
+        Self { keys, items, changes: Changes::default(), ends: Ends::default() }
     }
 
     /// The seed of the hashes.
@@ -89,12 +94,22 @@ impl Keyspace {
         content_at(self.items.get(place), revision)
     }
 
+    /// How long a key stays that is there now; for ever if it is not.
+    pub(crate) fn tenure(&self, key: &[u8]) -> Tenure {
+        self.record(key).map_or(Tenure::default(), |record| record.newest.tenure())
+    }
+
+    /// How long an item stays that is there now; for ever if it is not.
+    pub(crate) fn item_tenure(&self, key: &[u8], name: &[u8]) -> Tenure {
+        let place = self.keys.find(key).and_then(|owner| self.items.find(&item_key(owner, name)));
+        place.map_or(Tenure::default(), |place| self.items.get(place).newest.tenure())
+    }
+
     /// Sets a key to a string in `revision`, the newest one or the one that comes into being.
-    pub(crate) fn put(&mut self, revision: u64, key: &[u8], value: &[u8]) {
-        let setting = Setting { kind: Kind::String, value, items: 0 };
+    pub(crate) fn put(&mut self, revision: u64, key: &[u8], value: &[u8], tenure: Tenure) {
+        let setting = Setting { kind: Kind::String, value, items: 0, tenure };
         let Some(place) = self.keys.find(key) else {
-            let place = self.keys.insert(key, first_version(revision, setting));
-            self.changes.push(Change { revision, place: Place::Key(place) }, 0);
+            self.insert_key(revision, key, setting);
             return;
         };
         let newest = self.keys.get(place).newest.content();
@@ -104,6 +119,14 @@ impl Keyspace {
         self.set(Place::Key(place), revision, setting);
     }
 
+    /// Makes a key that exists stay as long as this.
+    pub(crate) fn set_tenure(&mut self, revision: u64, key: &[u8], tenure: Tenure) {
+        let place = self.keys.find(key).expect("the key exists");
+        let content = self.keys.get(place).newest.content().expect("the key exists");
+        let (kind, value, items) = (content.kind, content.value.to_vec(), content.items);
+        self.set(Place::Key(place), revision, Setting { kind, value: &value, items, tenure });
+    }
+
     /// Sets a field or member of a key, which is of this kind or does not exist. Returns
     /// whether it is new.
     pub(crate) fn put_item(
@@ -111,6 +134,7 @@ impl Keyspace {
         revision: u64,
         (key, kind): (&[u8], Kind),
         (name, value): (&[u8], &[u8]),
+        tenure: Tenure,
     ) -> bool {
         // The key changes before its item whether or not something is left of an earlier key:
         // what has been forgotten must not show in the order of changes.
@@ -119,19 +143,17 @@ impl Keyspace {
         let place = found.and_then(|owner| self.items.find(&item_key(owner, name)));
         let is_new = place.filter(exists).is_none();
         let items = found.map_or(0, |owner| self.item_count(owner)) + u64::from(is_new);
-        let setting = Setting { kind, value: b"", items };
+        // The key stays as long as it was to stay before.
+        let kept = found.map_or(Tenure::default(), |owner| self.keys.get(owner).newest.tenure());
+        let setting = Setting { kind, value: b"", items, tenure: kept };
         let owner = match found {
             Some(owner) => {
                 self.set(Place::Key(owner), revision, setting);
                 owner
             }
-            None => {
-                let owner = self.keys.insert(key, first_version(revision, setting));
-                self.changes.push(Change { revision, place: Place::Key(owner) }, 0);
-                owner
-            }
+            None => self.insert_key(revision, key, setting),
         };
-        let setting = Setting { kind: Kind::String, value, items: 0 };
+        let setting = Setting { kind: Kind::String, value, items: 0, tenure };
         // Also a new key may find an item: one that is gone, and not forgotten, of the key that
         // lay here before.
         if let Some(place) = self.items.find(&item_key(owner, name)) {
@@ -139,9 +161,20 @@ impl Keyspace {
         } else {
             let version = first_version(revision, setting);
             let place = self.items.insert(&item_key(owner, name), version);
-            self.changes.push(Change { revision, place: Place::Item(place) }, 0);
+            self.note_first(revision, Place::Item(place), tenure);
         }
         is_new
+    }
+
+    fn insert_key(&mut self, revision: u64, key: &[u8], setting: Setting<'_>) -> u32 {
+        let place = self.keys.insert(key, first_version(revision, setting));
+        self.note_first(revision, Place::Key(place), setting.tenure);
+        place
+    }
+
+    fn note_first(&mut self, revision: u64, place: Place, tenure: Tenure) {
+        self.changes.push(Change { revision, place }, 0);
+        self.ends.add(place, tenure);
     }
 
     /// Removes a field or member, and with the last one the key. Returns whether there was one.
@@ -152,13 +185,55 @@ impl Keyspace {
         let Some(place) = place.filter(exists) else { return false };
         self.write(Place::Item(place), Version::gone(revision));
         let content = self.keys.get(owner).newest.content().expect("who has an item exists");
-        let (kind, items) = (content.kind, content.items - 1);
-        if items == 0 {
+        let Content { kind, items, tenure, .. } = content;
+        if items == 1 {
             self.write(Place::Key(owner), Version::gone(revision));
         } else {
-            self.set(Place::Key(owner), revision, Setting { kind, value: b"", items });
+            let setting = Setting { kind, value: b"", items: items - 1, tenure };
+            self.set(Place::Key(owner), revision, setting);
         }
         true
+    }
+
+    /// The earliest end of a key or an item. Units: microseconds of log time.
+    pub(crate) fn first_end(&self) -> Option<u64> {
+        self.ends.first()
+    }
+
+    /// Removes keys and items that end up to a time, the earliest first: so many, and everybody
+    /// else who ends when the last of them does. Returns how many they were.
+    pub(crate) fn remove_ended(&mut self, revision: u64, time: u64, count: usize) -> usize {
+        let mut subjects: Vec<(Vec<u8>, Option<Vec<u8>>)> = self
+            .ends
+            .until(time, count)
+            .into_iter()
+            .map(|place| self.subject(place))
+            .map(|(key, item)| (key.to_vec(), item.map(<[u8]>::to_vec)))
+            .collect();
+        subjects.sort_unstable();
+        for (key, item) in &subjects {
+            match item {
+                Some(name) => {
+                    // It went with its key, if that ended as well.
+                    self.remove_item(revision, key, name);
+                }
+                None => self.remove(revision, &KeyRange::single(key), |_| ()),
+            }
+        }
+        subjects.len()
+    }
+
+    /// The keys that go with a lease, in order.
+    pub(crate) fn keys_of_lease(&self, lease: u64) -> Vec<&[u8]> {
+        let mut keys: Vec<&[u8]> =
+            self.ends.of_lease(lease).map(|place| self.subject(place).0).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Every lease that a key goes with.
+    pub(crate) fn leases(&self) -> impl Iterator<Item = u64> {
+        self.ends.leases()
     }
 
     fn item_count(&self, owner: u32) -> u64 {
@@ -212,13 +287,18 @@ impl Keyspace {
             Some(content) => (content.create_revision, content.version + 1),
             None => (revision, 1),
         };
-        let Setting { kind, value, items } = setting;
-        let content = Content { create_revision, version, kind, value, items };
+        let Setting { kind, value, items, tenure } = setting;
+        let content = Content { create_revision, version, kind, value, items, tenure };
         self.write(place, Version::new(revision, &content));
     }
 
     fn write(&mut self, place: Place, version: Version) {
         let revision = version.mod_revision;
+        let (before, after) = (self.get_record(place).newest.tenure(), version.tenure());
+        if before != after {
+            self.ends.remove(place, before);
+            self.ends.add(place, after);
+        }
         let record = self.get_record_mut(place);
         if record.newest.mod_revision == revision {
             record.replace(version);
@@ -325,14 +405,20 @@ impl Keyspace {
         let record = self.get_record(place);
         let version = record.at(revision).expect("a change made a version");
         let previous = record.at(revision - 1);
-        let (key, item) = match place {
+        let (key, item) = self.subject(place);
+        Changed { key, item, version, previous }
+    }
+
+    /// Whose record lies here: the key, and the item if it is one's.
+    fn subject(&self, place: Place) -> (&[u8], Option<&[u8]>) {
+        let record = self.get_record(place);
+        match place {
             Place::Key(_) => (record.key.as_bytes(), None),
             Place::Item(_) => {
                 let owner = self.keys.get(owner_of(record));
                 (owner.key.as_bytes(), Some(name_of(record)))
             }
-        };
-        Changed { key, item, version, previous }
+        }
     }
 
     /// Takes away what compaction at `compacted` has hidden, as far as so many changes made it.
@@ -392,8 +478,9 @@ fn name_of(item: &Record) -> &[u8] {
 }
 
 /// The first version of a record.
-fn first_version(revision: u64, Setting { kind, value, items }: Setting<'_>) -> Version {
-    let content = Content { create_revision: revision, version: 1, kind, value, items };
+fn first_version(revision: u64, setting: Setting<'_>) -> Version {
+    let Setting { kind, value, items, tenure } = setting;
+    let content = Content { create_revision: revision, version: 1, kind, value, items, tenure };
     Version::new(revision, &content)
 }
 

@@ -25,13 +25,13 @@
 //! body.clear();
 //! answer.clear();
 //! Query::Range { range: KeyRange::single(b"city"), limit: 0 }.encode(&mut body);
-//! store.query(&body, &mut answer);
+//! store.query(&body, 0, &mut answer);
 //! let Ok(Answer::Range { kvs, .. }) = Answer::decode(&answer) else { panic!("a range") };
 //! assert_eq!(kvs[0].value, b"Oslo");
 //! ```
 //!
-//! Known limits: a range delete, and the removal of a hash or a set, is one step however much it
-//! removes, and the count of a range walks over the range.
+//! Known limits: a range delete, and the removal of a hash, a set or the keys of a lease, is
+//! one step however much it removes, and the count of a range walks over the range.
 
 pub mod command;
 pub mod store;
@@ -40,6 +40,8 @@ mod collections;
 mod events;
 mod key;
 mod keyspace;
+mod lasting;
+mod leases;
 mod page;
 mod reading;
 mod reading_items;

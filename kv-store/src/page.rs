@@ -62,7 +62,7 @@ pub(crate) fn key_value<'s>(
     mod_revision: u64,
     content: Content<'s>,
 ) -> KeyValue<'s> {
-    let Content { create_revision, version, kind, value, items: _ } = content;
-    let attributes = Attributes { kind };
+    let Content { create_revision, version, kind, value, items: _, tenure } = content;
+    let attributes = Attributes { kind, lease: tenure.lease };
     KeyValue { key, value, create_revision, mod_revision, version, attributes }
 }

@@ -10,8 +10,8 @@ use crate::page::{Page, key_value};
 use crate::store::Store;
 
 impl Store {
-    /// Answers a question.
-    pub(crate) fn answer<'s>(&'s self, query: &Query<'s>) -> Answer<'s> {
+    /// Answers a question that is asked at this log time.
+    pub(crate) fn answer<'s>(&'s self, query: &Query<'s>, log_time: u64) -> Answer<'s> {
         match query {
             Query::Range { range, limit } => self.range(range, *limit),
             Query::Select(selection) => self.select(selection),
@@ -26,6 +26,11 @@ impl Store {
                 self.or_no(self.items((*of, key), from, *limit, *revision))
             }
             Query::Length { of, key, revision } => self.or_no(self.length(*of, key, *revision)),
+            Query::Lease { id, from } => self.lease(*id, from, log_time),
+            Query::Leases { from } => self.list_leases(*from),
+            Query::Remaining { key, field } => {
+                self.or_no(self.remaining(key, field.map(|name| name.0), log_time))
+            }
         }
     }
 

@@ -6,9 +6,11 @@
 //!   multiple of 32, and each block of four words is mixed into the four lanes. The lanes are
 //!   then mixed, in order, into a number that starts as the count of bytes.
 //! - The hash starts at 0. An effect mixes into it the entry's index, the kind (1 put,
-//!   2 delete, 3 compaction, 4 set an item, 5 remove one), the digest of the key, for an item
+//!   2 delete, 3 compaction, 4 set an item, 5 remove one, 6 lease granted, 7 lease renewed,
+//!   8 lease ended), the digest of the key, for an item
 //!   the digest of its name, for a put or an item that is set the digest of the version (head
-//!   and value, `keyspace/version.rs`), and the revision. A compaction has no key.
+//!   and value, `keyspace/version.rs`), and the revision. A compaction has no key. A lease has
+//!   its id, when granted its TTL, and unless it ended its end, and neither key nor revision.
 //!
 //! For a fixed word, `mix` never maps two states to one: hashes that differ once stay
 //! different while the same effects follow. It is no defence against intent.
@@ -22,6 +24,9 @@ const DELETE: u64 = 2;
 const COMPACTION: u64 = 3;
 const SET_ITEM: u64 = 4;
 const REMOVE_ITEM: u64 = 5;
+const GRANT_LEASE: u64 = 6;
+const RENEW_LEASE: u64 = 7;
+const END_LEASE: u64 = 8;
 
 /// Bytes that four lanes take in at once.
 const BLOCK_BYTES: usize = 32;
@@ -73,6 +78,21 @@ impl RollingHash {
     /// Takes in that the entry at `index` compacted the store.
     pub(crate) fn compact(&mut self, index: Index, revision: u64) {
         self.fold([index.0, COMPACTION, revision]);
+    }
+
+    /// Takes in that the entry at `index` granted a lease, with its TTL and its end.
+    pub(crate) fn grant_lease(&mut self, index: Index, id: u64, (ttl_ms, ends_at): (u64, u64)) {
+        self.fold([index.0, GRANT_LEASE, id, ttl_ms, ends_at]);
+    }
+
+    /// Takes in that the entry at `index` moved the end of a lease.
+    pub(crate) fn renew_lease(&mut self, index: Index, id: u64, ends_at: u64) {
+        self.fold([index.0, RENEW_LEASE, id, ends_at]);
+    }
+
+    /// Takes in that with the entry at `index` a lease ended.
+    pub(crate) fn end_lease(&mut self, index: Index, id: u64) {
+        self.fold([index.0, END_LEASE, id]);
     }
 
     fn fold<const N: usize>(&mut self, words: [u64; N]) {

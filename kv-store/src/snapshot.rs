@@ -1,5 +1,5 @@
-//! A snapshot of the store as bytes: a begin, marks, every key in order with its versions and
-//! its items with theirs, an end.
+//! A snapshot of the store as bytes: a begin, marks, leases, every key in order with its
+//! versions and its items with theirs, an end.
 //!
 //! Layout, little-endian; `docs/snapshot.md` has the tables. Only what can be read is there:
 //! what compaction has hidden is not, whether or not it was forgotten already, so that nodes
@@ -10,6 +10,7 @@ use bytes::{Buf as _, BufMut as _, BytesMut};
 use raft_core::replica::LoadError;
 
 use crate::keyspace::{Keyspace, Passed, Standing, Subject, Version};
+use crate::leases::{Lease, Leases};
 use crate::retention::{Mark, Marks};
 use crate::store::Store;
 
@@ -19,6 +20,10 @@ const END: u8 = 3;
 const MARK: u8 = 4;
 const VERSION: u8 = 5;
 const ITEM: u8 = 6;
+const LEASE: u8 = 7;
+
+/// What a lease takes in a snapshot. Units: bytes.
+const LEASE_BYTES: usize = 1 + 3 * 8;
 
 const FORMAT: u8 = 2;
 
@@ -38,6 +43,8 @@ pub(crate) struct Totals {
 pub(crate) struct Reading {
     totals: Totals,
     marks: Option<Marks>,
+    /// Those that were not read yet, the next one last.
+    leases: Vec<(u64, Lease)>,
     /// The last version that was read.
     passed: Option<Passed>,
     records: u64,
@@ -48,7 +55,9 @@ impl Reading {
     pub(crate) fn of(store: &Store) -> Self {
         let (revision, compacted) = (store.revision, store.compacted);
         let totals = Totals { revision, compacted, hash: store.hash.value() };
-        Self { totals, marks: Some(store.marks.clone()), passed: None, records: 0 }
+        let mut leases: Vec<(u64, Lease)> = store.leases.from(0).collect();
+        leases.reverse();
+        Self { totals, marks: Some(store.marks.clone()), leases, passed: None, records: 0 }
     }
 
     /// What was before this revision is not shown.
@@ -70,6 +79,13 @@ impl Reading {
             part.put_u8(FORMAT);
             put_totals(part, &self.totals);
             marks.iter().for_each(|mark| put_mark(part, mark));
+        }
+        while let Some((id, lease)) = self.leases.pop() {
+            put_lease(part, id, lease);
+            self.records += 1;
+            if end <= part.len() {
+                return true;
+            }
         }
         let Totals { revision, compacted, .. } = self.totals;
         let passed = self.passed.take();
@@ -104,6 +120,13 @@ fn put_mark(part: &mut BytesMut, mark: Mark) {
     part.put_u8(MARK);
     part.put_u64_le(mark.log_time);
     part.put_u64_le(mark.revision);
+}
+
+fn put_lease(part: &mut BytesMut, id: u64, lease: Lease) {
+    part.put_u8(LEASE);
+    part.put_u64_le(id);
+    part.put_u64_le(lease.ttl_ms);
+    part.put_u64_le(lease.ends_at);
 }
 
 fn put_version(part: &mut BytesMut, subject: Subject<'_>, standing: Standing, version: &Version) {
@@ -146,8 +169,13 @@ pub(crate) struct Loaded {
     last: Option<u32>,
     /// Where the last of its items lies.
     last_item: Option<u32>,
+    /// The last lease.
+    last_lease: Option<u64>,
     records: u64,
 }
+
+/// Where it goes.
+pub(crate) type Target<'s> = (&'s mut Keyspace, &'s mut Marks, &'s mut Leases);
 
 impl Loading {
     /// Takes in the next part.
@@ -156,8 +184,7 @@ impl Loading {
     pub(crate) fn load(
         &mut self,
         mut part: &[u8],
-        keyspace: &mut Keyspace,
-        marks: &mut Marks,
+        (keyspace, marks, leases): Target<'_>,
     ) -> Result<(), LoadError> {
         while let Some((&kind, rest)) = part.split_first() {
             part = rest;
@@ -169,7 +196,7 @@ impl Loading {
                 (Self::Content(_), BEGIN) => return Err(LoadError::because("it begins twice")),
                 (Self::Content(loaded), END) => Self::Complete(loaded.end(&mut part)?),
                 (Self::Content(loaded), kind) => {
-                    loaded.record(kind, &mut part, (keyspace, marks))?;
+                    loaded.record(kind, &mut part, (keyspace, marks, leases))?;
                     continue;
                 }
                 (Self::Complete(_), _) => {
@@ -208,7 +235,7 @@ fn begin(part: &mut &[u8]) -> Result<Loaded, LoadError> {
     if totals.revision < totals.compacted || totals.revision == 0 {
         return Err(LoadError::because("it was compacted above its revision"));
     }
-    Ok(Loaded { totals, last: None, last_item: None, records: 0 })
+    Ok(Loaded { totals, last: None, last_item: None, last_lease: None, records: 0 })
 }
 
 impl Loaded {
@@ -216,7 +243,7 @@ impl Loaded {
         &mut self,
         kind: u8,
         part: &mut &[u8],
-        (keyspace, marks): (&mut Keyspace, &mut Marks),
+        (keyspace, marks, leases): Target<'_>,
     ) -> Result<(), LoadError> {
         match kind {
             MARK if self.records == 0 => {
@@ -227,6 +254,16 @@ impl Loaded {
                 return is_next
                     .then_some(())
                     .ok_or_else(|| LoadError::because("its marks are not in order"));
+            }
+            LEASE if self.last.is_none() => {
+                let mut bytes = take(part, LEASE_BYTES - 1)?;
+                let (id, ttl_ms) = (bytes.get_u64_le(), bytes.get_u64_le());
+                let lease = Lease { ttl_ms, ends_at: bytes.get_u64_le() };
+                if self.last_lease.unwrap_or(0) >= id {
+                    return Err(LoadError::because("its leases are not in order"));
+                }
+                self.last_lease = Some(id);
+                leases.set(id, lease);
             }
             KEY => {
                 let (key, version) = self.take_first(part)?;

@@ -10,7 +10,9 @@ use raft_core::types::Index;
 
 use crate::command::{Answer, Command, KeyRange, No, PutOptions, Query};
 use crate::events::{Event, Lost};
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Keyspace, Tenure};
+use crate::lasting::At;
+use crate::leases::Leases;
 use crate::page::{Page, key_value};
 pub use crate::retention::History;
 use crate::retention::Marks;
@@ -32,6 +34,7 @@ const FORGOTTEN_PER_TURN: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) keyspace: Keyspace,
+    pub(crate) leases: Leases,
     pub(crate) revision: u64,
     /// What was before this revision cannot be read any more; 0 while all can be.
     pub(crate) compacted: u64,
@@ -57,6 +60,7 @@ impl Store {
     pub fn with_hash_seed(hash_seed: u64) -> Self {
         Self {
             keyspace: Keyspace::new(hash_seed),
+            leases: Leases::default(),
             revision: REVISION_EMPTY,
             compacted: 0,
             marks: Marks::default(),
@@ -93,17 +97,17 @@ impl Store {
         Ok(changed.map(move |changed| Event::new(&changed, compacted)))
     }
 
-    fn execute(&mut self, entry: (Index, u64), command: &Command<'_>, out: &mut BytesMut) {
+    fn execute(&mut self, at: At, command: &Command<'_>, out: &mut BytesMut) {
         let before = self.revision;
-        let index = entry.0;
+        let index = at.index;
         match command {
             Command::Put { key, value } => {
-                self.put(key, value);
+                self.keyspace.put(self.revision + 1, key, value, Tenure::default());
                 self.commit(index);
                 Answer::Put { revision: self.revision }.encode(out);
             }
             Command::PutWith { key, value, options } => {
-                self.put_with((index, out), key, value, *options);
+                self.put_with((at, out), (key, value), *options);
             }
             Command::Delete { ranges } => {
                 let mut count = 0;
@@ -132,34 +136,35 @@ impl Store {
                 let number = |number| Answer::Number { number, revision };
                 summed.map_or_else(|why| Answer::No { revision, why }, number).encode(out);
             }
+            Command::GrantLease { id, ttl_ms } => self.grant_lease(at, *id, *ttl_ms).encode(out),
+            Command::RevokeLease { id } => self.revoke_lease(at, *id).encode(out),
+            Command::RenewLeases { ids } => self.renew_leases(at, ids).encode(out),
+            Command::Expire { key, field, ttl_ms } => {
+                let changed = self.expire(at, (key, field.map(|name| name.0)), *ttl_ms);
+                self.count_changed((index, out), changed);
+            }
+            Command::RemoveEnded => self.remove_ended(at).encode(out),
         }
         if before < self.revision {
-            self.marks.note(entry.1, before);
+            self.marks.note(at.log_time, before);
         }
         self.forget_hidden(FORGOTTEN_PER_COMMAND);
     }
 
-    fn count_changed(&mut self, (index, out): (Index, &mut BytesMut), count: Result<u64, No>) {
-        self.commit(index);
-        let revision = self.revision;
-        let changed = |count| Answer::Changed { count, revision };
-        count.map_or_else(|why| Answer::No { revision, why }, changed).encode(out);
-    }
-
-    fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.keyspace.put(self.revision + 1, key, value);
-    }
-
     fn put_with(
         &mut self,
-        (index, out): (Index, &mut BytesMut),
-        key: &[u8],
-        value: &[u8],
+        (at, out): (At, &mut BytesMut),
+        (key, value): (&[u8], &[u8]),
         options: PutOptions,
     ) {
-        self.put(key, value);
         let before = self.revision;
-        self.commit(index);
+        let kept = options.keeps_end.then(|| self.keyspace.tenure(key));
+        let given = || self.tenure(at.log_time, options.lease, options.ttl_ms);
+        match kept.map_or_else(given, Ok) {
+            Ok(tenure) => self.keyspace.put(before + 1, key, value, tenure),
+            Err(why) => return Answer::No { revision: before, why }.encode(out),
+        }
+        self.commit(at.index);
         let found = self.keyspace.get(key, before).filter(|_| options.returns_previous);
         let previous = found.map(|(mod_revision, content)| key_value(key, mod_revision, content));
         Answer::PutOver { revision: self.revision, previous }.encode(out);
@@ -188,7 +193,7 @@ impl Store {
     }
 
     /// Ends a command: what it changed becomes the next revision, if it changed anything.
-    fn commit(&mut self, index: Index) {
+    pub(crate) fn commit(&mut self, index: Index) {
         let revision = self.revision + 1;
         for changed in self.keyspace.changed_last(revision) {
             let (key, version) = (changed.key, changed.version.bytes());
@@ -246,16 +251,16 @@ impl Default for Store {
 
 impl StateMachine for Store {
     fn apply(&mut self, command: EntryRef<'_>, answer: &mut BytesMut) {
-        let entry = (command.id().index, command.log_time());
+        let at = At { index: command.id().index, log_time: command.log_time() };
         match Command::decode(command.payload()) {
-            Ok(decoded) => self.execute(entry, &decoded, answer),
+            Ok(decoded) => self.execute(at, &decoded, answer),
             Err(error) => Answer::Malformed { why: error.reason() }.encode(answer),
         }
     }
 
-    fn query(&self, query: &[u8], answer: &mut BytesMut) {
+    fn query(&self, query: &[u8], log_time: u64, answer: &mut BytesMut) {
         match Query::decode(query) {
-            Ok(decoded) => self.answer(&decoded).encode(answer),
+            Ok(decoded) => self.answer(&decoded, log_time).encode(answer),
             Err(error) => Answer::Malformed { why: error.reason() }.encode(answer),
         }
     }
@@ -269,7 +274,9 @@ impl StateMachine for Store {
     }
 
     fn due(&self, log_time: u64, command: &mut BytesMut) {
-        if let Some(revision) = self.compaction_due(log_time) {
+        if self.has_ended(log_time) {
+            Command::RemoveEnded.encode(command);
+        } else if let Some(revision) = self.compaction_due(log_time) {
             Command::Compact { revision }.encode(command);
         }
     }
@@ -298,7 +305,8 @@ impl StateMachine for Store {
     }
 
     fn load(&mut self, part: &[u8]) -> Result<(), LoadError> {
-        self.loading.load(part, &mut self.keyspace, &mut self.marks)
+        let into = (&mut self.keyspace, &mut self.marks, &mut self.leases);
+        self.loading.load(part, into)
     }
 
     fn finish_load(&mut self) -> Result<(), LoadError> {
@@ -307,6 +315,9 @@ impl StateMachine for Store {
             return Err(LoadError::because("the store that it was loaded into was not empty"));
         }
         self.keyspace.finish_load(totals.compacted)?;
+        if self.keyspace.leases().any(|lease| self.leases.get(lease).is_none()) {
+            return Err(LoadError::because("a key has a lease that is not there"));
+        }
         self.revision = totals.revision;
         self.compacted = totals.compacted;
         self.hash = RollingHash::resume(totals.hash);

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::WRONG_USAGE;
 use crate::request_id::{RequestId, SessionId};
+use crate::seconds;
 
 /// The longest that a command may be told to wait. Units: seconds.
 const TIMEOUT_SECONDS_MAX: f64 = 86_400.0;
@@ -61,9 +62,9 @@ impl Shared {
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if 0.0 < seconds && seconds <= TIMEOUT_SECONDS_MAX => Ok(seconds),
-        Ok(_) | Err(_) => Err(format!("give seconds above 0 and up to {TIMEOUT_SECONDS_MAX}")),
+    match seconds::parse(text).map(|time| time.as_secs_f64()) {
+        Some(seconds) if 0.0 < seconds && seconds <= TIMEOUT_SECONDS_MAX => Ok(seconds),
+        Some(_) | None => Err(format!("give seconds above 0 and up to {TIMEOUT_SECONDS_MAX}")),
     }
 }
 
@@ -169,6 +170,25 @@ pub(crate) enum DataCommand {
     /// Adds to a number, 1 if not told, and prints the sum
     #[command(override_usage = "incr KEY [[FIELD] BY]")]
     Incr(TypedArguments),
+    /// Lets a key or a field of a hash go after a time, and prints true; false if there is none
+    #[command(override_usage = "expire KEY [FIELD] SECONDS")]
+    Expire(TypedArguments),
+    /// Lets a key or a field of a hash stay for ever, and prints true; false if there is none
+    #[command(override_usage = "persist KEY [FIELD]")]
+    Persist(TypedArguments),
+    /// Prints for how many seconds a key or a field of a hash stays yet, or forever
+    #[command(override_usage = "ttl KEY [FIELD]")]
+    Ttl(TypedArguments),
+    /// Grants leases and ends them; a key that was put with --lease goes with its lease
+    ///
+    /// grant SECONDS [ID] prints the id; revoke ID prints how many keys went; renew ID... makes
+    /// leases last as long again; show ID prints what a lease is; list prints all ids;
+    /// keep-alive ID renews a lease again and again, until it is gone or you press Ctrl-C.
+    #[command(
+        override_usage = "lease grant SECONDS [ID]\n       lease revoke|show|keep-alive ID\n       \
+                                lease renew ID...\n       lease list"
+    )]
+    Lease(TypedArguments),
     /// Describes every node of the cluster
     Status,
     /// Shows and changes who is in the cluster
@@ -249,6 +269,27 @@ pub(crate) struct PutArguments {
     /// Print also what the key was before
     #[arg(long)]
     pub(crate) prev: bool,
+    #[command(flatten)]
+    pub(crate) end: EndArguments,
+}
+
+/// How long a key stays that is put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct EndArguments {
+    /// The key goes with this lease
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) lease: Option<u64>,
+    /// The key goes after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = parse_ttl)]
+    pub(crate) ttl: Option<Duration>,
+    /// A key that exists keeps the lease and the end that it has
+    #[arg(long, conflicts_with_all = ["lease", "ttl"])]
+    pub(crate) keep_ttl: bool,
+}
+
+fn parse_ttl(text: &str) -> Result<Duration, String> {
+    let ttl = seconds::parse(text).filter(|ttl| Duration::from_millis(1) <= *ttl);
+    ttl.ok_or_else(|| "give seconds above 0, or 500ms, 10s, 5m, 2h".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt};
 use tokio::time::Instant;
 
 use super::arguments::{
-    By, DataCommand, DelArguments, Format, GetArguments, GetDetail, HistoryArguments,
+    By, DataCommand, DelArguments, EndArguments, Format, GetArguments, GetDetail, HistoryArguments,
     MemberCommand, TypedArguments,
 };
 use super::output::{self, PairWriter};
@@ -15,7 +15,8 @@ use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
 use crate::typed::Typed;
 use crate::{
-    Direction, Filter, KeyRange, Kind, No, Order, OrderBy, RangeEnd, RequestId, Selection, Show,
+    Direction, Filter, KeyRange, Kind, No, Order, OrderBy, PutOptions, RangeEnd, RequestId,
+    Selection, Show,
 };
 
 /// Where the answer goes, and where what is to be said beside it.
@@ -24,7 +25,8 @@ pub(crate) type Told<'a> = (&'a mut dyn Write, &'a mut dyn Write);
 /// A command with everything that it needs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Job {
-    Put { key: Vec<u8>, value: Vec<u8>, shows_previous: bool },
+    Put { key: Vec<u8>, value: Vec<u8>, options: PutOptions },
+    KeepAlive { lease: u64 },
     Select { key: Vec<u8>, end: RangeEnd<'static>, detail: GetDetail },
     History { key: Vec<u8>, since: u64 },
     Compact { revision: u64 },
@@ -56,9 +58,9 @@ impl Job {
     ) -> Result<Self, CommandError> {
         Ok(match command {
             DataCommand::Put(arguments) => {
-                let shows_previous = arguments.prev;
+                let options = put_options(arguments.prev, arguments.end);
                 let (key, value) = value::key_and_value(arguments, input)?;
-                Self::Put { key, value, shows_previous }
+                Self::Put { key, value, options }
             }
             DataCommand::Get(GetArguments { key, prefix, local, detail }) => {
                 let (key, end) = (key.into_vec(), range_end(prefix));
@@ -89,6 +91,13 @@ impl Job {
             DataCommand::Smembers(arguments) => typed("smembers", arguments)?,
             DataCommand::Scard(arguments) => typed("scard", arguments)?,
             DataCommand::Incr(arguments) => typed("incr", arguments)?,
+            DataCommand::Expire(arguments) => typed("expire", arguments)?,
+            DataCommand::Persist(arguments) => typed("persist", arguments)?,
+            DataCommand::Ttl(arguments) => typed("ttl", arguments)?,
+            DataCommand::Lease(arguments) => match lease_to_keep(&arguments)? {
+                Some(lease) => Self::KeepAlive { lease },
+                None => typed("lease", arguments)?,
+            },
             DataCommand::Status => Self::Status,
             DataCommand::Member(command) => Self::Member(command),
         })
@@ -100,6 +109,8 @@ impl Job {
             Self::Put { .. } | Self::Delete { .. } | Self::Compact { .. } => true,
             Self::Typed(typed) => typed.is_write,
             Self::Get { .. } | Self::Select { .. } | Self::History { .. } | Self::Status => false,
+            // It is many writes.
+            Self::KeepAlive { .. } => false,
             Self::Member(command) => {
                 !matches!(command, MemberCommand::List | MemberCommand::Transfer { .. })
             }
@@ -119,11 +130,12 @@ impl Job {
             return Err(CommandError::Usage("only a write can have a --request-id".to_owned()));
         }
         match self {
-            Self::Put { key, value, shows_previous: true } => {
-                let client = target.client(deadline).await?;
-                let replaced = client.replace(&key, &value).await?;
-                output::replaced(output, format, replaced)?;
-                Ok(0)
+            Self::KeepAlive { lease } => {
+                // The deadline is that of each renewal.
+                let timeout = deadline.saturating_duration_since(Instant::now());
+                let client = target.client(deadline).await?.each(timeout);
+                client.keep_alive(lease).await?;
+                Err(ClientError::DecidedNo(No::LeaseUnknown { id: lease }).into())
             }
             Self::Select { key, end, detail } => {
                 let client = target.client(deadline).await?;
@@ -149,11 +161,10 @@ impl Job {
                 output::put(output, format, revision)?;
                 Ok(0)
             }
-            Self::Put { key, value, shows_previous: false } => {
+            Self::Put { key, value, options } => {
                 let client = target.client(deadline).await?;
-                let revision = client.put(&key, &value).await?;
-                output::put(output, format, revision)?;
-                Ok(0)
+                let options = Some(options).filter(|options| *options != PutOptions::default());
+                put(&client, (&key, &value), options, (output, format)).await
             }
             Self::Get { key, end, is_local } => {
                 let client = target.client(deadline).await?;
@@ -203,6 +214,46 @@ fn typed(name: &str, arguments: TypedArguments) -> Result<Job, CommandError> {
     let words: Vec<Vec<u8>> = [name.as_bytes().to_vec()].into_iter().chain(words).collect();
     let typed = Typed::parse(&words).expect("the command line knows no other names");
     typed.map(Job::Typed).map_err(CommandError::Usage)
+}
+
+async fn put(
+    client: &Client,
+    (key, value): (&[u8], &[u8]),
+    options: Option<PutOptions>,
+    (output, format): (&mut dyn Write, Format),
+) -> Result<u8, CommandError> {
+    match options {
+        Some(options) => {
+            let put = client.put_with(key, value, options).await?;
+            if options.returns_previous {
+                output::replaced(output, format, put)?;
+            } else {
+                output::put(output, format, put.0)?;
+            }
+        }
+        None => output::put(output, format, client.put(key, value).await?)?,
+    }
+    Ok(0)
+}
+
+fn put_options(returns_previous: bool, end: EndArguments) -> PutOptions {
+    let EndArguments { lease, ttl, keep_ttl } = end;
+    let ttl_ms = ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+    PutOptions { returns_previous, lease: lease.unwrap_or(0), ttl_ms, keeps_end: keep_ttl }
+}
+
+/// The lease of `lease keep-alive ID`.
+fn lease_to_keep(arguments: &TypedArguments) -> Result<Option<u64>, CommandError> {
+    let [action, rest @ ..] = &*arguments.words else { return Ok(None) };
+    if action.as_bytes() != b"keep-alive" {
+        return Ok(None);
+    }
+    let id = match rest {
+        [id] => id.to_str().and_then(|id| id.parse().ok()).filter(|&id| id != 0),
+        _ => None,
+    };
+    let usage = "usage: lease keep-alive ID".to_owned();
+    id.map(Some).ok_or(CommandError::Usage(usage))
 }
 
 async fn get(

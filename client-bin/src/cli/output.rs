@@ -230,7 +230,7 @@ pub(crate) fn in_words(Staleness { applied_index, contact_age }: Staleness) -> S
 }
 
 fn row(kv: &KeyValue) -> Vec<String> {
-    let KeyValue { key, value, version, mod_revision, create_revision: _, kind: _ } = kv;
+    let KeyValue { key, value, version, mod_revision, create_revision: _, kind: _, lease: _ } = kv;
     vec![printable(key), printable(value), version.to_string(), mod_revision.to_string()]
 }
 
@@ -261,6 +261,8 @@ struct Pair<'a> {
     version: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<u64>,
 }
 
 impl<'a> From<&'a KeyValue> for Pair<'a> {
@@ -276,6 +278,7 @@ impl<'a> From<&'a KeyValue> for Pair<'a> {
             mod_revision: kv.mod_revision,
             version: kv.version,
             kind: (kv.kind != Kind::String).then(|| kv.kind.to_string()),
+            lease: (kv.lease != 0).then_some(kv.lease),
         }
     }
 }
@@ -327,7 +330,8 @@ mod tests {
 
     fn kv(key: &'static [u8], value: &'static [u8]) -> KeyValue {
         let (key, value) = (Bytes::from_static(key), Bytes::from_static(value));
-        KeyValue { key, value, create_revision: 1, mod_revision: 3, version: 2, kind: Kind::String }
+        let (kind, lease) = (Kind::String, 0);
+        KeyValue { key, value, create_revision: 1, mod_revision: 3, version: 2, kind, lease }
     }
 
     fn written(format: Format, is_single: bool, pages: &[Vec<KeyValue>]) -> String {

@@ -117,6 +117,62 @@ pub enum Answer<'a> {
         /// How many; 0 if the key does not exist.
         count: u64,
     },
+    /// A lease is granted.
+    #[serde(rename = "G")]
+    Granted {
+        /// The revision of the store.
+        revision: u64,
+        /// Its id.
+        id: u64,
+        /// How long it lasts without a renewal. Units: milliseconds.
+        ttl_ms: u64,
+    },
+    /// Leases are renewed, as far as they exist.
+    #[serde(rename = "K")]
+    Renewed {
+        /// The revision of the store.
+        revision: u64,
+        /// For each that was asked for how long it lasts from now on; 0 if there is no such
+        /// lease. Units: milliseconds.
+        ttls_ms: List<u64>,
+    },
+    /// A lease.
+    #[serde(rename = "L")]
+    Lease {
+        /// The revision of the store.
+        revision: u64,
+        /// How long it was granted for. Units: milliseconds.
+        ttl_ms: u64,
+        /// How long it lasts yet; 0 if it has ended and is about to go. Units: milliseconds.
+        remaining_ms: u64,
+        /// The keys that go with it.
+        #[serde(borrow)]
+        keys: List<Name<'a>>,
+        /// Whether there are further ones; they come after the last one with a zero byte
+        /// appended.
+        more: bool,
+    },
+    /// Leases.
+    #[serde(rename = "a")]
+    Leases {
+        /// The revision of the store.
+        revision: u64,
+        /// Their ids, in order.
+        ids: List<u64>,
+        /// Whether there are further ones.
+        more: bool,
+    },
+    /// How long a key or a field stays yet.
+    #[serde(rename = "t")]
+    Remaining {
+        /// The revision of the store.
+        revision: u64,
+        /// Whether it exists.
+        exists: bool,
+        /// How long it stays, its lease counted as well; `None` is for ever. Units:
+        /// milliseconds.
+        remaining_ms: Option<u64>,
+    },
     /// What was asked for is done.
     #[serde(rename = "k")]
     Done {
@@ -188,6 +244,18 @@ pub enum No {
         /// How long it may be. Units: bytes.
         limit: u64,
     },
+    /// There is no such lease; it may have ended.
+    #[serde(rename = "u")]
+    LeaseUnknown {
+        /// The lease.
+        id: u64,
+    },
+    /// The id is that of another lease.
+    #[serde(rename = "x")]
+    LeaseExists {
+        /// The lease.
+        id: u64,
+    },
 }
 
 impl fmt::Display for No {
@@ -202,6 +270,8 @@ impl fmt::Display for No {
             Self::WrongType { found } => write!(f, "wrong type: the key is a {found}"),
             Self::NotANumber => f.write_str("the value is not a decimal number of 64 bits"),
             Self::Overflow => f.write_str("the sum is beyond the numbers of 64 bits"),
+            Self::LeaseUnknown { id } => write!(f, "there is no lease {id}, it may have ended"),
+            Self::LeaseExists { id } => write!(f, "there is a lease {id} already"),
             Self::TooLong { limit } => {
                 write!(f, "the answer would be above the limit of {limit} bytes, ask for less")
             }

@@ -56,6 +56,8 @@ impl Collection {
 pub struct Attributes {
     /// What the key is. The value of a hash or a set is empty.
     pub kind: Kind,
+    /// The lease that it goes with; 0 is none.
+    pub lease: u64,
 }
 
 impl Attributes {

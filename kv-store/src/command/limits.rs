@@ -22,15 +22,22 @@ pub const RANGES_PER_DELETE_MAX: usize = 1_024;
 /// parts.
 pub const ITEMS_PER_REQUEST_MAX: usize = 10_000;
 
+/// The most leases in one renewal. A renewal of more is refused; it can be sent in parts.
+pub const LEASES_PER_REQUEST_MAX: usize = 10_000;
+
+/// The longest time for which a lease can be granted, or a key or field can stay, if not for
+/// ever: about 285 years, as in etcd. A longer one is refused. Units: milliseconds.
+pub const TTL_MS_MAX: u64 = 9_000_000_000_000;
+
 /// The most keys in one answer. Where it stops, the answer says that there is more.
 pub const ANSWER_KEYS_MAX: usize = 10_000;
 
-/// The most bytes of keys and values in one answer, 41 bytes for each key
+/// The most bytes of keys and values in one answer, 50 bytes for each key
 /// included. Where it stops, the answer says that there is more.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What a key-value pair costs in an answer beside its key and value, at most. Units: bytes.
-pub(crate) const KEY_VALUE_OVERHEAD_BYTES: usize = 1 + 5 + 5 + 3 * 9 + 3;
+pub(crate) const KEY_VALUE_OVERHEAD_BYTES: usize = 1 + 5 + 5 + 3 * 9 + 3 + 9;
 
 /// What a put costs in a log entry beside its key and value, at most. Units: bytes.
 const PUT_OVERHEAD_BYTES: usize = 1 + 2 + 1 + 5 + 5;
@@ -74,6 +81,13 @@ impl Limits {
 
     fn check_value(&self, value: &[u8]) -> Result<(), LimitError> {
         check_length(value, self.value_bytes_max).map_err(LimitError::ValueTooLong)
+    }
+
+    fn check_ttl(ttl_ms: u64) -> Result<(), LimitError> {
+        if TTL_MS_MAX < ttl_ms {
+            return Err(LimitError::TtlTooLong { found_ms: ttl_ms, limit_ms: TTL_MS_MAX });
+        }
+        Ok(())
     }
 
     fn check_names<'n>(
@@ -126,10 +140,26 @@ impl Command<'_> {
             Self::Increment { key, field, by: _ } => {
                 limits.check_names(key, field.as_slice().iter().map(|name| name.0))
             }
-            Self::Put { key, value } | Self::PutWith { key, value, options: _ } => {
+            Self::Put { key, value } => {
                 limits.check_key(key)?;
                 limits.check_value(value)
             }
+            Self::PutWith { key, value, options } => {
+                Limits::check_ttl(options.ttl_ms)?;
+                limits.check_key(key)?;
+                limits.check_value(value)
+            }
+            Self::GrantLease { id: _, ttl_ms: 0 } => Err(LimitError::TtlZero),
+            Self::GrantLease { id: _, ttl_ms } => Limits::check_ttl(*ttl_ms),
+            Self::RenewLeases { ids } if LEASES_PER_REQUEST_MAX < ids.len() => {
+                let (found, limit) = (ids.len(), LEASES_PER_REQUEST_MAX);
+                Err(LimitError::TooManyLeases(Excess { found, limit }))
+            }
+            Self::Expire { key, field, ttl_ms } => {
+                Limits::check_ttl(*ttl_ms)?;
+                limits.check_names(key, field.as_slice().iter().map(|name| name.0))
+            }
+            Self::RenewLeases { .. } | Self::RevokeLease { .. } | Self::RemoveEnded => Ok(()),
             Self::Delete { ranges } | Self::DeleteReturning { ranges } => {
                 if limits.ranges_per_delete_max < ranges.len() {
                     return Err(LimitError::TooManyRanges(Excess {
@@ -163,6 +193,15 @@ impl Query<'_> {
                     .map_err(LimitError::NameTooLong)
             }
             Self::Length { of: _, key, revision: _ } => limits.check_key(key),
+            Self::Lease { id: _, from } => {
+                // One byte above the longest key, to go on behind it.
+                check_length(from, limits.key_bytes_max.saturating_add(1))
+                    .map_err(LimitError::KeyTooLong)
+            }
+            Self::Leases { from: _ } => Ok(()),
+            Self::Remaining { key, field } => {
+                limits.check_names(key, field.as_slice().iter().map(|name| name.0))
+            }
         }
     }
 }
@@ -191,12 +230,30 @@ pub enum LimitError {
     NameTooLong(Excess),
     /// A request names too many fields or members.
     TooManyItems(Excess),
+    /// A renewal names too many leases.
+    TooManyLeases(Excess),
+    /// A lease is to last for no time at all.
+    TtlZero,
+    /// Something is to last for too long.
+    TtlTooLong {
+        /// How long. Units: milliseconds.
+        found_ms: u64,
+        /// How long is allowed. Units: milliseconds.
+        limit_ms: u64,
+    },
 }
 
 impl fmt::Display for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KeyEmpty => f.write_str("key is not provided"),
+            Self::TtlZero => f.write_str("a lease needs a time to live of at least 1 ms"),
+            Self::TtlTooLong { found_ms, limit_ms } => {
+                write!(f, "time to live of {found_ms} ms is above the limit of {limit_ms} ms")
+            }
+            Self::TooManyLeases(Excess { found, limit }) => {
+                write!(f, "renewal of {found} leases is above the limit of {limit}")
+            }
             Self::KeyTooLong(Excess { found, limit }) => {
                 write!(f, "key of {found} bytes is above the limit of {limit} bytes")
             }

@@ -134,12 +134,15 @@ impl Keyspace {
         for place in self.items.places(KeyRange::prefix(b"")) {
             let record = self.items.get(place);
             note_changes(record, Place::Item(place), compacted, &mut changes);
+            self.ends.add(Place::Item(place), record.newest.tenure());
             if !record.newest.is_gone() {
                 *counts.entry(owner_of(record)).or_insert(0) += 1;
             }
         }
         for place in self.keys.places(KeyRange::prefix(b"")) {
-            note_changes(self.keys.get(place), Place::Key(place), compacted, &mut changes);
+            let record = self.keys.get(place);
+            note_changes(record, Place::Key(place), compacted, &mut changes);
+            self.ends.add(Place::Key(place), record.newest.tenure());
             if counts.remove(&place).unwrap_or(0) != self.item_count(place) {
                 return Err(LoadError::because("a key has not as many items as it says"));
             }
@@ -153,8 +156,10 @@ impl Keyspace {
 }
 
 fn check_item(version: &Version) -> Result<(), LoadError> {
-    let is_plain = version.content().is_none_or(|content| content.kind == Kind::String);
-    is_plain.then_some(()).ok_or_else(|| LoadError::because("an item has items"))
+    let is_plain = version
+        .content()
+        .is_none_or(|content| content.kind == Kind::String && content.tenure.lease == 0);
+    is_plain.then_some(()).ok_or_else(|| LoadError::because("an item has items or a lease"))
 }
 
 /// Shows the versions of a record between two revisions that are behind another one.

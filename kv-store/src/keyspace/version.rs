@@ -3,10 +3,14 @@
 //! What it holds is one block of bytes, a head and the value behind it, so that a version costs
 //! one allocation. The head stands for itself: no other version is needed to read it. The same
 //! bytes are in snapshots (`docs/snapshot.md`):
-//! - what the key is (1 byte): 0 a string, 1 a hash, 2 a set;
+//! - what the key is (1 byte): 0 a string, 1 a hash, 2 a set; with 16 added if it has a lease,
+//!   and with 32 added if it has an end;
 //! - the version's number, as a number of variable length;
 //! - how many revisions lie between the create and the mod revision, likewise;
-//! - the value; of a hash or a set how many items it has, as a number of variable length.
+//! - of a hash or a set how many items it has, likewise;
+//! - the lease, if it has one, likewise;
+//! - the log time of its end, if it has one, likewise;
+//! - the value of a string.
 //!
 //! A number of variable length has seven bits in each byte, the lowest first; the highest bit
 //! says that more follow.
@@ -14,7 +18,11 @@
 use crate::command::Kind;
 
 /// The longest head. Units: bytes.
-const HEAD_BYTES_MAX: usize = 1 + 3 * NUMBER_BYTES_MAX;
+const HEAD_BYTES_MAX: usize = 1 + 5 * NUMBER_BYTES_MAX;
+
+/// Marks of the first byte.
+const HAS_LEASE: u8 = 16;
+const HAS_END: u8 = 32;
 
 /// The longest number of variable length. Units: bytes.
 const NUMBER_BYTES_MAX: usize = 10;
@@ -31,6 +39,15 @@ pub(crate) struct Version {
     bytes: Box<[u8]>,
 }
 
+/// How long a key or an item stays if nobody does anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tenure {
+    /// It goes with this lease; 0 is none.
+    pub(crate) lease: u64,
+    /// It goes at this log time; 0 is never. Units: microseconds.
+    pub(crate) ends_at: u64,
+}
+
 /// What a key holds in one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Content<'v> {
@@ -43,6 +60,7 @@ pub(crate) struct Content<'v> {
     pub(crate) value: &'v [u8],
     /// How many items a hash or a set has; 0 for anything else.
     pub(crate) items: u64,
+    pub(crate) tenure: Tenure,
 }
 
 impl Version {
@@ -53,12 +71,19 @@ impl Version {
         assert!(content.create_revision <= mod_revision, "a key is made before it is changed");
         assert!(content.kind == Kind::String || content.value.is_empty(), "only strings have one");
         let mut head = [0; HEAD_BYTES_MAX];
-        head[0] = code_of(content.kind);
+        let Tenure { lease, ends_at } = content.tenure;
+        let marks = if lease == 0 { 0 } else { HAS_LEASE } | if ends_at == 0 { 0 } else { HAS_END };
+        head[0] = code_of(content.kind) | marks;
         let mut end = 1;
         push_number(&mut head, &mut end, content.version);
         push_number(&mut head, &mut end, mod_revision - content.create_revision);
         if content.kind != Kind::String {
             push_number(&mut head, &mut end, content.items);
+        }
+        for number in [lease, ends_at] {
+            if number != 0 {
+                push_number(&mut head, &mut end, number);
+            }
         }
         let mut bytes = Vec::with_capacity(end + content.value.len());
         bytes.extend_from_slice(&head[..end]);
@@ -82,6 +107,17 @@ impl Version {
     /// Whether the key does not exist in this version.
     pub(crate) fn is_gone(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// How long the key stays.
+    pub(crate) fn tenure(&self) -> Tenure {
+        // Most keys stay for ever, and saying so must cost nothing.
+        match self.bytes.first() {
+            Some(code) if code & (HAS_LEASE | HAS_END) != 0 => {
+                self.content().map_or(Tenure::default(), |content| content.tenure)
+            }
+            Some(_) | None => Tenure::default(),
+        }
     }
 
     /// What the key holds; `None` if it does not exist.
@@ -145,7 +181,7 @@ fn code_of(kind: Kind) -> u8 {
 
 fn parse(mod_revision: u64, bytes: &[u8]) -> Option<Content<'_>> {
     let (&code, mut rest) = bytes.split_first()?;
-    let kind = match code {
+    let kind = match code & !(HAS_LEASE | HAS_END) {
         0 => Kind::String,
         1 => Kind::Hash,
         2 => Kind::Set,
@@ -156,13 +192,23 @@ fn parse(mod_revision: u64, bytes: &[u8]) -> Option<Content<'_>> {
     if version == 0 {
         return None;
     }
-    if kind == Kind::String {
-        return Some(Content { create_revision, version, kind, value: rest, items: 0 });
-    }
-    // A collection without items does not exist, and nothing follows the number of them.
-    let items = take_number(&mut rest)?;
-    let is_possible = 0 < items && rest.is_empty();
-    is_possible.then_some(Content { create_revision, version, kind, value: b"", items })
+    let items = if kind == Kind::String { 0 } else { take_number(&mut rest)? };
+    let tenure = parse_tenure(code, &mut rest)?;
+    // A collection without items does not exist, and nothing follows its head.
+    let is_possible = kind == Kind::String || (0 < items && rest.is_empty());
+    let content = Content { create_revision, version, kind, value: rest, items, tenure };
+    is_possible.then_some(content)
+}
+
+fn parse_tenure(code: u8, rest: &mut &[u8]) -> Option<Tenure> {
+    let mut number = |mark| {
+        if code & mark == 0 {
+            return Some(0);
+        }
+        // What is marked is there, so that equal versions are equal bytes.
+        take_number(rest).filter(|&number| number != 0)
+    };
+    Some(Tenure { lease: number(HAS_LEASE)?, ends_at: number(HAS_END)? })
 }
 
 #[cfg(test)]
@@ -175,8 +221,9 @@ mod tests {
         for version in numbers {
             for create_revision in numbers {
                 for value in [&b""[..], b"v", &[0x80; 300]] {
-                    let kind = Kind::String;
-                    let content = Content { create_revision, version, kind, value, items: 0 };
+                    let (kind, items) = (Kind::String, 0);
+                    let tenure = Tenure { lease: create_revision, ends_at: version & 0x7f };
+                    let content = Content { create_revision, version, kind, value, items, tenure };
                     let written = Version::new(u64::MAX, &content);
                     assert_eq!(written.content(), Some(content));
                     let read = Version::from_bytes(u64::MAX, written.bytes());
@@ -186,9 +233,13 @@ mod tests {
         }
         for kind in [Kind::Hash, Kind::Set] {
             for items in numbers {
-                let content = Content { create_revision: 3, version: 2, kind, value: b"", items };
+                let tenure = Tenure { lease: items & 0x7f, ends_at: items };
+                let value = b"";
+                let content =
+                    Content { create_revision: 3, version: 2, kind, value, items, tenure };
                 let written = Version::new(9, &content);
                 assert_eq!(written.content(), Some(content));
+                assert_eq!(written.tenure(), tenure);
                 assert_eq!(Version::from_bytes(9, written.bytes()), Some(written));
             }
         }
@@ -198,7 +249,11 @@ mod tests {
 
     #[test]
     fn bytes_that_no_version_has_are_refused() {
-        let refused: [&[u8]; 11] = [
+        let refused: [&[u8]; 15] = [
+            &[16, 1, 0],
+            &[16, 1, 0, 0],
+            &[48, 1, 0, 5],
+            &[64, 1, 0],
             &[3, 1, 0],
             &[1, 1, 0],
             &[1, 1, 0, 0],

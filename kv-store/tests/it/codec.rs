@@ -32,9 +32,14 @@ fn golden_commands() -> Vec<(Command<'static>, &'static str)> {
             Command::PutWith {
                 key: b"k",
                 value: b"v",
-                options: PutOptions { returns_previous: true },
+                options: PutOptions {
+                    returns_previous: true,
+                    lease: 7,
+                    ttl_ms: 300,
+                    keeps_end: true,
+                },
             },
-            "81 a150 93 c4016b c40176 91 c3",
+            "81 a150 93 c4016b c40176 94 c3 07 cd012c c3",
         ),
         (
             Command::DeleteReturning { ranges: [KeyRange::single(b"k")].into_iter().collect() },
@@ -68,6 +73,11 @@ fn golden_commands() -> Vec<(Command<'static>, &'static str)> {
             Command::Increment { key: b"k", field: Some(Name(b"f")), by: 1 },
             "81 a169 93 c4016b c40166 01",
         ),
+        (Command::GrantLease { id: 0, ttl_ms: 300 }, "81 a147 92 00 cd012c"),
+        (Command::RevokeLease { id: 7 }, "81 a152 91 07"),
+        (Command::RenewLeases { ids: [7, 8].into_iter().collect() }, "81 a14b 91 92 07 08"),
+        (Command::Expire { key: b"k", field: None, ttl_ms: 0 }, "81 a178 93 c4016b c0 00"),
+        (Command::RemoveEnded, "a158"),
     ]
 }
 
@@ -104,6 +114,9 @@ fn golden_queries() -> Vec<(Query<'static>, &'static str)> {
             Query::Length { of: Collection::Set, key: b"k", revision: 0 },
             "81 a16c 93 a16d c4016b 00",
         ),
+        (Query::Lease { id: 7, from: b"k" }, "81 a14c 92 07 c4016b"),
+        (Query::Leases { from: 0 }, "81 a161 91 00"),
+        (Query::Remaining { key: b"k", field: Some(Name(b"f")) }, "81 a174 92 c4016b c40166"),
     ]
 }
 
@@ -116,7 +129,7 @@ fn golden_answers() -> Vec<(Answer<'static>, &'static str)> {
         version: u64::MAX,
         attributes: Attributes::default(),
     };
-    let attributes = Attributes { kind: Kind::Hash };
+    let attributes = Attributes { kind: Kind::Hash, lease: 0 };
     let hash = KeyValue { value: b"", mod_revision: 2, version: 1, attributes, ..kv };
     vec![
         (Answer::Put { revision: 2 }, "81 a170 91 02"),
@@ -141,7 +154,7 @@ fn golden_answers() -> Vec<(Answer<'static>, &'static str)> {
         (Answer::Done { revision: 9 }, "81 a16b 91 09"),
         (
             Answer::PutOver { revision: 9, previous: Some(hash) },
-            "81 a150 92 09 96 c4016b c400 02 02 01 91 a168",
+            "81 a150 92 09 96 c4016b c400 02 02 01 92 a168 00",
         ),
         (
             Answer::No { revision: 12, why: No::Compacted { oldest: 9 } },
@@ -152,6 +165,39 @@ fn golden_answers() -> Vec<(Answer<'static>, &'static str)> {
             "81 a16e 92 0c 81 a166 91 0c",
         ),
         (Answer::Malformed { why: "why" }, "81 a16d 91 a3776879"),
+    ]
+}
+
+fn golden_answers_about_ends() -> Vec<(Answer<'static>, &'static str)> {
+    vec![
+        (Answer::Granted { revision: 9, id: 7, ttl_ms: 300 }, "81 a147 93 09 07 cd012c"),
+        (
+            Answer::Renewed { revision: 9, ttls_ms: [0, 300].into_iter().collect() },
+            "81 a14b 92 09 92 00 cd012c",
+        ),
+        (
+            Answer::Lease {
+                revision: 9,
+                ttl_ms: 300,
+                remaining_ms: 2,
+                keys: [Name(b"k")].into_iter().collect(),
+                more: true,
+            },
+            "81 a14c 95 09 cd012c 02 91 c4016b c3",
+        ),
+        (
+            Answer::Leases { revision: 9, ids: [7].into_iter().collect(), more: false },
+            "81 a161 93 09 91 07 c2",
+        ),
+        (
+            Answer::Remaining { revision: 9, exists: true, remaining_ms: None },
+            "81 a174 93 09 c3 c0",
+        ),
+        (
+            Answer::No { revision: 9, why: No::LeaseUnknown { id: 7 } },
+            "81 a16e 92 09 81 a175 91 07",
+        ),
+        (Answer::No { revision: 9, why: No::LeaseExists { id: 7 } }, "81 a16e 92 09 81 a178 91 07"),
     ]
 }
 
@@ -196,13 +242,17 @@ fn from_hex(hex: &str) -> Vec<u8> {
 }
 
 /// Every golden message as bytes.
+fn all_golden_answers() -> impl Iterator<Item = (Answer<'static>, &'static str)> {
+    golden_answers()
+        .into_iter()
+        .chain(golden_answers_about_ends())
+        .chain(golden_answers_about_items())
+}
+
 fn golden_bytes() -> Vec<Vec<u8>> {
     let commands = golden_commands().into_iter().map(|(_, hex)| from_hex(hex));
     let queries = golden_queries().into_iter().map(|(_, hex)| from_hex(hex));
-    let answers = golden_answers()
-        .into_iter()
-        .chain(golden_answers_about_items())
-        .map(|(_, hex)| from_hex(hex));
+    let answers = all_golden_answers().map(|(_, hex)| from_hex(hex));
     commands.chain(queries).chain(answers).collect()
 }
 
@@ -220,7 +270,7 @@ fn bytes_of_version_1_are_written_and_read() {
         assert_eq!(bytes, from_hex(hex), "{query:?}");
         assert_eq!(Query::decode(&bytes), Ok(query));
     }
-    for (answer, hex) in golden_answers().into_iter().chain(golden_answers_about_items()) {
+    for (answer, hex) in all_golden_answers() {
         let mut bytes = BytesMut::new();
         answer.encode(&mut bytes);
         assert_eq!(bytes, from_hex(hex), "{answer:?}");

@@ -1,6 +1,7 @@
 //! The store as its users see it: bytes in, bytes out.
 
 mod codec;
+mod lasting;
 mod limits;
 mod model;
 mod node;

@@ -75,7 +75,7 @@ fn pair<'r>(key: &'r [u8], row: &'r Row) -> KeyValue<'r> {
         create_revision: row.create_revision,
         mod_revision: row.mod_revision,
         version: row.version,
-        attributes: Attributes { kind: row.kind },
+        attributes: Attributes { kind: row.kind, lease: 0 },
     }
 }
 
@@ -137,6 +137,11 @@ impl Model {
             Command::Increment { key, field, by } => {
                 self.increment(key, field.map(|name| name.0), *by).encode(&mut bytes);
             }
+            Command::GrantLease { .. }
+            | Command::RevokeLease { .. }
+            | Command::RenewLeases { .. }
+            | Command::Expire { .. }
+            | Command::RemoveEnded => unreachable!("`lasting.rs` has what does not last"),
         }
         bytes
     }
@@ -343,6 +348,9 @@ impl Model {
                     count: items.len() as u64,
                 });
                 length.unwrap_or_else(|answer| answer).encode(&mut bytes);
+            }
+            Query::Lease { .. } | Query::Leases { .. } | Query::Remaining { .. } => {
+                unreachable!("`lasting.rs` has what does not last")
             }
         }
         bytes

@@ -64,11 +64,18 @@ impl Node {
         }
     }
 
+    /// The command that the store asks for now, if there is one; it is applied.
+    pub(crate) fn apply_due(&mut self) -> Option<BytesMut> {
+        let mut payload = BytesMut::new();
+        self.store.due(self.log_time, &mut payload);
+        (!payload.is_empty()).then(|| self.apply_bytes(&payload))
+    }
+
     /// Asks and returns the answer's bytes.
     pub(crate) fn ask(&self, query: &Query<'_>) -> BytesMut {
         let (mut body, mut answer) = (BytesMut::new(), BytesMut::new());
         query.encode(&mut body);
-        self.store.query(&body, &mut answer);
+        self.store.query(&body, self.log_time, &mut answer);
         answer
     }
 

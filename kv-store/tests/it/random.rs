@@ -108,7 +108,8 @@ impl Trio {
             35 => Command::Put { key: &a, value: [&b"7"[..], b"-3", b"007"][numbers.below(3)] },
             0..=8 => Command::Put { key: &a, value: &value },
             9..=11 => {
-                let options = PutOptions { returns_previous: numbers.below(2) == 0 };
+                let options =
+                    PutOptions { returns_previous: numbers.below(2) == 0, ..PutOptions::default() };
                 Command::PutWith { key: &a, value: &value, options }
             }
             12..=14 => Command::Delete { ranges: [KeyRange::single(&a)].into_iter().collect() },

@@ -162,7 +162,7 @@ fn a_selection_filters_orders_and_cuts() {
 fn a_write_shows_what_it_replaced() {
     let mut node = node_with_past();
     let put = |node: &mut Node, returns_previous| {
-        let options = PutOptions { returns_previous };
+        let options = PutOptions { returns_previous, ..PutOptions::default() };
         let answer = node.apply(&Command::PutWith { key: b"a", value: b"3", options });
         match Answer::decode(&answer).unwrap() {
             Answer::PutOver { revision, previous } => {

@@ -53,7 +53,7 @@ fn what_is_no_command_is_answered_and_changes_nothing() {
         let garbage: Vec<u8> =
             (0..length).map(|_| u8::try_from(numbers.below(256)).unwrap()).collect();
         let mut answers = [node.apply_bytes(&garbage), BytesMut::new()];
-        node.store.query(&garbage, &mut answers[1]);
+        node.store.query(&garbage, 0, &mut answers[1]);
         for answer in answers {
             let answer = Answer::decode(&answer).unwrap();
             assert!(matches!(answer, Answer::Malformed { .. }), "{garbage:02x?}: {answer:?}");
@@ -67,7 +67,7 @@ fn what_is_no_command_is_answered_and_changes_nothing() {
 fn answers_are_appended() {
     let node = Node::default();
     let mut bytes = BytesMut::from(&b"before"[..]);
-    node.store.query(b"", &mut bytes);
+    node.store.query(b"", 0, &mut bytes);
     assert_eq!(
         Answer::decode(bytes.strip_prefix(b"before").unwrap()),
         Ok(Answer::Malformed { why: "the message is cut short" })

@@ -118,7 +118,7 @@ fn etcd_sees_a_key_with_an_empty_value_that_moves_with_its_items() {
     let Ok(Answer::Range { kvs, .. }) = Answer::decode(&answer) else { panic!("a range") };
     assert_eq!(kvs[0].value, b"");
     assert_eq!((kvs[0].create_revision, kvs[0].mod_revision, kvs[0].version), (2, 3, 2));
-    assert_eq!(kvs[0].attributes, Attributes { kind: Kind::Hash });
+    assert_eq!(kvs[0].attributes, Attributes { kind: Kind::Hash, lease: 0 });
     let events = |node: &Node| -> Vec<String> {
         let events = node.store.changes_since(0).expect("all is there");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod exactly_once;
+mod leases;
 mod members;
 mod quorum;
 mod reads;
