@@ -11,6 +11,7 @@ mod key_range;
 mod limits;
 mod list;
 mod selection;
+mod transaction;
 
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
@@ -21,12 +22,16 @@ pub use self::collection::{Attributes, Collection, Item, Kind, Name};
 pub use self::key_range::{KeyRange, RangeEnd};
 pub(crate) use self::limits::KEY_VALUE_OVERHEAD_BYTES;
 pub use self::limits::{
-    ANSWER_BYTES_MAX, ANSWER_KEYS_MAX, Excess, ITEMS_PER_REQUEST_MAX, KEY_BYTES_MAX,
-    LEASES_PER_REQUEST_MAX, LimitError, Limits, RANGES_PER_DELETE_MAX, TTL_MS_MAX,
+    ANSWER_BYTES_MAX, ANSWER_KEYS_MAX, COMMAND_BYTES_MAX, Excess, ITEMS_PER_REQUEST_MAX,
+    KEY_BYTES_MAX, LEASES_PER_REQUEST_MAX, LimitError, Limits, RANGES_PER_DELETE_MAX, TTL_MS_MAX,
     VALUE_BYTES_MAX_DEFAULT,
 };
 pub use self::list::List;
 pub use self::selection::{Direction, Filter, Order, OrderBy, Selection, Show};
+pub use self::transaction::{
+    Compare, OPERATIONS_PER_TRANSACTION_MAX, OnNo, Operation, Relation, TRANSACTION_NESTING_MAX,
+    Target, Transacted, Transaction,
+};
 
 /// A change of the store, replicated before it is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +167,16 @@ pub enum Command<'a> {
     /// [`Answer::Done`].
     #[serde(rename = "X")]
     RemoveEnded,
+    /// Does one thing or another, all of it in one revision. Answered by
+    /// [`Answer::Transaction`], or by [`Answer::Undone`].
+    #[serde(rename = "t")]
+    Transaction {
+        /// What the no of an operation means for the others.
+        on_no: OnNo,
+        /// What is done.
+        #[serde(borrow)]
+        transaction: Box<Transaction<'a>>,
+    },
 }
 
 /// The details of a put.
@@ -296,7 +311,7 @@ pub enum Query<'a> {
     },
     /// How long a key, or a field of a hash, stays yet. Answered by [`Answer::Remaining`], or by
     /// [`No::WrongType`].
-    #[serde(rename = "t")]
+    #[serde(rename = "T")]
     Remaining {
         /// The key.
         #[serde(with = "serde_bytes", borrow)]

@@ -11,6 +11,7 @@ mod order;
 mod record;
 mod stored;
 mod table;
+mod unwinding;
 mod version;
 
 use self::changes::{Change, Changes, Place};
@@ -373,6 +374,11 @@ impl Keyspace {
                 return;
             }
         }
+    }
+
+    /// The revision of the last change that is known; 0 if there is none.
+    pub(crate) fn newest_revision(&self) -> u64 {
+        self.changes.last().map_or(0, |change| change.revision)
     }
 
     /// What changed in the last revision of all, if it is this one, in the order in which it

@@ -4,7 +4,6 @@
 //! is decided when that is applied, by the time that the entry bears. So a lease that was
 //! renewed in the meantime stays, whoever proposed what.
 
-use bytes::BytesMut;
 use raft_core::types::Index;
 
 use crate::command::{ANSWER_BYTES_MAX, ANSWER_KEYS_MAX, Answer, KeyRange, Kind, List, Name, No};
@@ -49,9 +48,8 @@ impl Store {
         if self.leases.get(id).is_none() {
             return Answer::No { revision: self.revision, why: No::LeaseUnknown { id } };
         }
-        let count = self.end_lease(at, id);
-        self.commit(at.index);
-        Answer::Deleted { count: count as u64, revision: self.revision }
+        let count = self.end_lease(at, id) as u64;
+        Answer::Deleted { count, revision: self.revision_so_far() }
     }
 
     fn end_lease(&mut self, at: At, id: u64) -> usize {
@@ -131,8 +129,7 @@ impl Store {
         if let Some(left @ 1..) = ENDED_PER_COMMAND.checked_sub(count) {
             self.keyspace.remove_ended(self.revision + 1, at.log_time, left);
         }
-        self.commit(at.index);
-        Answer::Done { revision: self.revision }
+        Answer::Done { revision: self.revision_so_far() }
     }
 
     /// Whether something has ended.
@@ -194,17 +191,5 @@ impl Store {
             exists: ends.is_some(),
             remaining_ms: ends.flatten().map(remaining),
         })
-    }
-
-    /// Answers a command about one key: how many were changed, or why none.
-    pub(crate) fn count_changed(
-        &mut self,
-        (index, out): (Index, &mut BytesMut),
-        count: Result<u64, No>,
-    ) {
-        self.commit(index);
-        let revision = self.revision;
-        let changed = |count| Answer::Changed { count, revision };
-        count.map_or_else(|why| Answer::No { revision, why }, changed).encode(out);
     }
 }

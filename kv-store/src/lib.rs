@@ -48,5 +48,6 @@ mod reading_items;
 mod retention;
 mod rolling_hash;
 mod snapshot;
+mod transaction;
 
 pub use self::events::{Event, Lost};

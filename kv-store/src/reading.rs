@@ -35,7 +35,7 @@ impl Store {
     }
 
     fn or_no<'s>(&self, answer: Result<Answer<'s>, No>) -> Answer<'s> {
-        answer.unwrap_or_else(|why| Answer::No { revision: self.revision, why })
+        answer.unwrap_or_else(|why| Answer::No { revision: self.revision_so_far(), why })
     }
 
     fn range<'s>(&'s self, range: &KeyRange<'s>, limit: u64) -> Answer<'s> {
@@ -45,14 +45,14 @@ impl Store {
             page.offer(key_value(key, mod_revision, content));
         });
         let Page { kvs, more, .. } = page;
-        Answer::Range { revision: self.revision, kvs, more, count }
+        Answer::Range { revision: self.revision_so_far(), kvs, more, count }
     }
 
     fn select<'s>(&'s self, selection: &Selection<'s>) -> Answer<'s> {
         let Selection { range, revision, limit, order, filter, show } = selection;
         let at = match self.readable(*revision) {
             Ok(at) => at,
-            Err(why) => return Answer::No { revision: self.revision, why },
+            Err(why) => return Answer::No { revision: self.revision_so_far(), why },
         };
         let (mut page, mut count, mut found) = (Page::new(*limit), 0, Vec::new());
         let is_sorted = order.by == OrderBy::Key && order.direction == Direction::Ascending;
@@ -72,12 +72,12 @@ impl Store {
         found.sort_by(|one, other| compare(*order, one, other));
         found.into_iter().for_each(|kv| page.offer(shown(kv, *show)));
         let Page { kvs, more, .. } = page;
-        Answer::Range { revision: self.revision, kvs, more, count }
+        Answer::Range { revision: self.revision_so_far(), kvs, more, count }
     }
 
     /// Every version of a key that can be read or that a watch would show.
     fn history<'s>(&'s self, key: &[u8], since: u64, limit: u64) -> Answer<'s> {
-        let revision = self.revision;
+        let revision = self.revision_so_far();
         if since != 0
             && let Err(why) = self.readable(since)
         {

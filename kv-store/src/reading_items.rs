@@ -23,7 +23,7 @@ impl Store {
         if ANSWER_BYTES_MAX < bytes {
             return Err(No::TooLong { limit: ANSWER_BYTES_MAX as u64 });
         }
-        Ok(Answer::Values { revision: self.revision, values })
+        Ok(Answer::Values { revision: self.revision_so_far(), values })
     }
 
     /// Whether fields or members exist.
@@ -37,7 +37,7 @@ impl Store {
         let at = self.readable(revision)?;
         self.check_kind(key, of.kind(), at)?;
         let has = names.iter().map(|Name(name)| self.keyspace.item(key, name, at).is_some());
-        Ok(Answer::Has { revision: self.revision, has: has.collect() })
+        Ok(Answer::Has { revision: self.revision_so_far(), has: has.collect() })
     }
 
     /// Fields or members from a name on, as many as an answer may hold.
@@ -61,7 +61,7 @@ impl Store {
             !more
         });
         let count = self.keyspace.get(key, at).map_or(0, |(_, content)| content.items);
-        Ok(Answer::Items { revision: self.revision, items, more, count })
+        Ok(Answer::Items { revision: self.revision_so_far(), items, more, count })
     }
 
     /// How many fields or members there are.
@@ -74,6 +74,6 @@ impl Store {
         let at = self.readable(revision)?;
         self.check_kind(key, of.kind(), at)?;
         let count = self.keyspace.get(key, at).map_or(0, |(_, content)| content.items);
-        Ok(Answer::Length { revision: self.revision, count })
+        Ok(Answer::Length { revision: self.revision_so_far(), count })
     }
 }

@@ -3,6 +3,8 @@
 //! Invariant: the revision rises by one with each command that changes a key, and every
 //! change of that command bears it (etcd: revision).
 
+use std::collections::BTreeSet;
+
 use bytes::BytesMut;
 use raft_core::entry::EntryRef;
 use raft_core::replica::state_machine::{LoadError, StateMachine};
@@ -10,7 +12,7 @@ use raft_core::types::Index;
 
 use crate::command::{Answer, Command, KeyRange, No, PutOptions, Query};
 use crate::events::{Event, Lost};
-use crate::keyspace::{Keyspace, Tenure};
+use crate::keyspace::{Keyspace, NEWEST, Tenure};
 use crate::lasting::At;
 use crate::leases::Leases;
 use crate::page::{Page, key_value};
@@ -99,91 +101,120 @@ impl Store {
 
     fn execute(&mut self, at: At, command: &Command<'_>, out: &mut BytesMut) {
         let before = self.revision;
-        let index = at.index;
         match command {
-            Command::Put { key, value } => {
-                self.keyspace.put(self.revision + 1, key, value, Tenure::default());
-                self.commit(index);
-                Answer::Put { revision: self.revision }.encode(out);
-            }
-            Command::PutWith { key, value, options } => {
-                self.put_with((at, out), (key, value), *options);
-            }
-            Command::Delete { ranges } => {
-                let mut count = 0;
-                self.remove(ranges, |_| count += 1);
-                self.commit(index);
-                Answer::Deleted { count, revision: self.revision }.encode(out);
-            }
-            Command::DeleteReturning { ranges } => self.delete_returning((index, out), ranges),
-            Command::Compact { revision } => self.compact(index, *revision).encode(out),
-            Command::SetFields { key, fields } => {
-                let changed = self.set_fields(key, fields);
-                self.count_changed((index, out), changed);
-            }
-            Command::AddMembers { key, members } => {
-                let changed = self.add_members(key, members);
-                self.count_changed((index, out), changed);
-            }
-            Command::RemoveItems { of, key, names } => {
-                let changed = self.remove_items(*of, key, names);
-                self.count_changed((index, out), changed);
-            }
-            Command::Increment { key, field, by } => {
-                let summed = self.increment(key, field.map(|name| name.0), *by);
-                self.commit(index);
-                let revision = self.revision;
-                let number = |number| Answer::Number { number, revision };
-                summed.map_or_else(|why| Answer::No { revision, why }, number).encode(out);
+            Command::Compact { revision } => self.compact(at.index, *revision).encode(out),
+            Command::Transaction { on_no, transaction } => {
+                self.transact(at, *on_no, transaction, out);
             }
             Command::GrantLease { id, ttl_ms } => self.grant_lease(at, *id, *ttl_ms).encode(out),
             Command::RevokeLease { id } => self.revoke_lease(at, *id).encode(out),
             Command::RenewLeases { ids } => self.renew_leases(at, ids).encode(out),
-            Command::Expire { key, field, ttl_ms } => {
-                let changed = self.expire(at, (key, field.map(|name| name.0)), *ttl_ms);
-                self.count_changed((index, out), changed);
-            }
             Command::RemoveEnded => self.remove_ended(at).encode(out),
+            command => {
+                if let Err(why) = self.change(at, command, out) {
+                    Answer::No { revision: self.revision, why }.encode(out);
+                }
+            }
         }
+        self.commit(at.index);
         if before < self.revision {
             self.marks.note(at.log_time, before);
         }
         self.forget_hidden(FORGOTTEN_PER_COMMAND);
     }
 
-    fn put_with(
+    /// Changes keys, as part of the revision that comes into being, and answers.
+    ///
+    /// Errors: why it is not done; nothing has changed then, and nothing was answered.
+    pub(crate) fn change(
         &mut self,
-        (at, out): (At, &mut BytesMut),
-        (key, value): (&[u8], &[u8]),
-        options: PutOptions,
-    ) {
-        let before = self.revision;
-        let kept = options.keeps_end.then(|| self.keyspace.tenure(key));
-        let given = || self.tenure(at.log_time, options.lease, options.ttl_ms);
-        match kept.map_or_else(given, Ok) {
-            Ok(tenure) => self.keyspace.put(before + 1, key, value, tenure),
-            Err(why) => return Answer::No { revision: before, why }.encode(out),
+        at: At,
+        command: &Command<'_>,
+        out: &mut BytesMut,
+    ) -> Result<(), No> {
+        match command {
+            Command::Put { key, value } => {
+                self.keyspace.put(self.revision + 1, key, value, Tenure::default());
+                Answer::Put { revision: self.revision + 1 }.encode(out);
+            }
+            Command::PutWith { key, value, options } => {
+                self.put_with(at, (key, value), *options, out)?;
+            }
+            Command::Delete { ranges } => {
+                let mut count = 0;
+                self.remove(ranges, |_| count += 1);
+                Answer::Deleted { count, revision: self.revision_so_far() }.encode(out);
+            }
+            Command::DeleteReturning { ranges } => self.delete_returning(ranges, out),
+            Command::SetFields { key, fields } => {
+                let count = self.set_fields(key, fields)?;
+                Answer::Changed { count, revision: self.revision_so_far() }.encode(out);
+            }
+            Command::AddMembers { key, members } => {
+                let count = self.add_members(key, members)?;
+                Answer::Changed { count, revision: self.revision_so_far() }.encode(out);
+            }
+            Command::RemoveItems { of, key, names } => {
+                let count = self.remove_items(*of, key, names)?;
+                Answer::Changed { count, revision: self.revision_so_far() }.encode(out);
+            }
+            Command::Increment { key, field, by } => {
+                let number = self.increment(key, field.map(|name| name.0), *by)?;
+                Answer::Number { number, revision: self.revision_so_far() }.encode(out);
+            }
+            Command::Expire { key, field, ttl_ms } => {
+                let count = self.expire(at, (key, field.map(|name| name.0)), *ttl_ms)?;
+                Answer::Changed { count, revision: self.revision_so_far() }.encode(out);
+            }
+            Command::Compact { .. }
+            | Command::Transaction { .. }
+            | Command::GrantLease { .. }
+            | Command::RevokeLease { .. }
+            | Command::RenewLeases { .. }
+            | Command::RemoveEnded => return Err(No::NotInTransaction),
         }
-        self.commit(at.index);
-        let found = self.keyspace.get(key, before).filter(|_| options.returns_previous);
-        let previous = found.map(|(mod_revision, content)| key_value(key, mod_revision, content));
-        Answer::PutOver { revision: self.revision, previous }.encode(out);
+        Ok(())
     }
 
-    fn delete_returning(&mut self, (index, out): (Index, &mut BytesMut), ranges: &[KeyRange<'_>]) {
-        let before = self.revision;
-        let mut keys: Vec<Vec<u8>> = Vec::new();
-        self.remove(ranges, |key| keys.push(key.to_vec()));
-        self.commit(index);
-        let mut page = Page::new(0);
-        for key in &keys {
-            let found = self.keyspace.get(key, before);
-            let (mod_revision, content) = found.expect("what was removed was there before");
-            page.offer(key_value(key, mod_revision, content));
+    /// The revision of what can be read: inside a transaction that has changed something, the
+    /// one that comes into being.
+    pub(crate) fn revision_so_far(&self) -> u64 {
+        self.revision.max(self.keyspace.newest_revision())
+    }
+
+    fn put_with(
+        &mut self,
+        at: At,
+        (key, value): (&[u8], &[u8]),
+        options: PutOptions,
+        out: &mut BytesMut,
+    ) -> Result<(), No> {
+        let tenure = match options {
+            PutOptions { keeps_end: true, .. } => self.keyspace.tenure(key),
+            PutOptions { lease, ttl_ms, .. } => self.tenure(at.log_time, lease, ttl_ms)?,
+        };
+        let found = self.keyspace.get(key, NEWEST).filter(|_| options.returns_previous);
+        let previous = found.map(|(mod_revision, content)| key_value(key, mod_revision, content));
+        Answer::PutOver { revision: self.revision + 1, previous }.encode(out);
+        self.keyspace.put(self.revision + 1, key, value, tenure);
+        Ok(())
+    }
+
+    fn delete_returning(&mut self, ranges: &[KeyRange<'_>], out: &mut BytesMut) {
+        // What an earlier operation of a transaction made can be seen only until it is removed.
+        let (mut page, mut keys) = (Page::new(0), BTreeSet::new());
+        for range in ranges {
+            self.keyspace.visit(range, NEWEST, |key, mod_revision, content| {
+                if keys.insert(key) {
+                    page.offer(key_value(key, mod_revision, content));
+                }
+            });
         }
         let Page { kvs, more, .. } = page;
         let count = keys.len() as u64;
-        Answer::DeletedKeys { count, revision: self.revision, kvs, more }.encode(out);
+        let revision = if keys.is_empty() { self.revision_so_far() } else { self.revision + 1 };
+        Answer::DeletedKeys { count, revision, kvs, more }.encode(out);
+        self.remove(ranges, |_| {});
     }
 
     fn remove(&mut self, ranges: &[KeyRange<'_>], mut each: impl FnMut(&[u8])) {
@@ -193,7 +224,7 @@ impl Store {
     }
 
     /// Ends a command: what it changed becomes the next revision, if it changed anything.
-    pub(crate) fn commit(&mut self, index: Index) {
+    fn commit(&mut self, index: Index) {
         let revision = self.revision + 1;
         for changed in self.keyspace.changed_last(revision) {
             let (key, version) = (changed.key, changed.version.bytes());

@@ -114,6 +114,7 @@ fn store_checks() -> BodyChecks {
     use kv_store::command::{Command, Limits, Query};
     BodyChecks {
         command: |body| {
+            Command::check_encoded(body).map_err(|error| error.to_string())?;
             let command = Command::decode(body).map_err(|error| error.to_string())?;
             command.check(&Limits::default()).map_err(|error| error.to_string())
         },

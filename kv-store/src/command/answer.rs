@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::codec::{self, DecodeError};
 use super::collection::{Attributes, Item, Kind, Name};
 use super::list::List;
+use super::transaction::Transacted;
 
 /// The store's answer: decided, and the same on every node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,7 +164,7 @@ pub enum Answer<'a> {
         more: bool,
     },
     /// How long a key or a field stays yet.
-    #[serde(rename = "t")]
+    #[serde(rename = "T")]
     Remaining {
         /// The revision of the store.
         revision: u64,
@@ -178,6 +179,21 @@ pub enum Answer<'a> {
     Done {
         /// The revision of the store.
         revision: u64,
+    },
+    /// A transaction, or one nested in it, was carried out.
+    #[serde(rename = "t")]
+    Transaction(#[serde(borrow)] Box<Transacted<'a>>),
+    /// A transaction was not carried out, because of one of its operations; nothing has changed.
+    #[serde(rename = "u")]
+    Undone {
+        /// The revision of the store.
+        revision: u64,
+        /// Where the operation stands in the branch that was taken, counted from 0; of a nested
+        /// one where each transaction around it stands first. Nothing if there is no room for
+        /// the answer to the transaction as such.
+        path: List<u64>,
+        /// Why it cannot be carried out.
+        why: No,
     },
     /// It was decided not to do what was asked for; nothing has changed.
     #[serde(rename = "n")]
@@ -256,6 +272,9 @@ pub enum No {
         /// The lease.
         id: u64,
     },
+    /// The command cannot be part of a transaction; send it by itself.
+    #[serde(rename = "t")]
+    NotInTransaction,
 }
 
 impl fmt::Display for No {
@@ -275,6 +294,7 @@ impl fmt::Display for No {
             Self::TooLong { limit } => {
                 write!(f, "the answer would be above the limit of {limit} bytes, ask for less")
             }
+            Self::NotInTransaction => f.write_str("the command cannot be part of a transaction"),
         }
     }
 }

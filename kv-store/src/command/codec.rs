@@ -9,6 +9,11 @@ use bytes::BytesMut;
 use rmp_serde::{Deserializer, decode, encode};
 use serde::{Deserialize, Serialize};
 
+/// How deep arrays and maps may lie in each other in a message. Transactions nested as deep as
+/// they may be need 36 levels, and one beyond that is to be told so by its check; what is far
+/// beyond is refused here, before the recursion of reading it could take much of a stack.
+const DEPTH_MAX: usize = 64;
+
 /// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeError {
@@ -16,6 +21,8 @@ pub enum DecodeError {
     Cut,
     /// More bytes follow the message.
     Trailing,
+    /// Arrays and maps lie too deep in each other.
+    Deep,
     /// The bytes are not MessagePack or not a message of this version.
     Shape(String),
 }
@@ -28,6 +35,7 @@ impl DecodeError {
         match self {
             Self::Cut => "the message is cut short",
             Self::Trailing => "more bytes follow the message",
+            Self::Deep => "the message is nested too deep",
             Self::Shape(_) => "the message has an unknown name or the wrong fields",
         }
     }
@@ -37,7 +45,7 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason())?;
         match self {
-            Self::Cut | Self::Trailing => Ok(()),
+            Self::Cut | Self::Trailing | Self::Deep => Ok(()),
             Self::Shape(detail) => write!(f, ": {detail}"),
         }
     }
@@ -73,8 +81,10 @@ impl io::Write for Sink<'_> {
 /// Reads one message that fills `bytes` exactly.
 pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
     let mut deserializer = Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(DEPTH_MAX);
     let message = T::deserialize(&mut deserializer).map_err(|error| match error {
         decode::Error::InvalidMarkerRead(_) | decode::Error::InvalidDataRead(_) => DecodeError::Cut,
+        decode::Error::DepthLimitExceeded => DecodeError::Deep,
         error => DecodeError::Shape(error.to_string()),
     })?;
     // The deserializer does not say how far it came, but a further value of any type fails to

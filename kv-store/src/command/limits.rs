@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use raft_core::entry::Draft;
+use raft_core::entry::{Draft, ENTRY_BYTES_MAX, ENTRY_HEADER_BYTES};
 
-use super::{Command, KeyRange, Query, RangeEnd};
+use super::{Command, KeyRange, OPERATIONS_PER_TRANSACTION_MAX, Query, RangeEnd};
 
 /// The longest key. A longer one is refused. Units: bytes.
 pub const KEY_BYTES_MAX: usize = 64 * 1024;
@@ -42,6 +42,9 @@ pub(crate) const KEY_VALUE_OVERHEAD_BYTES: usize = 1 + 5 + 5 + 3 * 9 + 3 + 9;
 /// What a put costs in a log entry beside its key and value, at most. Units: bytes.
 const PUT_OVERHEAD_BYTES: usize = 1 + 2 + 1 + 5 + 5;
 
+/// The longest command, encoded: what fits a log entry. A longer one is refused. Units: bytes.
+pub const COMMAND_BYTES_MAX: usize = ENTRY_BYTES_MAX - ENTRY_HEADER_BYTES;
+
 const _: () = {
     // A put within the default limits fits an entry, and any key-value pair that was ever put
     // fits an answer: a caller that asks for more always comes further.
@@ -59,6 +62,8 @@ pub struct Limits {
     pub value_bytes_max: usize,
     /// The most ranges in one delete.
     pub ranges_per_delete_max: usize,
+    /// The most operations in one transaction, and the most compares.
+    pub operations_per_transaction_max: usize,
 }
 
 impl Default for Limits {
@@ -67,6 +72,7 @@ impl Default for Limits {
             key_bytes_max: KEY_BYTES_MAX,
             value_bytes_max: VALUE_BYTES_MAX_DEFAULT,
             ranges_per_delete_max: RANGES_PER_DELETE_MAX,
+            operations_per_transaction_max: OPERATIONS_PER_TRANSACTION_MAX,
         }
     }
 }
@@ -79,7 +85,7 @@ impl Limits {
         check_length(key, self.key_bytes_max).map_err(LimitError::KeyTooLong)
     }
 
-    fn check_value(&self, value: &[u8]) -> Result<(), LimitError> {
+    pub(super) fn check_value(&self, value: &[u8]) -> Result<(), LimitError> {
         check_length(value, self.value_bytes_max).map_err(LimitError::ValueTooLong)
     }
 
@@ -102,12 +108,16 @@ impl Limits {
             return Err(LimitError::TooManyItems(Excess { found, limit }));
         }
         for name in names {
-            check_length(name, self.key_bytes_max).map_err(LimitError::NameTooLong)?;
+            self.check_name(name)?;
         }
         Ok(())
     }
 
-    fn check_range(&self, range: &KeyRange<'_>) -> Result<(), LimitError> {
+    pub(super) fn check_name(&self, name: &[u8]) -> Result<(), LimitError> {
+        check_length(name, self.key_bytes_max).map_err(LimitError::NameTooLong)
+    }
+
+    pub(super) fn check_range(&self, range: &KeyRange<'_>) -> Result<(), LimitError> {
         let to = match range.end {
             RangeEnd::Single => return self.check_key(range.from),
             RangeEnd::HalfOpen(to) => to,
@@ -123,6 +133,14 @@ impl Limits {
 }
 
 impl Command<'_> {
+    /// Checks how long the command is, encoded.
+    ///
+    /// Errors: `LimitError` if it fits no log entry; the caller should refuse it with the
+    /// error's text.
+    pub fn check_encoded(body: &[u8]) -> Result<(), LimitError> {
+        check_length(body, COMMAND_BYTES_MAX).map_err(LimitError::CommandTooLong)
+    }
+
     /// Checks the command against the limits of the node that is about to propose it.
     ///
     /// Errors: `LimitError` if it asks for too much; the caller should refuse it with the
@@ -169,6 +187,7 @@ impl Command<'_> {
                 }
                 ranges.iter().try_for_each(|range| limits.check_range(range))
             }
+            Self::Transaction { on_no: _, transaction } => transaction.check(limits),
         }
     }
 }
@@ -241,6 +260,16 @@ pub enum LimitError {
         /// How long is allowed. Units: milliseconds.
         limit_ms: u64,
     },
+    /// A command is too long, encoded.
+    CommandTooLong(Excess),
+    /// A transaction has too many operations.
+    TooManyOperations(Excess),
+    /// A transaction has too many compares.
+    TooManyCompares(Excess),
+    /// Transactions are nested too deep.
+    NestedTooDeep(Excess),
+    /// A command that cannot be part of a transaction is.
+    NotInTransaction,
 }
 
 impl fmt::Display for LimitError {
@@ -267,6 +296,19 @@ impl fmt::Display for LimitError {
                 f,
                 "{found} fields or members are above the limit of {limit}, send them in parts"
             ),
+            Self::CommandTooLong(Excess { found, limit }) => {
+                write!(f, "command of {found} bytes is above the limit of {limit} bytes")
+            }
+            Self::TooManyOperations(Excess { found, limit }) => {
+                write!(f, "transaction of {found} operations is above the limit of {limit}")
+            }
+            Self::TooManyCompares(Excess { found, limit }) => {
+                write!(f, "transaction of {found} compares is above the limit of {limit}")
+            }
+            Self::NestedTooDeep(Excess { found, limit }) => {
+                write!(f, "transaction nested {found} deep is above the limit of {limit}")
+            }
+            Self::NotInTransaction => f.write_str("the command cannot be part of a transaction"),
             Self::TooManyRanges(Excess { found, limit }) => {
                 write!(
                     f,

@@ -92,6 +92,17 @@ impl Changes {
         block.change(block.changes.len() - 1)
     }
 
+    /// Takes the last change back, which left a version behind that cost so much. Everything is
+    /// as it was before its `push` then.
+    pub(crate) fn pop(&mut self, cost_bytes: u64) {
+        let Some(block) = self.blocks.back_mut() else { return };
+        block.changes.pop();
+        block.cost_bytes -= cost_bytes;
+        if block.changes.is_empty() {
+            self.blocks.pop_back();
+        }
+    }
+
     /// Takes the first change away if it is of a revision below this one.
     pub(crate) fn take_first(&mut self, below: u64) -> Option<Change> {
         let block = self.blocks.front_mut()?;
@@ -169,6 +180,25 @@ mod tests {
         let late = Change { revision: 1 << 40, place: Place::Key(1) };
         changes.push(late, 0);
         assert_eq!(changes.last(), Some(late));
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let push = |changes: &mut Changes, revision, n: u64| {
+            let place = Place::Key(u32::try_from(n).expect("a small number"));
+            changes.push(Change { revision, place }, n);
+        };
+        for (before, forgotten) in [(0, 0), (1, 0), (1_023, 0), (1_024, 0), (2_500, 1_500)] {
+            let mut changes = Changes::default();
+            (0..before).for_each(|n| push(&mut changes, 2 + n, n));
+            while changes.take_first(2 + forgotten).is_some() {}
+            let known = format!("{changes:?}");
+            for (count, revision) in [(1, 1 + before), (3_000, 3 + before), (5, 1 << 40)] {
+                (0..count).for_each(|n| push(&mut changes, revision, n));
+                (0..count).rev().for_each(|n| changes.pop(n));
+                assert_eq!(format!("{changes:?}"), known, "{before} and {count}");
+            }
+        }
     }
 
     #[test]

@@ -52,6 +52,13 @@ impl Record {
         self.newest = version;
     }
 
+    /// Forgets the newest version, whose place the one before it takes again. Returns what that
+    /// one costs; `None` if there is no other, and nothing has changed then.
+    pub(crate) fn take_back(&mut self) -> Option<u64> {
+        self.newest = self.older.pop_back()?;
+        Some(self.newest.cost_bytes())
+    }
+
     /// Adds a version behind all others. Returns whether it can stand there.
     pub(crate) fn append(&mut self, version: Version) -> bool {
         let ascends = self.newest.mod_revision < version.mod_revision;

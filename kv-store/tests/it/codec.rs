@@ -2,8 +2,9 @@
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Attributes, Collection, Command, DecodeError, Direction, Item, KeyRange, KeyValue,
-    Kind, List, Name, No, Order, OrderBy, PutOptions, Query, RangeEnd, Selection,
+    Answer, Attributes, Collection, Command, Compare, DecodeError, Direction, Item, KeyRange,
+    KeyValue, Kind, List, Name, No, OnNo, Operation, Order, OrderBy, PutOptions, Query, RangeEnd,
+    Relation, Selection, TRANSACTION_NESTING_MAX, Target, Transacted, Transaction,
 };
 
 use crate::node::Numbers;
@@ -78,7 +79,68 @@ fn golden_commands() -> Vec<(Command<'static>, &'static str)> {
         (Command::RenewLeases { ids: [7, 8].into_iter().collect() }, "81 a14b 91 92 07 08"),
         (Command::Expire { key: b"k", field: None, ttl_ms: 0 }, "81 a178 93 c4016b c0 00"),
         (Command::RemoveEnded, "a158"),
+        (transaction(OnNo::Undo, Transaction::default()), "81 a174 92 a175 93 90 90 90"),
+        (
+            transaction(OnNo::Undo, put_if_missing()),
+            "81 a174 92 a175 93 91 93 92 c4016b a173 a13d 81 a16e 00 91 81 a177 81 a170 92 c4016b \
+             c40176 91 81 a172 81 a172 92 92 c4016b a173 00",
+        ),
+        (
+            transaction(OnNo::GoOn, choice()),
+            "81 a174 92 a167 93 \
+                98 \
+                93 92 c4016b a173 a13d 81 a176 c40176 \
+                93 92 c4016b a173 a121 81 a16e 01 \
+                93 92 c4016b a170 a13c 81 a163 02 \
+                93 92 c4016b a166 a13e 81 a16d 03 \
+                93 92 c4016b a173 a13d 81 a16c 00 \
+                93 92 c4016b a173 a13d 81 a178 c3 \
+                93 92 c4016b a173 a13d 81 a166 92 c40166 c40176 \
+                93 92 c4016b a173 a13d 81 a165 93 a16d c4016d c2 \
+                92 81 a177 81 a170 92 c4016b c40176 81 a172 81 a172 92 92 c4016b a173 00 \
+                91 81 a174 93 90 90 90",
+        ),
     ]
+}
+
+fn transaction(on_no: OnNo, transaction: Transaction<'static>) -> Command<'static> {
+    Command::Transaction { on_no, transaction: Box::new(transaction) }
+}
+
+fn put_if_missing() -> Transaction<'static> {
+    let range = KeyRange::single(b"k");
+    let (relation, target) = (Relation::Equal, Target::Version(0));
+    Transaction {
+        when: [Compare { range, relation, target }].into_iter().collect(),
+        then: [Operation::Write(Command::Put { key: b"k", value: b"v" })].into_iter().collect(),
+        otherwise: [Operation::Read(Query::Range { range, limit: 0 })].into_iter().collect(),
+    }
+}
+
+/// A transaction with every kind of compare and operation.
+fn choice() -> Transaction<'static> {
+    let (single, all) = (KeyRange::single(b"k"), all_of(b"k"));
+    let of = |range, relation, target| Compare { range, relation, target };
+    let when = [
+        of(single, Relation::Equal, Target::Value(b"v")),
+        of(single, Relation::NotEqual, Target::Version(1)),
+        of(KeyRange::prefix(b"k"), Relation::Less, Target::CreateRevision(2)),
+        of(all, Relation::Greater, Target::ModRevision(3)),
+        of(single, Relation::Equal, Target::Lease(0)),
+        of(single, Relation::Equal, Target::Exists(true)),
+        of(single, Relation::Equal, Target::Field { name: b"f", value: b"v" }),
+        of(single, Relation::Equal, Target::Has { of: Collection::Set, name: b"m", has: false }),
+    ];
+    let then = [
+        Operation::Write(Command::Put { key: b"k", value: b"v" }),
+        Operation::Read(Query::Range { range: single, limit: 0 }),
+    ];
+    let otherwise = [Operation::Nested(Box::default())];
+    Transaction {
+        when: when.into_iter().collect(),
+        then: then.into_iter().collect(),
+        otherwise: otherwise.into_iter().collect(),
+    }
 }
 
 fn golden_queries() -> Vec<(Query<'static>, &'static str)> {
@@ -116,7 +178,7 @@ fn golden_queries() -> Vec<(Query<'static>, &'static str)> {
         ),
         (Query::Lease { id: 7, from: b"k" }, "81 a14c 92 07 c4016b"),
         (Query::Leases { from: 0 }, "81 a161 91 00"),
-        (Query::Remaining { key: b"k", field: Some(Name(b"f")) }, "81 a174 92 c4016b c40166"),
+        (Query::Remaining { key: b"k", field: Some(Name(b"f")) }, "81 a154 92 c4016b c40166"),
     ]
 }
 
@@ -191,7 +253,7 @@ fn golden_answers_about_ends() -> Vec<(Answer<'static>, &'static str)> {
         ),
         (
             Answer::Remaining { revision: 9, exists: true, remaining_ms: None },
-            "81 a174 93 09 c3 c0",
+            "81 a154 93 09 c3 c0",
         ),
         (
             Answer::No { revision: 9, why: No::LeaseUnknown { id: 7 } },
@@ -229,6 +291,28 @@ fn golden_answers_about_items() -> Vec<(Answer<'static>, &'static str)> {
         ),
         (Answer::No { revision: 9, why: No::NotANumber }, "81 a16e 92 09 a161"),
         (Answer::No { revision: 9, why: No::Overflow }, "81 a16e 92 09 a176"),
+        (Answer::No { revision: 9, why: No::NotInTransaction }, "81 a16e 92 09 a174"),
+        (
+            Answer::Transaction(Box::new(Transacted {
+                succeeded: true,
+                revision: 9,
+                answers: [
+                    Answer::Put { revision: 9 },
+                    Answer::Transaction(Box::new(Transacted {
+                        succeeded: false,
+                        revision: 9,
+                        answers: List::new(),
+                    })),
+                ]
+                .into_iter()
+                .collect(),
+            })),
+            "81 a174 93 c3 09 92 81 a170 91 09 81 a174 93 c2 09 90",
+        ),
+        (
+            Answer::Undone { revision: 9, path: [2, 0].into_iter().collect(), why: No::Overflow },
+            "81 a175 93 09 92 02 00 a176",
+        ),
         (Answer::No { revision: 9, why: No::TooLong { limit: 7 } }, "81 a16e 92 09 81 a16c 91 07"),
     ]
 }
@@ -368,4 +452,38 @@ fn text_is_taken_for_bytes_and_arrays_of_numbers_are_not() {
         let error = Command::decode(&from_hex(hex)).unwrap_err();
         assert!(matches!(error, DecodeError::Shape(_)), "{hex}: {error}");
     }
+}
+
+/// A transaction whose branch is a transaction whose branch is ..., so deep.
+fn nested_hex(depth: usize) -> Vec<u8> {
+    let mut bytes = from_hex("81 a174 92 a175");
+    for _ in 1..depth {
+        bytes.extend(from_hex("93 90 91 81 a174"));
+    }
+    bytes.extend(from_hex("93 90 90 90"));
+    for _ in 1..depth {
+        bytes.extend(from_hex("90"));
+    }
+    bytes
+}
+
+#[test]
+fn a_message_that_is_nested_too_deep_is_refused_before_the_stack_is() {
+    assert_eq!(nested_hex(1), from_hex("81 a174 92 a175 93 90 90 90"));
+    for depth in [1, 2, TRANSACTION_NESTING_MAX, TRANSACTION_NESTING_MAX + 1] {
+        assert!(Command::decode(&nested_hex(depth)).is_ok(), "{depth}");
+    }
+    for depth in [100, 1_000, 100_000] {
+        // As little stack as a thread may have that serves connections.
+        let decode = move || Command::decode(&nested_hex(depth)).unwrap_err();
+        let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(decode);
+        assert_eq!(thread.unwrap().join().unwrap(), DecodeError::Deep, "{depth}");
+    }
+    // Also where no transaction is meant, and in answers.
+    for bytes in [vec![0x91; 100_000], vec![0x81; 100_000]] {
+        assert!(Command::decode(&bytes).is_err());
+        assert!(Query::decode(&bytes).is_err());
+    }
+    let answer = from_hex("81 a174 93 c3 02 91").repeat(100_000);
+    assert_eq!(Answer::decode(&answer), Err(DecodeError::Deep));
 }

@@ -2,7 +2,8 @@
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Command, Item, KeyRange, Limits, List, Name, No, PutOptions, Query, TTL_MS_MAX,
+    Answer, Command, Compare, Item, KeyRange, Limits, List, Name, No, OnNo, Operation, PutOptions,
+    Query, Relation, TTL_MS_MAX, Target, Transaction,
 };
 use kv_store::store::Store;
 use raft_core::replica::state_machine::StateMachine as _;
@@ -349,4 +350,72 @@ fn times_to_live_have_limits() {
     assert_eq!(refused(expire(over)), Err(long.to_owned()));
     let many = Command::RenewLeases { ids: (0..10_001).collect() };
     assert_eq!(refused(many), Err("renewal of 10001 leases is above the limit of 10000".into()));
+}
+
+#[test]
+fn an_undone_transaction_moves_no_end() {
+    let mut node = Node::default();
+    grant(&mut node, 7, 5_000);
+    with_ttl(&mut node, b"a", 1_000);
+    with_lease(&mut node, b"b", 7);
+    let fields = [Item { name: b"f", value: b"1" }].into_iter().collect();
+    node.apply(&Command::SetFields { key: b"h", fields });
+    expire(&mut node, b"h", Some(b"f"), 2_000).expect("it is a hash");
+    let put = |key, options| Operation::Write(Command::PutWith { key, value: b"", options });
+    let ends = PutOptions { ttl_ms: 500, ..PutOptions::default() };
+    let wrong = Command::Increment { key: b"b", field: None, by: 1 };
+    let then = [
+        put(b"a", PutOptions::default()),
+        put(b"b", ends),
+        put(b"c", ends),
+        put(b"h", PutOptions { lease: 7, ..PutOptions::default() }),
+        Operation::Write(Command::Expire { key: b"b", field: None, ttl_ms: 400 }),
+        Operation::Write(wrong),
+    ];
+    let transaction = Transaction { then: then.into_iter().collect(), ..Transaction::default() };
+    let transaction = Box::new(transaction);
+    let undone = node.apply(&Command::Transaction { on_no: OnNo::Undo, transaction });
+    assert!(matches!(answer(&undone), Answer::Undone { .. }), "{:?}", answer(&undone));
+    assert_eq!(remaining(&node, b"a", None), (true, Some(1_000)));
+    assert_eq!(lease_keys(&node, 7).expect("it is there").2, [b"b"]);
+    let mut left = Vec::new();
+    for ms in [500, 999, 1_000, 1_999, 2_000, 4_999, 5_000] {
+        node.log_time = ms * 1_000;
+        while node.apply_due().is_some() {}
+        left.push(all_keys(&node).len());
+    }
+    assert_eq!(left, [3, 3, 2, 2, 1, 1, 0]);
+}
+
+#[test]
+fn a_transaction_gives_ends_and_compares_leases() {
+    let mut node = Node::default();
+    grant(&mut node, 7, 5_000);
+    with_lease(&mut node, b"a", 7);
+    let compare = |lease| Compare {
+        range: KeyRange::single(b"a"),
+        relation: Relation::Equal,
+        target: Target::Lease(lease),
+    };
+    for (lease, remains) in [(8, Some(5_000)), (7, Some(1_000))] {
+        let then = Operation::Write(Command::Expire { key: b"a", field: None, ttl_ms: 1_000 });
+        let transaction = Box::new(Transaction {
+            when: [compare(lease)].into_iter().collect(),
+            then: [then].into_iter().collect(),
+            otherwise: List::new(),
+        });
+        node.apply(&Command::Transaction { on_no: OnNo::Undo, transaction });
+        assert_eq!(remaining(&node, b"a", None), (true, remains));
+    }
+    let lease = Command::RevokeLease { id: 7 };
+    let transaction = Box::new(Transaction {
+        then: [Operation::Write(lease)].into_iter().collect(),
+        ..Transaction::default()
+    });
+    let command = Command::Transaction { on_no: OnNo::Undo, transaction };
+    let refused = command.check(&Limits::default()).unwrap_err().to_string();
+    assert_eq!(refused, "the command cannot be part of a transaction");
+    let undone = node.apply(&command);
+    assert!(matches!(answer(&undone), Answer::Undone { why: No::NotInTransaction, .. }));
+    assert_eq!(all_keys(&node), [b"a"]);
 }

@@ -11,4 +11,6 @@ mod retention;
 mod revisions;
 mod snapshot;
 mod store;
+mod transactions;
+mod transactions_at_random;
 mod types;

@@ -142,6 +142,7 @@ impl Model {
             | Command::RenewLeases { .. }
             | Command::Expire { .. }
             | Command::RemoveEnded => unreachable!("`lasting.rs` has what does not last"),
+            Command::Transaction { .. } => unreachable!("transactions have tests of their own"),
         }
         bytes
     }

@@ -1,0 +1,38 @@
+//! Taking back what came into being and is not to stay.
+
+use super::Keyspace;
+use super::changes::Place;
+use super::version::Tenure;
+
+impl Keyspace {
+    /// Takes everything back that `revision`, the newest one, has changed: the keyspace is then
+    /// as it was before the first of these changes.
+    ///
+    /// A record has one version for a revision, however often the revision changed it, so that
+    /// what stands before that version is what the record was before the revision; and it has
+    /// one place in the row of changes, from which it is taken in the opposite order. Nothing is
+    /// forgotten while a revision comes into being, so that the version before is still there. A
+    /// record without one was made by the revision and goes, items before the key that they
+    /// belong to, since they came after it. What remains is memory that the tables hold for
+    /// later; where records lie in them shows nowhere.
+    pub(crate) fn unwind(&mut self, revision: u64) {
+        while let Some(change) = self.changes.last().filter(|last| last.revision == revision) {
+            let record = self.get_record_mut(change.place);
+            let after = record.newest.tenure();
+            let cost_bytes = record.take_back();
+            let before = cost_bytes.map_or(Tenure::default(), |_| record.newest.tenure());
+            self.ends.remove(change.place, after);
+            self.ends.add(change.place, before);
+            match (cost_bytes, change.place) {
+                (Some(cost_bytes), _) => self.changes.pop(cost_bytes),
+                (None, place) => {
+                    self.changes.pop(0);
+                    match place {
+                        Place::Key(place) => self.keys.remove(place),
+                        Place::Item(place) => self.items.remove(place),
+                    }
+                }
+            }
+        }
+    }
+}
