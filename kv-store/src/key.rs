@@ -42,6 +42,11 @@ impl Key {
         Self::inline(key).unwrap_or_else(|| Self(Form::Boxed(key.into())))
     }
 
+    /// Whether the key is held in place.
+    pub(crate) fn is_inline(&self) -> bool {
+        matches!(self.0, Form::Inline { .. })
+    }
+
     /// The bytes of the key.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {

@@ -25,8 +25,10 @@ use crate::command::{KeyRange, Kind, RangeEnd};
 /// Stands for the newest revision, also while it comes into being.
 pub(crate) const NEWEST: u64 = u64::MAX;
 
-/// How many records of a range are fetched from memory at once.
-const PLACES_AHEAD: usize = 32;
+/// How many records of a range are fetched from memory at once: few at first, since most ranges
+/// are short, and twice as many each time.
+const AHEAD_MIN: usize = 8;
+const AHEAD_MAX: usize = 64;
 
 /// Every key that exists or that history speaks of.
 #[derive(Clone, Debug)]
@@ -333,26 +335,30 @@ impl Keyspace {
     ) {
         if range.end == RangeEnd::Single {
             let Some(record) = self.record(range.from) else { return };
+            touch_values(&[record]);
             if let Some((mod_revision, content)) = content_at(record, revision) {
                 visit(record.key.as_bytes(), mod_revision, content);
             }
             return;
         }
-        let mut places = self.keys.places(*range);
-        let mut ahead = Vec::with_capacity(PLACES_AHEAD);
-        loop {
-            ahead.clear();
-            ahead.extend(places.by_ref().take(PLACES_AHEAD).map(|place| self.keys.get(place)));
-            if 1 < ahead.len() {
-                touch(&ahead);
-            }
-            for record in &ahead {
-                if let Some((mod_revision, content)) = content_at(record, revision) {
-                    visit(record.key.as_bytes(), mod_revision, content);
+        let (mut ahead, mut ahead_max) = (Vec::with_capacity(AHEAD_MAX), AHEAD_MIN);
+        for mut row in self.keys.rows_from(range.from) {
+            while !row.is_empty() {
+                let (places, rest) = row.split_at(ahead_max.min(row.len()));
+                ahead.clear();
+                ahead.extend(places.iter().map(|&place| self.keys.get(place)));
+                touch_records(&ahead);
+                let inside = ahead.partition_point(|record| range.contains(record.key.as_bytes()));
+                touch_values(&ahead[..inside]);
+                for record in &ahead[..inside] {
+                    if let Some((mod_revision, content)) = content_at(record, revision) {
+                        visit(record.key.as_bytes(), mod_revision, content);
+                    }
                 }
-            }
-            if ahead.len() < PLACES_AHEAD {
-                return;
+                if inside < places.len() {
+                    return;
+                }
+                (row, ahead_max) = (rest, AHEAD_MAX.min(2 * ahead_max));
             }
         }
     }
@@ -453,15 +459,21 @@ impl Keyspace {
     }
 }
 
-/// Reads a little of each record and value. Neighbours of a range lie anywhere in memory; loads
-/// that do not wait for each other take little longer than one of them.
-fn touch(records: &[&Record]) {
+/// Reads a little of each record. Neighbours of a range lie anywhere in memory; loads that do
+/// not wait for each other take little longer than one of them.
+fn touch_records(records: &[&Record]) {
     let revisions = records.iter().fold(0, |sum, record| sum ^ record.newest.mod_revision);
-    let values = records.iter().fold(0, |sum, record| {
+    std::hint::black_box(revisions);
+}
+
+/// Reads a little of each value, for the same reason.
+fn touch_values(records: &[&Record]) {
+    let touched = records.iter().fold(0, |sum, record| {
         let bytes = record.newest.bytes();
-        sum ^ bytes.iter().step_by(CACHE_LINE_BYTES).take(4).fold(0, |sum, byte| sum ^ byte)
+        let line = |number| bytes.get(number * CACHE_LINE_BYTES).copied().unwrap_or(0);
+        sum ^ line(0) ^ line(1) ^ line(2) ^ line(3) ^ line(4)
     });
-    std::hint::black_box((revisions, values));
+    std::hint::black_box(touched);
 }
 
 /// Bytes that come from memory together.

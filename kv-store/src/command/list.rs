@@ -7,6 +7,9 @@ use std::ops::Deref;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// There is room for so many elements at once when there are two.
+const MANY: usize = 16;
+
 /// A row of elements of which there is usually one: most deletes name one key and most range
 /// queries find one. The second element moves both to the heap.
 #[derive(Clone, Debug)]
@@ -29,7 +32,10 @@ impl<T> List<T> {
         match self {
             Self::Few(none @ None) => *none = Some(element),
             Self::Few(one) => {
-                *self = Self::Many(one.take().into_iter().chain([element]).collect());
+                let mut elements = Vec::with_capacity(MANY);
+                elements.extend(one.take());
+                elements.push(element);
+                *self = Self::Many(elements);
             }
             Self::Many(elements) => elements.push(element),
         }

@@ -64,6 +64,12 @@ impl Block {
         let revision = self.first_revision + u64::from(distance);
         Some(Change { revision, place: Place::of(place) })
     }
+
+    /// Where the changes from a revision on begin.
+    fn position(&self, revision: u64) -> usize {
+        let distance = revision.saturating_sub(self.first_revision);
+        self.changes.partition_point(|&(other, _)| u64::from(other) < distance)
+    }
 }
 
 impl Changes {
@@ -118,14 +124,18 @@ impl Changes {
     /// The changes from a revision on.
     pub(crate) fn since(&self, revision: u64) -> impl Iterator<Item = Change> {
         // A block may begin with further changes of the revision that the one before ends with.
-        let begun = self.blocks.partition_point(|block| block.first_revision < revision);
+        let begun = match self.blocks.back() {
+            // Most who ask want the newest revision of all.
+            Some(newest) if newest.first_revision < revision => self.blocks.len(),
+            Some(_) | None => self.blocks.partition_point(|block| block.first_revision < revision),
+        };
         let first = begun.saturating_sub(1);
         let blocks = self.blocks.range(first..).enumerate();
-        let all = blocks.flat_map(move |(number, block)| {
-            let from = if first + number == 0 { self.taken } else { 0 };
+        blocks.flat_map(move |(number, block)| {
+            let taken = if first + number == 0 { self.taken } else { 0 };
+            let from = if number == 0 { block.position(revision).max(taken) } else { taken };
             (from..block.changes.len()).filter_map(|at| block.change(at))
-        });
-        all.skip_while(move |change| change.revision < revision)
+        })
     }
 
     /// What the versions cost that were left behind above a revision, by whole blocks.

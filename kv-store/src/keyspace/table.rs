@@ -99,9 +99,14 @@ impl Table {
         self.free.push(place);
     }
 
+    /// Where the records lie from a key on, in the order of their keys, row by row.
+    pub(crate) fn rows_from(&self, from: &[u8]) -> impl Iterator<Item = &[u32]> + use<'_> {
+        self.order.rows_from(&self.records, from)
+    }
+
     /// Where the records lie from a key on, in the order of their keys.
     pub(crate) fn places_from(&self, from: &[u8]) -> impl Iterator<Item = u32> + use<'_> {
-        self.order.from(&self.records, from)
+        self.rows_from(from).flatten().copied()
     }
 
     /// Where the records of a range lie, in the order of their keys.
@@ -110,7 +115,7 @@ impl Table {
             RangeEnd::Single => (self.find(range.from), None),
             RangeEnd::Prefix | RangeEnd::HalfOpen(_) | RangeEnd::From => (None, Some(range.from)),
         };
-        let ordered = from.into_iter().flat_map(|from| self.order.from(&self.records, from));
+        let ordered = from.into_iter().flat_map(|from| self.places_from(from));
         let inside = move |place: &u32| range.contains(self.get(*place).key.as_bytes());
         single.into_iter().chain(ordered.take_while(inside))
     }
