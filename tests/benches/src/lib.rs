@@ -12,6 +12,7 @@ pub mod etcd;
 pub mod floor;
 pub mod keys;
 pub mod latencies;
+pub mod loaded_store;
 pub mod measurement;
 pub mod native;
 pub mod probe;
