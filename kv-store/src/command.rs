@@ -7,7 +7,8 @@
 mod answer;
 mod codec;
 mod collection;
-mod key_range;
+pub(crate) mod interest;
+pub(crate) mod key_range;
 mod limits;
 mod list;
 mod selection;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::answer::{Answer, KeyValue, No};
 pub use self::codec::DecodeError;
 pub use self::collection::{Attributes, Collection, Item, Kind, Name};
+pub use self::interest::{Change, Interest, Items, State};
 pub use self::key_range::{KeyRange, RangeEnd};
 pub(crate) use self::limits::KEY_VALUE_OVERHEAD_BYTES;
 pub use self::limits::{

@@ -35,6 +35,7 @@
 
 pub mod command;
 pub mod store;
+pub mod watching;
 
 mod collections;
 mod events;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bytes::BytesMut;
 use raft_core::entry::EntryRef;
-use raft_core::replica::state_machine::{LoadError, StateMachine};
+use raft_core::replica::state_machine::{Forgotten, LoadError, StateMachine};
 use raft_core::types::Index;
 
 use crate::command::{Answer, Command, KeyRange, No, PutOptions, Query};
@@ -314,6 +314,15 @@ impl StateMachine for Store {
 
     fn idle(&mut self) {
         self.forget_hidden(FORGOTTEN_PER_TURN);
+    }
+
+    fn changes(
+        &self,
+        from: u64,
+        bytes_max: usize,
+        changes: &mut BytesMut,
+    ) -> Result<u64, Forgotten> {
+        self.write_changes(from, bytes_max, changes)
     }
 
     fn pin(&mut self) {

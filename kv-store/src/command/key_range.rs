@@ -84,7 +84,7 @@ impl<'a> KeyRange<'a> {
 }
 
 /// Appends the first key after every key with this prefix, or nothing if there is none.
-fn push_prefix_end(prefix: &[u8], bytes: &mut Vec<u8>) {
+pub(crate) fn push_prefix_end(prefix: &[u8], bytes: &mut Vec<u8>) {
     if let Some(place) = prefix.iter().rposition(|&byte| byte != u8::MAX) {
         bytes.extend_from_slice(&prefix[..place]);
         bytes.push(prefix[place] + 1);

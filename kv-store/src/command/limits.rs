@@ -7,7 +7,7 @@ use std::fmt;
 
 use raft_core::entry::{Draft, ENTRY_BYTES_MAX, ENTRY_HEADER_BYTES};
 
-use super::{Command, KeyRange, OPERATIONS_PER_TRANSACTION_MAX, Query, RangeEnd};
+use super::{Command, Items, KeyRange, OPERATIONS_PER_TRANSACTION_MAX, Query, RangeEnd};
 
 /// The longest key. A longer one is refused. Units: bytes.
 pub const KEY_BYTES_MAX: usize = 64 * 1024;
@@ -129,6 +129,23 @@ impl Limits {
         check_length(range.from, bytes_max)
             .and(check_length(to, bytes_max))
             .map_err(LimitError::KeyTooLong)
+    }
+}
+
+impl Limits {
+    /// Checks what a watch is about.
+    pub(super) fn check_interest(
+        &self,
+        range: &KeyRange<'_>,
+        items: Items<'_>,
+    ) -> Result<(), LimitError> {
+        self.check_range(range)?;
+        match items {
+            Items::Keys | Items::All => Ok(()),
+            Items::Named(name) => {
+                check_length(name.0, self.key_bytes_max).map_err(LimitError::NameTooLong)
+            }
+        }
     }
 }
 

@@ -14,3 +14,5 @@ mod store;
 mod transactions;
 mod transactions_at_random;
 mod types;
+mod watching;
+mod watching_random;

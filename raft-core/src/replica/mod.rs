@@ -1,5 +1,6 @@
 //! Raft, a state machine and the requests that wait for it.
 
+pub mod changes;
 pub(crate) mod comparing;
 pub(crate) mod due;
 mod early_rounds;
@@ -25,4 +26,4 @@ pub(crate) mod transfers;
 pub(crate) mod writes;
 
 pub use replica::Replica;
-pub use state_machine::{LoadError, StateMachine};
+pub use state_machine::{Forgotten, LoadError, StateMachine};

@@ -45,6 +45,22 @@ pub trait StateMachine {
     /// machine may depend on how often that was.
     fn idle(&mut self) {}
 
+    /// Appends what changed from revision `from` on to `changes`, in a form that the machine's
+    /// watchers read: whole revisions, the oldest first, and no further one once there are
+    /// `bytes_max` bytes. Returns the revision to go on at, which is above `from` unless there
+    /// is nothing from it on. A machine that shows no changes has none.
+    ///
+    /// Errors: `Forgotten` if the changes from there on are no longer all known; the caller
+    /// should tell whoever wanted them, and begin at the revision that it names.
+    fn changes(
+        &self,
+        from: u64,
+        _bytes_max: usize,
+        _changes: &mut BytesMut,
+    ) -> Result<u64, Forgotten> {
+        Ok(from.max(self.revision() + 1))
+    }
+
     /// Makes the present state the one that `read_pinned` shows, from its beginning, whatever
     /// is applied meanwhile. An earlier pin is dropped. It should take no time that grows with
     /// the state.
@@ -85,6 +101,13 @@ pub trait StateMachine {
     ///
     /// Errors: as `load`, and if parts are missing.
     fn finish_load(&mut self) -> Result<(), LoadError>;
+}
+
+/// The changes that were asked for are not known any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The first revision from which on they are.
+    pub oldest: u64,
 }
 
 /// What was loaded is not a snapshot of this state machine. The caller must drop the machine
