@@ -13,6 +13,7 @@ mod session;
 mod shell;
 mod status;
 mod value;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal as _, Write};
@@ -148,9 +149,12 @@ impl Console<'_> {
             let target = commands::Target { endpoints, shell: None, request_id };
             let deadline = Instant::now() + shared.timeout();
             let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
+            let is_endless = job.is_endless();
             tokio::select! {
                 result = job.run(&target, deadline, format, told) => result,
-                () = interrupts.next() => Err(CommandError::Interrupted),
+                () = interrupts.next() => {
+                    if is_endless { Ok(0) } else { Err(CommandError::Interrupted) }
+                }
             }
         })
     }

@@ -14,6 +14,7 @@ use crate::driver::Driver;
 use crate::error::ClientError;
 use crate::request_id::RequestId;
 use crate::requests::{Answered, Ask, IN_FLIGHT_MAX, Staleness, Work};
+use crate::watches::WatchOrder;
 
 /// Keys in one page of a range, at most.
 const PAGE_KEYS_MAX: u64 = 1_000;
@@ -40,6 +41,7 @@ impl Default for Options {
 #[derive(Clone, Debug)]
 pub struct Client {
     asks: mpsc::Sender<Ask>,
+    orders: mpsc::UnboundedSender<WatchOrder>,
     patience: Patience,
     /// The name of the next write, if its caller has one for it.
     request_id: Option<RequestId>,
@@ -120,8 +122,9 @@ impl Client {
         let mut endpoints = Endpoints::new(endpoints)?;
         let link = first_link(&mut endpoints, Instant::now() + options.timeout).await?;
         let (asks, receiver) = mpsc::channel(IN_FLIGHT_MAX);
-        tokio::spawn(Driver::new(receiver, endpoints, &link).run(link));
-        Ok(Self { asks, patience: Patience::Each(options.timeout), request_id: None })
+        let (orders, taken) = mpsc::unbounded_channel();
+        tokio::spawn(Driver::new((receiver, taken), endpoints, &link).run(link));
+        Ok(Self { asks, orders, patience: Patience::Each(options.timeout), request_id: None })
     }
 
     /// The same client with one deadline for everything that it will be asked.
@@ -262,15 +265,26 @@ impl Client {
     }
 
     async fn ask_for(&self, work: Work) -> Result<Answered, ClientError> {
-        let deadline = match self.patience {
-            Patience::Each(timeout) => Instant::now() + timeout,
-            Patience::Until(deadline) => deadline,
-        };
+        let deadline = self.deadline();
         let (reply, answer) = oneshot::channel();
         // The task ends only after the last client, or together with the runtime; then the
         // answer is missing too.
         let _ = self.asks.send(Ask { work, request_id: self.request_id, deadline, reply }).await;
         answer.await.unwrap_or(Err(ClientError::Unknown))
+    }
+
+    /// When what is asked for now must be done.
+    pub(crate) fn deadline(&self) -> Instant {
+        match self.patience {
+            Patience::Each(timeout) => Instant::now() + timeout,
+            Patience::Until(deadline) => deadline,
+        }
+    }
+
+    /// Tells the task what the user of a watch wants.
+    pub(crate) fn order(&self, order: WatchOrder) {
+        // It ends only together with the runtime.
+        let _ = self.orders.send(order);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The task that owns a client's connection.
 //!
-//! Moves bytes and time between the socket and [`Requests`], which decides. It ends when the
+//! Moves bytes and time between the socket, [`Requests`] and [`Watches`], which decide. It ends when the
 //! last [`Client`](crate::Client) of it is gone.
 
 use std::future::Future;
@@ -20,6 +20,7 @@ use crate::back_off::pause;
 use crate::dial::{CONNECT_TIMEOUT, Endpoints, Link, dial};
 use crate::error::ClientError;
 use crate::requests::{Advice, Ask, Requests};
+use crate::watches::{WatchOrder, Watches};
 
 /// How much room a read finds at least. Units: bytes.
 const READ_BYTES: usize = 16 * 1024;
@@ -28,7 +29,9 @@ const READ_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Driver {
     asks: mpsc::Receiver<Ask>,
+    orders: mpsc::UnboundedReceiver<WatchOrder>,
     requests: Requests,
+    watches: Watches,
     endpoints: Endpoints,
     /// A session means something only in the cluster that gave it out.
     cluster_id: u64,
@@ -45,10 +48,16 @@ enum End {
 }
 
 impl Driver {
-    pub(crate) fn new(asks: mpsc::Receiver<Ask>, endpoints: Endpoints, first: &Link) -> Self {
+    pub(crate) fn new(
+        (asks, orders): (mpsc::Receiver<Ask>, mpsc::UnboundedReceiver<WatchOrder>),
+        endpoints: Endpoints,
+        first: &Link,
+    ) -> Self {
         Self {
             asks,
+            orders,
             requests: Requests::new(first.hello.client, Instant::now()),
+            watches: Watches::new(Instant::now()),
             endpoints,
             cluster_id: first.hello.cluster_id,
             last_address: first.address.clone(),
@@ -76,6 +85,7 @@ impl Driver {
         let mut is_leaving = false;
         self.last_address = address;
         self.requests.connected(hello.client, Instant::now());
+        self.watches.connected(Instant::now());
         let end = loop {
             let now = Instant::now();
             match self.take_responses(&mut frames, &mut input, now) {
@@ -86,16 +96,19 @@ impl Driver {
             }
             self.expire_connected(now);
             let is_over = is_leaving && self.requests.sent() == 0;
-            if is_over || self.requests.is_silent(now) {
+            if is_over || self.requests.is_silent(now) || self.watches.is_silent(now) {
                 break End::Link;
             }
             if !is_leaving {
                 self.requests.encode_due(now, &mut output);
+                self.watches.encode_due(now, &mut output);
             }
             if write_some(&stream, &mut output).is_err() {
                 break End::Link;
             }
             let next_due = self.requests.next_due().filter(|_| !is_leaving);
+            let next_watch = self.watches.next_time().filter(|_| !is_leaving);
+            let times = [self.requests.next_expiry(), next_due, next_watch];
             tokio::select! {
                 ready = stream.ready(interest(&output)) => {
                     match ready.and_then(|_| read_some(&stream, &mut input)) {
@@ -107,10 +120,12 @@ impl Driver {
                     Some(ask) => self.take_asks(ask),
                     None => break End::Client,
                 },
-                () = sleep_until_first([self.requests.next_expiry(), next_due]) => {}
+                Some(order) = self.orders.recv() => self.take_orders(order),
+                () = sleep_until_first(times) => {}
             }
         };
         self.requests.lost();
+        self.watches.lost();
         self.endpoints.failed(&self.last_address, None, Instant::now());
         end
     }
@@ -120,9 +135,11 @@ impl Driver {
     async fn reconnect(&mut self) -> Option<Link> {
         let mut attempt = 0;
         loop {
-            if self.requests.is_empty() {
-                let ask = self.asks.recv().await?;
-                self.take_asks(ask);
+            while self.requests.is_empty() && self.watches.is_empty() {
+                tokio::select! {
+                    ask = self.asks.recv() => self.take_asks(ask?),
+                    Some(order) = self.orders.recv() => self.take_orders(order),
+                }
             }
             let address = self.endpoints.next().to_owned();
             let dialled = self.meanwhile(dial(&address, self.cluster_id, CONNECT_TIMEOUT)).await?;
@@ -146,15 +163,19 @@ impl Driver {
     async fn meanwhile<F: Future>(&mut self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         loop {
+            let times = [self.requests.next_expiry(), self.watches.next_deadline(), None];
             tokio::select! {
                 output = &mut future => return Some(output),
                 ask = self.asks.recv(), if self.requests.has_room() => self.take_asks(ask?),
-                () = sleep_until_first([self.requests.next_expiry(), None]) => {
+                Some(order) = self.orders.recv() => self.take_orders(order),
+                () = sleep_until_first(times) => {
                     let (endpoints, address) = (&self.endpoints, &self.last_address);
-                    self.requests.expire(Instant::now(), |last| match last {
+                    let absence = |last| match last {
                         Some(_) => not_served(address, last),
                         None => endpoints.error(),
-                    });
+                    };
+                    self.requests.expire(Instant::now(), absence);
+                    self.watches.expire(Instant::now(), absence);
                 }
             }
         }
@@ -169,9 +190,17 @@ impl Driver {
         }
     }
 
+    fn take_orders(&mut self, first: WatchOrder) {
+        self.watches.obey(first);
+        while let Ok(order) = self.orders.try_recv() {
+            self.watches.obey(order);
+        }
+    }
+
     fn expire_connected(&mut self, now: Instant) {
         let address = &self.last_address;
         self.requests.expire(now, |last| not_served(address, last));
+        self.watches.expire(now, |last| not_served(address, last));
     }
 
     /// Takes every whole response in `input`; the most urgent advice wins.
@@ -185,7 +214,10 @@ impl Driver {
         while let Some(frame) = frames.next(input)? {
             let frame = frame.freeze();
             let response = Response::decode(&frame)?;
-            match (advice, self.requests.answered(&response, &frame, now)) {
+            self.watches.heard(now);
+            let given = self.watches.answered(&response, &frame, now);
+            let given = given.unwrap_or_else(|| self.requests.answered(&response, &frame, now));
+            match (advice, given) {
                 (_, Advice::Stay) | (Advice::NewSession, Advice::TryAnother) => {}
                 (_, urgent) => advice = urgent,
             }
@@ -227,7 +259,7 @@ pub(crate) fn read_some(stream: &TcpStream, input: &mut BytesMut) -> io::Result<
     }
 }
 
-async fn sleep_until_first(times: [Option<Instant>; 2]) {
+async fn sleep_until_first(times: [Option<Instant>; 3]) {
     match times.into_iter().flatten().min() {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,

@@ -39,11 +39,14 @@ mod seconds;
 mod session;
 pub mod status;
 pub mod typed;
+mod watch;
+mod watches;
 
 pub use client::{Client, Deleted, KeyValue, Options, Page, Pages};
 pub use error::ClientError;
 pub use kv_store::command::{
-    Direction, Filter, KeyRange, Kind, No, Order, OrderBy, PutOptions, RangeEnd, Selection, Show,
+    Direction, Filter, Interest, Items, KeyRange, Kind, Name, No, Order, OrderBy, PutOptions,
+    RangeEnd, Selection, Show,
 };
 pub use leases::Lease;
 pub use raft_core::replica::event::SessionRefusal;
@@ -51,3 +54,4 @@ pub use raft_net::client_protocol::ChangeRefused;
 pub use raft_net::member_change::MemberChange;
 pub use request_id::{BadId, RequestId, SessionId};
 pub use requests::Staleness;
+pub use watch::{Event, Update, Watch, WatchOptions};

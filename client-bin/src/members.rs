@@ -139,7 +139,11 @@ async fn exchange_transfer(
             | Reply::Session(_)
             | Reply::Status(_)
             | Reply::Changed(_)
-            | Reply::ChangeRefused(_) => Err(ClientError::NotKvorum { endpoint: endpoint.clone() }),
+            | Reply::ChangeRefused(_)
+            | Reply::Watching(_)
+            | Reply::Events { .. }
+            | Reply::Mark(_)
+            | Reply::Ended(_) => Err(ClientError::NotKvorum { endpoint: endpoint.clone() }),
         })
     };
     crate::exchange::exchange(link, Op::Transfer { timeout_ms, to }, read).await

@@ -279,8 +279,14 @@ impl Requests {
                 return Advice::NewSession;
             }
             // Forgotten is not "not executed", and the other words are never true of a serial
-            // that is still open here. Nobody asks for a status over this connection.
-            Reply::Session(_) | Reply::Status(_) | Reply::Transferred => Err(match pending.work {
+            // that is still open here. Nobody asks for a status or a watch under such an id.
+            Reply::Session(_)
+            | Reply::Status(_)
+            | Reply::Transferred
+            | Reply::Watching(_)
+            | Reply::Events { .. }
+            | Reply::Mark(_)
+            | Reply::Ended(_) => Err(match pending.work {
                 Work::Write(_) | Work::Change(_) => ClientError::Unknown,
                 Work::Read(_) | Work::ReadLocally(_) => ClientError::nonsense(),
             }),

@@ -78,7 +78,11 @@ pub async fn status(endpoint: &str, within: Duration) -> Result<NodeStatus, Clie
         | Reply::Malformed(_)
         | Reply::Changed(_)
         | Reply::ChangeRefused(_)
-        | Reply::Transferred => None,
+        | Reply::Transferred
+        | Reply::Watching(_)
+        | Reply::Events { .. }
+        | Reply::Mark(_)
+        | Reply::Ended(_) => None,
     };
     timeout(left, exchange(link, Op::Status, said))
         .await

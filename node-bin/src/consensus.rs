@@ -1,10 +1,11 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
 //! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Transfer`, `HandOver` (Api
-//! and the node), `Tick`.
+//! and the node), `ReadChanges` (Watch), `Tick`.
 //! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched`, `DiskFull`
 //! (LogStore), `SnapshotsMoved` (SnapshotStore).
-//! Facts out: `Answered`, `Greeted`, `Described` (to Api), `Applied` (to Watch).
+//! Facts out: `Answered`, `Greeted`, `Described` (to Api), `Applied`, `ChangesRead` (to
+//! Watch).
 //! Limits: what is in flight is bounded by Api and by the replica; the mailbox itself is not.
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
@@ -21,7 +22,7 @@ use crate::clock::Clock;
 use crate::fault::FaultGuard;
 use crate::log_store::{Configure, CutBefore, DiskFull, Fetch, Fetched, Persist, Persisted};
 use crate::snapshot_store::{Orders, SnapshotsMoved};
-use crate::watch::Applied;
+use crate::watch::{Applied, ChangesRead, ReadChanges};
 
 /// Lets time pass.
 #[derive(Message, Clone, Copy, Debug)]
@@ -122,6 +123,8 @@ pub(crate) struct Outlets {
     pub set_peers: Recipient<SetPeers>,
     /// To Watch.
     pub applied: Recipient<Applied>,
+    /// To Watch.
+    pub changes_read: Recipient<ChangesRead>,
     /// To Api.
     pub answered: Recipient<Answered>,
     /// To Api.
@@ -318,6 +321,15 @@ impl<S: StateMachine + Unpin + 'static> Handler<Describe> for Consensus<S> {
     fn handle(&mut self, Describe { ticket }: Describe, _: &mut Self::Context) {
         let status = self.replica.status();
         self.outlets.described.do_send(Described { ticket, status });
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<ReadChanges> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, read: ReadChanges, _: &mut Self::Context) {
+        let changes = self.replica.changes(read.from, read.bytes_max);
+        self.outlets.changes_read.do_send(ChangesRead(changes));
     }
 }
 

@@ -94,6 +94,25 @@ pub enum Op<'a> {
         #[serde(with = "serde_bytes")]
         body: &'a [u8],
     },
+    /// Watch what changes. The request stays open, under its id, until it is answered with
+    /// anything but [`Reply::Watching`], [`Reply::Events`] and [`Reply::Mark`].
+    #[serde(rename = "W")]
+    Watch {
+        /// The first revision that is to be shown, which may have passed or be yet to come; 0 is
+        /// the one after what the node has applied.
+        start: u64,
+        /// Whether the node is to say from time to time how far an idle watch is.
+        marks: bool,
+        /// What is to be shown.
+        #[serde(with = "serde_bytes")]
+        body: &'a [u8],
+    },
+    /// End the watch of this id.
+    #[serde(rename = "U")]
+    Unwatch,
+    /// Say how far the watch of this id is, with everything shown that the node has applied now.
+    #[serde(rename = "M")]
+    Mark,
 }
 
 /// A node's answer to one request.
@@ -137,6 +156,49 @@ pub enum Reply<'a> {
     /// The answer to a local read.
     #[serde(rename = "l")]
     Local(#[serde(borrow)] LocalAnswer<'a>),
+    /// The watch has begun: it will be shown everything after this revision.
+    #[serde(rename = "W")]
+    Watching(u64),
+    /// What happened, for the watch of this id.
+    #[serde(rename = "e")]
+    Events {
+        /// Whether the next words to the watch go on with the last revision in these.
+        is_cut: bool,
+        /// The state machine's events, of at least one revision.
+        #[serde(with = "serde_bytes")]
+        body: &'a [u8],
+    },
+    /// The watch of this id has been shown everything up to this revision.
+    #[serde(rename = "M")]
+    Mark(u64),
+    /// The watch of this id is over. Elsewhere, so that every reply is no longer for it.
+    #[serde(rename = "U")]
+    Ended(Box<WatchEnded>),
+}
+
+/// Why a watch is over. Travels as a map, so that later versions may say more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct WatchEnded {
+    /// The number of the reason; a client may meet one that it does not know.
+    pub why: u8,
+    /// The revision that the reason speaks of, 0 if of none.
+    pub revision: u64,
+    /// The reason, for people.
+    pub text: String,
+}
+
+impl WatchEnded {
+    /// Its client ended it, or speaks of a watch that is not there.
+    pub const UNWATCHED: u8 = 1;
+    /// What was to be shown next was compacted; `revision` is the oldest that can be shown.
+    pub const COMPACTED: u8 = 2;
+    /// The connection has left too much unread; another watch may go on at `revision`.
+    pub const SLOW: u8 = 3;
+    /// `revision` shows more to this watch than can be sent.
+    pub const TOO_LARGE: u8 = 4;
+    /// The node cannot serve it now; at another one a watch may go on at `revision`.
+    pub const NOT_HERE: u8 = 5;
 }
 
 /// The answer to a local read, and how old it may be. Travels as a map, so that later versions
@@ -266,6 +328,16 @@ impl Serialize for LocalAnswer<'_> {
         map.serialize_entry("body", serde_bytes::Bytes::new(self.body))?;
         map.serialize_entry("applied_index", &self.applied_index)?;
         map.serialize_entry("contact_age_ms", &self.contact_age_ms)?;
+        map.end()
+    }
+}
+
+impl Serialize for WatchEnded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("why", &self.why)?;
+        map.serialize_entry("revision", &self.revision)?;
+        map.serialize_entry("text", &self.text)?;
         map.end()
     }
 }

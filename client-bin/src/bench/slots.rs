@@ -229,7 +229,11 @@ impl Slots {
             | Reply::Status(_)
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
-            | Reply::Transferred => {
+            | Reply::Transferred
+            | Reply::Watching(_)
+            | Reply::Events { .. }
+            | Reply::Mark(_)
+            | Reply::Ended(_) => {
                 return Err(ClientError::rejected("the answer makes no sense"));
             }
         }

@@ -129,6 +129,12 @@ pub(crate) enum DataCommand {
     ///
     /// A line is the revision, then put and the value, or del.
     History(HistoryArguments),
+    /// Prints what happens to keys, an event to a line, until Ctrl-C
+    ///
+    /// A line is the revision, then put or del, the key, and what it is now; for a field or
+    /// member of a hash or set, its name. It goes on through another node when one is lost,
+    /// without gap or double. --timeout is for the beginning only.
+    Watch(WatchArguments),
     /// Makes everything before a revision unreadable, for ever
     Compact {
         /// The first revision that can still be read
@@ -391,6 +397,51 @@ pub(crate) struct HistoryArguments {
     /// Only what happened at this revision or later
     #[arg(long, value_name = "REVISION", default_value = "0")]
     pub(crate) since: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub(crate) struct WatchArguments {
+    /// The key, or what the keys begin with
+    pub(crate) key: OsString,
+    /// Every key that begins with KEY; every key at all if KEY is empty
+    #[arg(long, conflicts_with_all = ["to", "from_key"])]
+    pub(crate) prefix: bool,
+    /// Up to this key, without it
+    #[arg(long, value_name = "KEY", conflicts_with = "from_key")]
+    pub(crate) to: Option<OsString>,
+    /// KEY and every key after it
+    #[arg(long)]
+    pub(crate) from_key: bool,
+    /// Only this field
+    #[arg(long, value_name = "FIELD", conflicts_with = "member")]
+    pub(crate) field: Option<OsString>,
+    /// Only this member
+    #[arg(long, value_name = "MEMBER")]
+    pub(crate) member: Option<OsString>,
+    /// From this revision on, which may have passed or be yet to come
+    #[arg(long, value_name = "REVISION", default_value = "0", hide_default_value = true)]
+    pub(crate) since: u64,
+    /// Print also what was there before
+    #[arg(long)]
+    pub(crate) prev: bool,
+    /// Only what is set, or only what is removed
+    #[arg(long, value_enum)]
+    pub(crate) only: Option<Only>,
+    /// End after so many events, with exit code 0
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) events: Option<u64>,
+    /// Print also, every few seconds without an event, up to which revision all were shown
+    #[arg(long)]
+    pub(crate) progress: bool,
+}
+
+/// What a watch shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Only {
+    /// What is set or added
+    Put,
+    /// What is removed
+    Del,
 }
 
 #[derive(Debug, Args)]

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use super::arguments::{
     By, DataCommand, DelArguments, EndArguments, Format, GetArguments, GetDetail, HistoryArguments,
-    MemberCommand, TypedArguments,
+    MemberCommand, TypedArguments, WatchArguments,
 };
 use super::output::{self, PairWriter};
-use super::{CommandError, DECIDED_NO, member, status, value};
+use super::{CommandError, DECIDED_NO, member, status, value, watch};
 use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
 use crate::typed::Typed;
@@ -35,6 +35,7 @@ pub(crate) enum Job {
     Delete { keys: Vec<Vec<u8>>, end: RangeEnd<'static>, shows_previous: bool },
     Status,
     Member(MemberCommand),
+    Watch(WatchArguments),
 }
 
 /// Whom a command is for.
@@ -100,6 +101,7 @@ impl Job {
             },
             DataCommand::Status => Self::Status,
             DataCommand::Member(command) => Self::Member(command),
+            DataCommand::Watch(arguments) => Self::Watch(arguments),
         })
     }
 
@@ -108,13 +110,22 @@ impl Job {
         match self {
             Self::Put { .. } | Self::Delete { .. } | Self::Compact { .. } => true,
             Self::Typed(typed) => typed.is_write,
-            Self::Get { .. } | Self::Select { .. } | Self::History { .. } | Self::Status => false,
+            Self::Get { .. }
+            | Self::Select { .. }
+            | Self::History { .. }
+            | Self::Status
+            | Self::Watch(_) => false,
             // It is many writes.
             Self::KeepAlive { .. } => false,
             Self::Member(command) => {
                 !matches!(command, MemberCommand::List | MemberCommand::Transfer { .. })
             }
         }
+    }
+
+    /// Whether Ctrl-C is the way to end it.
+    pub(crate) fn is_endless(&self) -> bool {
+        matches!(self, Self::Watch(WatchArguments { events: None, .. }))
     }
 
     /// Carries the command out and writes the answer, and what is to be said beside it. Returns
@@ -187,6 +198,7 @@ impl Job {
             }
             Self::Status => status::run(target.endpoints, deadline, format, output).await,
             Self::Member(command) => member::run(command, target, deadline, (format, output)).await,
+            Self::Watch(arguments) => watch::run(arguments, target, deadline, format, output).await,
         }
     }
 }

@@ -235,7 +235,7 @@ fn row(kv: &KeyValue) -> Vec<String> {
 }
 
 /// The bytes on one line, with what cannot be printed as escapes.
-fn printable(bytes: &[u8]) -> String {
+pub(crate) fn printable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => {
             let escape =
@@ -246,8 +246,9 @@ fn printable(bytes: &[u8]) -> String {
     }
 }
 
+/// A key with its value, as a document.
 #[derive(Serialize)]
-struct Pair<'a> {
+pub(crate) struct Pair<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -283,7 +284,8 @@ impl<'a> From<&'a KeyValue> for Pair<'a> {
     }
 }
 
-fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<String>) {
+/// Bytes as text if they are, else in Base64.
+pub(crate) fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<String>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (Some(text), None),
         Err(_) => (None, Some(STANDARD.encode(bytes))),

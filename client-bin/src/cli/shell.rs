@@ -30,6 +30,7 @@ const WORDS: &[Word] = &[
     Word { name: "scard", usage: "KEY" },
     Word { name: "incr", usage: "KEY [[FIELD] BY]" },
     Word { name: "history", usage: "KEY [--since REVISION]" },
+    Word { name: "watch", usage: "KEY [--prefix] [--since REVISION] [--prev]" },
     Word { name: "compact", usage: "REVISION" },
     Word { name: "status", usage: "" },
     Word { name: "member", usage: "list|add|remove|promote|demote|update|transfer" },
@@ -149,9 +150,13 @@ impl Session<'_> {
         let target = Target { endpoints, shell, request_id };
         let deadline = Instant::now() + self.shared.timeout();
         let told: super::commands::Told<'_> = (&mut *console.output, &mut *console.errors);
+        let is_endless = job.is_endless();
         let code = tokio::select! {
             code = job.run(&target, deadline, format, told) => code?,
-            () = interrupts.next() => return Err(CommandError::Interrupted),
+            () = interrupts.next() => {
+                let is_end = is_endless && self.is_terminal;
+                return if is_end { Ok(Done::Code(0)) } else { Err(CommandError::Interrupted) };
+            }
         };
         if code == DECIDED_NO && names_a_key && self.is_terminal && format == Format::Simple {
             writeln!(console.errors, "no such key")?;

@@ -276,6 +276,9 @@ impl State {
             Op::Status | Op::Change { .. } | Op::Transfer { .. } => {
                 unreachable!("answered without a script")
             }
+            Op::Watch { .. } | Op::Unwatch | Op::Mark => {
+                unreachable!("this node shows nothing")
+            }
         }
     }
 

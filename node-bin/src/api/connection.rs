@@ -48,6 +48,10 @@ pub(super) struct Connection {
     pub(super) in_flight: usize,
     /// The requests whose answers are not the state machine's; there are few.
     pub(super) unlike: Unlike,
+    /// Whether it has ever had a watch.
+    pub(super) has_watches: bool,
+    /// Whether Watch is to be told what of its words is still unread.
+    pub(super) owes_word: bool,
     /// Whether the output has grown since the last flush.
     is_touched: bool,
     reader: JoinHandle<()>,
@@ -70,6 +74,8 @@ impl Connection {
             version,
             in_flight: 0,
             unlike: Unlike::default(),
+            has_watches: false,
+            owes_word: false,
             is_touched: false,
             reader,
         }
@@ -95,16 +101,19 @@ impl Connection {
         !std::mem::replace(&mut self.is_touched, true)
     }
 
-    /// Writes as much as the socket takes.
+    /// Writes as much as the socket takes. Returns what is left, in bytes, if Watch is to know.
     ///
     /// Errors: if the connection is gone, or its client reads too slowly.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) -> io::Result<Option<usize>> {
         self.is_touched = false;
         self.outbox.flush()?;
         if self.outbox.is_over_limit() {
             return Err(io::Error::other("the client does not read its answers"));
         }
-        Ok(())
+        let unread_bytes = self.outbox.queued_bytes();
+        let is_due = self.owes_word;
+        self.owes_word &= 0 < unread_bytes;
+        Ok(is_due.then_some(unread_bytes))
     }
 }
 

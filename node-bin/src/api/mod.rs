@@ -2,8 +2,8 @@
 //!
 //! Commands: `Call` (the embedding program), `Stop`. Facts in: `ClientAccepted` (Listener),
 //! `FromClient`, `ClientEnded` (its reader tasks), `Writable` (its outboxes), `Answered`,
-//! `Greeted`, `Described` (Consensus). Commands out: `Submit`, `Read`, `Greet`, `Describe`,
-//! `Transfer`.
+//! `Greeted`, `Described` (Consensus), `Pushed` (Watch). Commands out: `Submit`, `Read`, `Greet`,
+//! `Describe`, `Transfer`; `Orders` (to Watch).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
 //! `OUTPUT_BYTES_MAX` unread answers each, beyond which the connection is closed.
@@ -13,11 +13,13 @@ mod connection;
 mod description;
 mod round;
 mod unlike;
+mod watches;
 
 use std::collections::HashMap;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use bytes::Bytes;
+use kv_store::watching::Order;
 use raft_core::replica::event::{Outcome, Refusal, Ticket};
 use raft_core::types::NodeId;
 use raft_net::Stop;
@@ -36,6 +38,7 @@ use crate::consensus::{
     Answered, Describe, Described, Greet, Greeted, Read, ReadLocally, Submit, Transfer,
 };
 use crate::fault::FaultGuard;
+use crate::watch::Orders;
 
 /// Client connections at a time.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -76,6 +79,7 @@ pub(crate) struct Outlets {
     pub(crate) greet: Recipient<Greet>,
     pub(crate) describe: Recipient<Describe>,
     pub(crate) transfer: Recipient<Transfer>,
+    pub(crate) watch: Recipient<Orders>,
 }
 
 /// Takes no more requests, and answers when none is under way.
@@ -107,6 +111,8 @@ pub(crate) struct Api {
     draining: Option<Drain>,
     /// Connections with fresh output, each once.
     touched: Vec<u64>,
+    /// What Watch is to be told.
+    orders: Orders,
     _fault: FaultGuard,
 }
 
@@ -129,6 +135,7 @@ impl Api {
             in_flight: 0,
             draining: None,
             touched: Vec::new(),
+            orders: Orders::default(),
             _fault: fault,
         }
     }
@@ -143,6 +150,9 @@ impl Api {
     /// Takes one request; the answer comes later, unless it makes no sense.
     fn on_request(&mut self, connection: u64, request: &Request<'_>) {
         let ticket = Ticket { connection, request: request.id };
+        if self.on_watch(ticket, &request.op) {
+            return;
+        }
         let Some(client) = self.connections.get_mut(&connection) else { return };
         client.in_flight += 1;
         self.in_flight += 1;
@@ -170,6 +180,7 @@ impl Api {
                 client.unlike.begin(request.id, About::Members);
                 self.round.change(ticket, session, timeout_us(*timeout_ms), &change);
             }),
+            Op::Watch { .. } | Op::Unwatch | Op::Mark => return,
             Op::Transfer { timeout_ms, to } => target(*to).map(|to| {
                 client.unlike.begin(request.id, About::Leadership);
                 let timeout_us = timeout_us(*timeout_ms);
@@ -196,11 +207,15 @@ impl Api {
     fn flush_touched(&mut self) {
         for connection in std::mem::take(&mut self.touched) {
             let Some(client) = self.connections.get_mut(&connection) else { continue };
-            if let Err(why) = client.flush() {
-                tracing::debug!(connection, "closed a client connection: {why}");
-                self.forget(connection);
+            match client.flush() {
+                Ok(unread) => self.orders.unread.extend(unread.map(|bytes| (connection, bytes))),
+                Err(why) => {
+                    tracing::debug!(connection, "closed a client connection: {why}");
+                    self.forget(connection);
+                }
             }
         }
+        self.tell_watch();
         if self.in_flight == 0
             && let Some(Drain { reply }) = self.draining.take()
         {
@@ -213,6 +228,9 @@ impl Api {
     fn forget(&mut self, connection: u64) -> bool {
         let Some(client) = self.connections.remove(&connection) else { return false };
         self.in_flight -= client.in_flight;
+        if client.has_watches {
+            self.orders.orders.push(Order::Leave { connection });
+        }
         true
     }
 }
@@ -404,6 +422,7 @@ impl Handler<ClientEnded> for Api {
         if self.forget(connection) {
             tracing::debug!(connection, "a client connection ended: {why}");
         }
+        self.tell_watch();
     }
 }
 

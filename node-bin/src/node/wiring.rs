@@ -26,7 +26,7 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 use super::{Control, Disks, NodeOptions, Remains, Started, Wires};
 use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, NodeInfo, Operation};
 use crate::clock::Clock;
-use crate::consensus::{self, Consensus, HandOver};
+use crate::consensus::{self, Consensus, HandOver, Tick};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::error::{NodeEnd, StartError};
@@ -34,10 +34,13 @@ use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
 use crate::snapshot_store::{CloseSnapshots, SnapshotStore};
 use crate::ticker;
-use crate::watch::Watch;
+use crate::watch::{Watch, WatchTick};
 
 /// How often time passes for Consensus: fine enough for the waits of a fast fail-over.
 const TICK: Duration = Duration::from_millis(5);
+
+/// How often a watch that wants to be told how far it is, and is idle, is told.
+const WATCH_TICK: Duration = Duration::from_secs(5);
 
 /// The most voters that may be asked for, unless the settings aim at more.
 const VOTERS_MAX: usize = 9;
@@ -105,7 +108,7 @@ struct Actors {
     log_thread: Arbiter,
     snapshot_store: Addr<SnapshotStore>,
     snapshot_thread: Arbiter,
-    ticker: actix_rt::task::JoinHandle<()>,
+    tickers: [actix_rt::task::JoinHandle<()>; 2],
 }
 
 /// What the actors of the wire are made of.
@@ -209,7 +212,8 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let snapshot_store =
         start_snapshot_store(snapshot_files, &snapshot_thread, &to_consensus, faults);
     let network = start_network(&wire, &to_consensus);
-    let watch = Watch::new(FaultGuard::new("Watch", faults)).start();
+    let (read_changes, pushed) = (to_consensus.clone().recipient(), to_api.clone().recipient());
+    let watch = Watch::new(read_changes, pushed, FaultGuard::new("Watch", faults)).start();
     let effects = consensus::Outlets {
         persist: log_store.clone().recipient(),
         fetch: log_store.clone().recipient(),
@@ -218,7 +222,8 @@ fn connect<S: StateMachine + Unpin + 'static>(
         snapshots: snapshot_store.clone().recipient(),
         transmit: network.clone().recipient(),
         set_peers: network.clone().recipient(),
-        applied: watch.recipient(),
+        applied: watch.clone().recipient(),
+        changes_read: watch.clone().recipient(),
         answered: to_api.clone().recipient(),
         greeted: to_api.clone().recipient(),
         described: to_api.clone().recipient(),
@@ -232,6 +237,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
         greet: to_consensus.clone().recipient(),
         describe: to_consensus.clone().recipient(),
         transfer: to_consensus.clone().recipient(),
+        watch: watch.clone().recipient(),
     };
     api.run(Api::new(info, checks, requests, FaultGuard::new("Api", faults)));
     let Wire { identity, tcp, wires, listens_at, members } = wire;
@@ -241,7 +247,10 @@ fn connect<S: StateMachine + Unpin + 'static>(
         listen.do_send(Listen { address: listens_at, to: listener.clone().recipient() });
     }
     Discovery::of_list(members, network.clone().recipient()).start();
-    let ticker = ticker::start(TICK, to_consensus.clone().recipient());
+    let tickers = [
+        ticker::start(TICK, Tick, to_consensus.clone().recipient()),
+        ticker::start(WATCH_TICK, WatchTick, watch.recipient()),
+    ];
     let hand_over = to_consensus.recipient();
     Actors {
         api: to_api,
@@ -252,7 +261,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
         log_thread,
         snapshot_store,
         snapshot_thread,
-        ticker,
+        tickers,
     }
 }
 
@@ -357,7 +366,7 @@ impl Running {
 
     /// Ends every actor and gives the disk back.
     async fn close(self, is_orderly: bool) -> Remains {
-        self.actors.ticker.abort();
+        self.actors.tickers.iter().for_each(actix_rt::task::JoinHandle::abort);
         self.actors.listener.do_send(Stop);
         self.actors.network.do_send(Stop);
         self.actors.api.do_send(Stop);

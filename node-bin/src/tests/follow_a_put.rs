@@ -32,7 +32,7 @@ use crate::fault::FaultGuard;
 use crate::log_store::{LogStore, Persist, Persisted};
 use crate::node::Control;
 use crate::snapshot_store::SnapshotStore;
-use crate::watch::{Applied, Watch};
+use crate::watch::{Applied, ReadChanges, Watch};
 
 /// Notes a message and passes it on.
 struct Tap<M: Message<Result = ()> + Send> {
@@ -178,7 +178,10 @@ impl Node {
         let moved = to_consensus.clone().recipient();
         let snapshot_store =
             SnapshotStore::new(snapshot_files, moved, guard("SnapshotStore")).start();
-        let watch = Watch::new(guard("Watch")).start();
+        let read_changes = taps.tap(to_consensus.clone().recipient(), |_: &ReadChanges| {
+            "Watch -> Consensus: ReadChanges".to_owned()
+        });
+        let watch = Watch::new(read_changes, to_api.clone().recipient(), guard("Watch")).start();
         let outlets = consensus::Outlets {
             persist: taps.tap(log_store.clone().recipient(), |Persist(batch): &Persist| {
                 let entries: usize = batch.entries.iter().map(|run| run.iter().count()).sum();
@@ -192,8 +195,10 @@ impl Node {
                 format!("Consensus -> Network: Transmit {}", names(&it.envelopes, "to", |e| e.to))
             }),
             set_peers: wire.clone().recipient(),
-            applied: taps
-                .tap(watch.recipient(), |_: &Applied| "Consensus -> Watch: Applied".to_owned()),
+            applied: taps.tap(watch.clone().recipient(), |_: &Applied| {
+                "Consensus -> Watch: Applied".to_owned()
+            }),
+            changes_read: watch.clone().recipient(),
             answered: taps.tap(to_api.clone().recipient(), |Answered(answers): &Answered| {
                 format!("Consensus -> Api: Answered {}", answers.list.len())
             }),
@@ -210,6 +215,7 @@ impl Node {
             greet: to_consensus.clone().recipient(),
             describe: to_consensus.clone().recipient(),
             transfer: to_consensus.clone().recipient(),
+            watch: watch.recipient(),
         };
         let info = NodeInfo { cluster_id: 1, node_id: id.number(), address };
         let checks = BodyChecks { command: |_| Ok(()), query: |_| Ok(()) };
@@ -281,7 +287,8 @@ fn drain(seen: &mut UnboundedReceiver<String>) -> Vec<String> {
 /// of Consensus sends the entry to both followers and, at the same time, to the own log. Each
 /// follower answers only when its LogStore has synced. An answer makes a majority with the
 /// leader's own sync: the entry is applied, the store's answer goes to Api and the news to
-/// Watch. The followers hear of it with the next tick.
+/// Watch, which reads nothing because nobody watches. The followers hear of it with the next
+/// tick.
 #[actix_rt::test]
 async fn a_put_travels_through_the_actors_as_it_is_drawn() {
     let (note, mut seen) = unbounded_channel();

@@ -61,7 +61,7 @@ fn time_queries(
             let begin = now();
             for query in &queries {
                 answer.clear();
-                loaded.store.query(query, &mut answer);
+                loaded.store.query(query, 0, &mut answer);
                 black_box(&answer);
             }
             spent += begin.elapsed();

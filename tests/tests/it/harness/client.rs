@@ -81,6 +81,12 @@ impl Connection {
                     Reply::Changed(added) => Said::Changed(added),
                     Reply::ChangeRefused(refused) => Said::ChangeRefused(refused),
                     Reply::Transferred => Said::Transferred,
+                    Reply::Watching(_)
+                    | Reply::Events { .. }
+                    | Reply::Mark(_)
+                    | Reply::Ended(_) => {
+                        unreachable!("nothing is watched over this connection")
+                    }
                 };
                 return Ok((id, said));
             }

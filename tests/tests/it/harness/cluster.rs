@@ -149,10 +149,14 @@ impl Cluster {
     /// Starts `kvctl` on the nodes that run.
     pub(crate) fn begin_kvctl(&self, words: &[&str]) -> Process {
         let endpoints: Vec<&str> = self.alive().iter().map(|&id| self.address(id)).collect();
+        self.begin_kvctl_at(&endpoints.join(","), words)
+    }
+
+    /// Starts `kvctl` on these nodes.
+    pub(crate) fn begin_kvctl_at(&self, endpoints: &str, words: &[&str]) -> Process {
         self.runs.set(self.runs.get() + 1);
         let name = format!("kvctl-{}", self.runs.get());
-        let endpoints = endpoints.join(",");
-        let arguments = [&["--endpoints", endpoints.as_str()], words].concat();
+        let arguments = [&["--endpoints", endpoints], words].concat();
         let mut process = Process::start(&self.scratch, &name, KVCTL, &arguments);
         process.end_input();
         process
