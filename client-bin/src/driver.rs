@@ -1,7 +1,7 @@
 //! The task that owns a client's connection.
 //!
-//! Moves bytes and time between the socket, [`Requests`] and [`Watches`], which decide. It ends when the
-//! last [`Client`](crate::Client) of it is gone.
+//! Moves bytes and time between the socket, [`Requests`] and [`Watches`], which decide. It ends
+//! when the last [`Client`](crate::Client) of it is gone.
 
 use std::future::Future;
 use std::io;

@@ -141,13 +141,7 @@ impl Job {
             return Err(CommandError::Usage("only a write can have a --request-id".to_owned()));
         }
         match self {
-            Self::KeepAlive { lease } => {
-                // The deadline is that of each renewal.
-                let timeout = deadline.saturating_duration_since(Instant::now());
-                let client = target.client(deadline).await?.each(timeout);
-                client.keep_alive(lease).await?;
-                Err(ClientError::DecidedNo(No::LeaseUnknown { id: lease }).into())
-            }
+            Self::KeepAlive { lease } => keep_alive(target, deadline, lease).await,
             Self::Select { key, end, detail } => {
                 let client = target.client(deadline).await?;
                 select(&client, (&key, end, &detail), format, (output, errors)).await
@@ -226,6 +220,18 @@ fn typed(name: &str, arguments: TypedArguments) -> Result<Job, CommandError> {
     let words: Vec<Vec<u8>> = [name.as_bytes().to_vec()].into_iter().chain(words).collect();
     let typed = Typed::parse(&words).expect("the command line knows no other names");
     typed.map(Job::Typed).map_err(CommandError::Usage)
+}
+
+async fn keep_alive(
+    target: &Target<'_>,
+    deadline: Instant,
+    lease: u64,
+) -> Result<u8, CommandError> {
+    // The deadline is that of each renewal.
+    let timeout = deadline.saturating_duration_since(Instant::now());
+    let client = target.client(deadline).await?.each(timeout);
+    client.keep_alive(lease).await?;
+    Err(ClientError::DecidedNo(No::LeaseUnknown { id: lease }).into())
 }
 
 async fn put(
