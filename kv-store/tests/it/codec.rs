@@ -74,27 +74,6 @@ fn golden_commands_about_keys() -> Vec<(Command<'static>, &'static str)> {
             Command::Increment { key: b"k", field: Some(Name(b"f")), by: 1 },
             "81 a169 93 c4016b c40166 01",
         ),
-        (transaction(OnNo::Undo, Transaction::default()), "81 a174 92 a175 93 90 90 90"),
-        (
-            transaction(OnNo::Undo, put_if_missing()),
-            "81 a174 92 a175 93 91 93 92 c4016b a173 a13d 81 a16e 00 91 81 a177 81 a170 92 c4016b \
-             c40176 91 81 a172 81 a172 92 92 c4016b a173 00",
-        ),
-        (
-            transaction(OnNo::GoOn, choice()),
-            "81 a174 92 a167 93 \
-                98 \
-                93 92 c4016b a173 a13d 81 a176 c40176 \
-                93 92 c4016b a173 a121 81 a16e 01 \
-                93 92 c4016b a170 a13c 81 a163 02 \
-                93 92 c4016b a166 a13e 81 a16d 03 \
-                93 92 c4016b a173 a13d 81 a16c 00 \
-                93 92 c4016b a173 a13d 81 a178 c3 \
-                93 92 c4016b a173 a13d 81 a166 92 c40166 c40176 \
-                93 92 c4016b a173 a13d 81 a165 93 a16d c4016d c2 \
-                92 81 a177 81 a170 92 c4016b c40176 81 a172 81 a172 92 92 c4016b a173 00 \
-                91 81 a174 93 90 90 90",
-        ),
     ]
 }
 
@@ -139,7 +118,33 @@ fn choice() -> Transaction<'static> {
 }
 
 fn golden_commands() -> Vec<(Command<'static>, &'static str)> {
-    [golden_commands_about_keys(), golden_commands_about_ends()].concat()
+    [golden_commands_about_keys(), golden_transactions(), golden_commands_about_ends()].concat()
+}
+
+fn golden_transactions() -> Vec<(Command<'static>, &'static str)> {
+    vec![
+        (transaction(OnNo::Undo, Transaction::default()), "81 a174 92 a175 93 90 90 90"),
+        (
+            transaction(OnNo::Undo, put_if_missing()),
+            "81 a174 92 a175 93 91 93 92 c4016b a173 a13d 81 a16e 00 91 81 a177 81 a170 92 c4016b \
+             c40176 91 81 a172 81 a172 92 92 c4016b a173 00",
+        ),
+        (
+            transaction(OnNo::GoOn, choice()),
+            "81 a174 92 a167 93 \
+                98 \
+                93 92 c4016b a173 a13d 81 a176 c40176 \
+                93 92 c4016b a173 a121 81 a16e 01 \
+                93 92 c4016b a170 a13c 81 a163 02 \
+                93 92 c4016b a166 a13e 81 a16d 03 \
+                93 92 c4016b a173 a13d 81 a16c 00 \
+                93 92 c4016b a173 a13d 81 a178 c3 \
+                93 92 c4016b a173 a13d 81 a166 92 c40166 c40176 \
+                93 92 c4016b a173 a13d 81 a165 93 a16d c4016d c2 \
+                92 81 a177 81 a170 92 c4016b c40176 81 a172 81 a172 92 92 c4016b a173 00 \
+                91 81 a174 93 90 90 90",
+        ),
+    ]
 }
 
 fn golden_commands_about_ends() -> Vec<(Command<'static>, &'static str)> {
