@@ -8,7 +8,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// There is room for so many elements at once when there are two.
-const MANY: usize = 16;
+const MANY: usize = 64;
 
 /// A row of elements of which there is usually one: most deletes name one key and most range
 /// queries find one. The second element moves both to the heap.
