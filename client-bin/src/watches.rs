@@ -461,3 +461,6 @@ fn encode(request: &Request<'_>, output: &mut BytesMut) {
     // Too long an interest is refused before it comes here.
     request.encode(output).expect("what is said about a watch is short");
 }
+
+#[cfg(test)]
+mod tests;

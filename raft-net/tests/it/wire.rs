@@ -11,6 +11,7 @@ use raft_core::snapshot::SnapshotId;
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
 use raft_net::client_protocol::{
     ChangeRefused, Hello, LEARNER, LocalAnswer, NodeStatus, Op, Reply, Request, Response, VOTER,
+    WatchEnded,
 };
 use raft_net::frame::{self, FrameError, Frames, PEER_FRAME_BYTES_MAX};
 use raft_net::member_change::MemberChange;
@@ -218,12 +219,17 @@ fn later_requests() -> Vec<Request<'static>> {
         Op::Transfer { timeout_ms: 100, to: Some(2) },
         Op::Transfer { timeout_ms: 100, to: None },
         Op::ReadLocally { body: b"query" },
+        Op::Watch { start: 300, marks: true, body: b"interest" },
+        Op::Unwatch,
+        Op::Mark,
     ];
     (1 << 34..).zip(ops).map(|(id, op)| Request { id, op }).collect()
 }
 
 fn later_responses() -> Vec<Response<'static>> {
     let roles = vec![(1, VOTER.to_owned()), (2, LEARNER.to_owned())];
+    let why = WatchEnded::COMPACTED;
+    let ended = WatchEnded { why, revision: 302, text: "gone".to_owned() };
     let replies = [
         Reply::Changed(vec![4, 1 << 40]),
         Reply::ChangeRefused(ChangeRefused { code: 7, about: Some(5), text: "no".to_owned() }),
@@ -232,6 +238,10 @@ fn later_responses() -> Vec<Response<'static>> {
         Reply::Status(Box::new(NodeStatus { member_roles: roles, ..status() })),
         Reply::Local(LocalAnswer { body: b"state", applied_index: 300, contact_age_ms: Some(12) }),
         Reply::Local(LocalAnswer { body: b"", applied_index: 0, contact_age_ms: None }),
+        Reply::Watching(300),
+        Reply::Events { is_cut: true, body: b"events" },
+        Reply::Mark(301),
+        Reply::Ended(Box::new(ended)),
     ];
     (100..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }
