@@ -128,6 +128,13 @@ impl Job {
         matches!(self, Self::Watch(WatchArguments { events: None, .. }))
     }
 
+    fn check_name(&self, target: &Target<'_>) -> Result<(), CommandError> {
+        if target.request_id.is_some() && !self.is_write() {
+            return Err(CommandError::Usage("only a write can have a --request-id".to_owned()));
+        }
+        Ok(())
+    }
+
     /// Carries the command out and writes the answer, and what is to be said beside it. Returns
     /// the exit code.
     pub(crate) async fn run(
@@ -137,9 +144,7 @@ impl Job {
         format: Format,
         (output, errors): Told<'_>,
     ) -> Result<u8, CommandError> {
-        if target.request_id.is_some() && !self.is_write() {
-            return Err(CommandError::Usage("only a write can have a --request-id".to_owned()));
-        }
+        self.check_name(target)?;
         match self {
             Self::KeepAlive { lease } => keep_alive(target, deadline, lease).await,
             Self::Select { key, end, detail } => {

@@ -515,3 +515,37 @@ fn a_node_that_does_not_know_yet_how_far_it_is_lets_watches_wait() {
     let pushes = watching.take_pushes();
     assert_eq!(pushes[0].word, Word::Ended(End::NotHere { resume_at: 9 }));
 }
+
+#[test]
+fn interests_and_changes_are_written_as_the_documents_say() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let written = |interest: &Interest<'_>| {
+        let mut bytes = BytesMut::new();
+        interest.encode(&mut bytes);
+        assert_eq!(Interest::decode(&bytes).as_ref(), Ok(interest));
+        hex(&bytes)
+    };
+    let single = Interest::of(KeyRange::single(b"k"));
+    assert_eq!(written(&single), "9592c4016ba173a161c3c3c2");
+    let items = Items::Named(Name(b"f"));
+    let field = Interest { items, puts: false, ..with_previous(KeyRange::prefix(b"k")) };
+    assert_eq!(written(&field), "9592c4016ba17081a16ec40166c2c3c3");
+    let keys = Interest { items: Items::Keys, ..single };
+    assert_eq!(written(&keys), "9592c4016ba173a16bc3c3c2");
+
+    let mut post = Post::new();
+    post.watch(owner(1, 1), 0, &with_previous(KeyRange::prefix(b"")));
+    post.node.put(b"k", b"v");
+    set_field(&mut post.node, b"h", b"f", b"v");
+    post.node.delete(&[KeyRange::single(b"k")]);
+    post.settle();
+    let Word::Changed { changes, .. } = &post.told[&owner(1, 1)][1] else { panic!("changes") };
+    let expected = [
+        "dd00000004",
+        "9502c4016bc094c40176020201c0",
+        "9503c40168c095c40003030191a168c0",
+        "9503c40168c4016694c40176030301c0",
+        "9504c4016bc0c094c40176020201",
+    ];
+    assert_eq!(hex(changes), expected.concat());
+}

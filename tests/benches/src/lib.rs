@@ -1,8 +1,9 @@
 //! Kvorum beside etcd, and beside what the machine can do at most.
 //!
-//! Three programs: `etcd-load` puts a closed loop of requests on an etcd cluster, `floor` is a
-//! group-commit echo of three processes without a store, and `compare` runs both and Kvorum in
-//! turn and prints ratios. A package of its own, so that nobody else compiles a gRPC client.
+//! Four programs: `etcd-load` puts a closed loop of requests on an etcd cluster, `floor` is a
+//! group-commit echo of three processes without a store, `compare` runs both and Kvorum in turn
+//! and prints ratios, and `watch-load` measures watches of Kvorum. A package of its own, so that
+//! nobody else compiles a gRPC client.
 //! How to run them and how to read what they print: `docs/benchmarks.md`.
 
 pub mod clock;
@@ -17,3 +18,4 @@ pub mod measurement;
 pub mod native;
 pub mod probe;
 pub mod server_cpu;
+pub mod watch_load;

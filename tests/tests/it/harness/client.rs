@@ -8,7 +8,7 @@ use kvorum_client::{KeyRange, KeyValue, Options};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Refusal, SessionRefusal};
 use raft_net::client_protocol::{
-    ChangeRefused, Hello, LocalAnswer, NodeStatus, Op, Reply, Request, Response,
+    ChangeRefused, Hello, LocalAnswer, NodeStatus, Op, Reply, Request, Response, WatchEnded,
 };
 use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use raft_net::handshake::{HandshakeError, open_as_client};
@@ -32,6 +32,10 @@ pub(crate) enum Said {
     Changed(Vec<u64>),
     ChangeRefused(ChangeRefused),
     Transferred,
+    Watching(u64),
+    Events { is_cut: bool, body: Bytes },
+    Mark(u64),
+    Ended(WatchEnded),
 }
 
 /// One connection to one node.
@@ -81,12 +85,12 @@ impl Connection {
                     Reply::Changed(added) => Said::Changed(added),
                     Reply::ChangeRefused(refused) => Said::ChangeRefused(refused),
                     Reply::Transferred => Said::Transferred,
-                    Reply::Watching(_)
-                    | Reply::Events { .. }
-                    | Reply::Mark(_)
-                    | Reply::Ended(_) => {
-                        unreachable!("nothing is watched over this connection")
+                    Reply::Watching(revision) => Said::Watching(revision),
+                    Reply::Events { is_cut, body } => {
+                        Said::Events { is_cut, body: Bytes::copy_from_slice(body) }
                     }
+                    Reply::Mark(revision) => Said::Mark(revision),
+                    Reply::Ended(ended) => Said::Ended(*ended),
                 };
                 return Ok((id, said));
             }
