@@ -12,6 +12,7 @@ mod output;
 mod session;
 mod shell;
 mod status;
+mod transaction;
 mod value;
 mod watch;
 

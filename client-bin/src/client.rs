@@ -400,6 +400,7 @@ pub(crate) fn no_answer_to_a_write(answer: &Answer<'_>) -> ClientError {
     match answer {
         Answer::Malformed { why } => ClientError::rejected(why),
         Answer::No { why, .. } => ClientError::DecidedNo(*why),
+        Answer::Undone { path, why, .. } => ClientError::Undone { path: path.to_vec(), why: *why },
         _ => ClientError::Unknown,
     }
 }

@@ -46,6 +46,17 @@ pub enum ClientError {
     /// The store decided against the request. Nothing has changed.
     #[error("{0}")]
     DecidedNo(No),
+    /// An operation of a transaction cannot be carried out, so that nothing of it was. Nothing has
+    /// changed.
+    #[error("{}", undone_words(path, *why))]
+    Undone {
+        /// Where the operation stands in the branch that was taken, from 0, of a nested one
+        /// behind where each transaction around it stands; nothing if there was no room for any
+        /// answer.
+        path: Vec<u64>,
+        /// Why it cannot be carried out.
+        why: No,
+    },
     /// The cluster decided against a change of its members. Everything is as it was.
     #[error("{}", one_line(&.0.text))]
     ChangeRefused(ChangeRefused),
@@ -78,6 +89,7 @@ impl ClientError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::DecidedNo(_)
+            | Self::Undone { .. }
             | Self::ChangeRefused(_)
             | Self::NotHandedOver(_)
             | Self::Session(_) => 1,
@@ -94,6 +106,15 @@ impl ClientError {
 /// A node's words, not at any length.
 fn one_line(text: &str) -> String {
     text.escape_debug().take(TEXT_CHARS_MAX).collect()
+}
+
+/// Where it stands is counted from 1 for people.
+fn undone_words(path: &[u64], why: No) -> String {
+    if path.is_empty() {
+        return format!("nothing was done: {why}");
+    }
+    let places: Vec<String> = path.iter().map(|place| (place + 1).to_string()).collect();
+    format!("nothing was done, because of operation {}: {why}", places.join("."))
 }
 
 fn session_words(refusal: SessionRefusal) -> &'static str {

@@ -38,6 +38,7 @@ mod revisions;
 mod seconds;
 mod session;
 pub mod status;
+pub mod transaction;
 pub mod typed;
 mod watch;
 mod watches;

@@ -1,13 +1,19 @@
-//! Hashes, sets, numbers and what does not last as they are typed: words to requests, answers
-//! to lines.
+//! Hashes, sets, numbers, transactions and what does not last as they are typed: words to
+//! requests, answers to lines.
 //!
 //! Fields are written `field:value`, split at the first colon; `\:` is a colon in a field, and
 //! `\\` a backslash. Answers are bare values, `null`, `true`, `false` and numbers.
 
 mod lasting;
+mod transaction;
 
 use bytes::{Bytes, BytesMut};
-use kv_store::command::{Answer, Collection, Command, Item, Limits, List, Name, Query};
+use kv_store::command::{
+    Answer, Collection, Command, Item, Limits, List, Name, Operation, Query, Transacted,
+    Transaction,
+};
+
+pub use self::transaction::Parts;
 
 use crate::client::{no_answer_to_a_read, no_answer_to_a_write};
 use crate::error::ClientError;
@@ -30,6 +36,7 @@ pub const TYPED: &[(&str, &str, &str)] = &[
     ("persist", "KEY [FIELD]", "lets a key or a field stay for ever, and prints true"),
     ("ttl", "KEY [FIELD]", "prints for how many seconds a key or a field stays, or forever"),
     ("lease", LEASE_USAGE, "leases, with which keys go (put --lease)"),
+    ("txn", transaction::USAGE, "does one thing or another, all of it at once"),
 ];
 
 const LEASE_USAGE: &str = "grant SECONDS [ID] | revoke ID | renew ID... | show ID | list";
@@ -48,7 +55,7 @@ pub struct Typed {
 pub struct Said {
     /// Lines, each with its end.
     pub lines: Vec<u8>,
-    /// Whether all of it is a no: null, or false.
+    /// Whether all of it is a no: null, false, or compares that do not hold.
     pub is_no: bool,
     /// Whether there is more than one answer can hold.
     pub more: bool,
@@ -64,64 +71,127 @@ impl Typed {
         let name = name.to_ascii_lowercase();
         let (name, usage, _) = TYPED.iter().find(|(known, ..)| known.as_bytes() == name)?;
         let wrong = || format!("usage: {name} {usage}");
+        if *name == "txn" {
+            return Some(Parts::of_line(arguments).and_then(|parts| parts.typed()));
+        }
         Some(request(name, arguments).unwrap_or_else(|| Err(wrong())))
-    }
-
-    fn is_expiry(&self) -> bool {
-        self.is_write && matches!(Command::decode(&self.body), Ok(Command::Expire { .. }))
     }
 
     /// What the answer to the command says.
     ///
-    /// Errors: `DecidedNo`, `Rejected`, and `Unknown` if the answer of a command makes no sense.
+    /// Errors: `DecidedNo`, `Undone`, `Rejected`, and `Unknown` if the answer of a command makes
+    /// no sense.
     pub fn said(&self, answer: &[u8]) -> Result<Said, ClientError> {
         let strange = if self.is_write { no_answer_to_a_write } else { no_answer_to_a_read };
         let nonsense = if self.is_write { ClientError::Unknown } else { ClientError::nonsense() };
         let answer = Answer::decode(answer).map_err(|_| nonsense)?;
-        let (mut lines, mut is_no, mut is_cut) = (Vec::new(), false, false);
-        let mut line = |parts: &[&[u8]]| {
-            parts.iter().for_each(|part| lines.extend_from_slice(part));
-            lines.push(b'\n');
+        let mut said = Said { lines: Vec::new(), is_no: false, more: false };
+        let has_said = match (&answer, Command::decode(&self.body)) {
+            (Answer::Transaction(transacted), Ok(Command::Transaction { transaction, .. }))
+                if self.is_write =>
+            {
+                said.transaction(&transaction, transacted)
+            }
+            (Answer::Changed { count, .. }, Ok(Command::Expire { .. })) if self.is_write => {
+                said.expiry(*count);
+                true
+            }
+            _ => said.answer(&answer, Query::decode(&self.body).ok().as_ref()),
         };
-        match &answer {
-            Answer::Changed { count, .. } if self.is_expiry() => {
-                is_no = *count == 0;
-                line(&[if is_no { b"false" } else { b"true" }]);
-            }
+        if has_said { Ok(said) } else { Err(strange(&answer)) }
+    }
+}
+
+impl Said {
+    /// Whether there was something to give an end to.
+    fn expiry(&mut self, count: u64) {
+        self.is_no = count == 0;
+        self.line(&[if self.is_no { b"false" } else { b"true" }]);
+    }
+
+    fn line(&mut self, parts: &[&[u8]]) {
+        parts.iter().for_each(|part| self.lines.extend_from_slice(part));
+        self.lines.push(b'\n');
+    }
+
+    /// Says an answer to a query, or to a command; returns whether there is a way to say it.
+    fn answer(&mut self, answer: &Answer<'_>, query: Option<&Query<'_>>) -> bool {
+        match answer {
             Answer::Changed { count, .. } | Answer::Length { count, .. } => {
-                line(&[count.to_string().as_bytes()]);
+                self.line(&[count.to_string().as_bytes()]);
             }
-            Answer::Number { number, .. } => line(&[number.to_string().as_bytes()]),
+            Answer::Number { number, .. } => self.line(&[number.to_string().as_bytes()]),
             Answer::Values { values, .. } => {
-                values.iter().for_each(|value| line(&[value.map_or(b"null", |value| value.0)]));
-                is_no = values.iter().all(Option::is_none);
+                values.iter().for_each(|v| self.line(&[v.map_or(b"null", |value| value.0)]));
+                self.is_no = values.iter().all(Option::is_none);
             }
             Answer::Has { has, .. } => {
-                has.iter().for_each(|has| line(&[has.to_string().as_bytes()]));
-                is_no = has.iter().all(|has| !has);
+                has.iter().for_each(|has| self.line(&[has.to_string().as_bytes()]));
+                self.is_no = has.iter().all(|has| !has);
             }
             Answer::Items { items, more, .. } => {
-                is_cut = *more;
+                self.more |= *more;
+                let are_fields = matches!(query, Some(Query::Items { of: Collection::Hash, .. }));
                 for Item { name, value } in items.iter() {
                     // Members are written as they are, and so are values.
-                    match Query::decode(&self.body) {
-                        Ok(Query::Items { of: Collection::Hash, .. }) => {
-                            line(&[&escaped(name), b":", value]);
-                        }
-                        _ => line(&[name]),
+                    if are_fields {
+                        self.line(&[&escaped(name), b":", value]);
+                    } else {
+                        self.line(&[name]);
                     }
                 }
             }
-            Answer::Deleted { count, .. } => line(&[count.to_string().as_bytes()]),
+            Answer::Deleted { count, .. } => self.line(&[count.to_string().as_bytes()]),
             other => {
-                (lines, is_no) = lasting::lines(other).ok_or_else(|| strange(other))?;
-                is_cut = matches!(
+                let Some((lines, is_no)) = lasting::lines(other) else { return false };
+                self.lines.extend_from_slice(&lines);
+                self.is_no = is_no;
+                self.more |= matches!(
                     other,
                     Answer::Lease { more: true, .. } | Answer::Leases { more: true, .. }
                 );
             }
         }
-        Ok(Said { lines, is_no, more: is_cut })
+        true
+    }
+
+    /// As etcdctl: whether the compares held, then each answer behind an empty line.
+    fn transaction(&mut self, asked: &Transaction<'_>, done: &Transacted<'_>) -> bool {
+        let (word, branch) =
+            if done.succeeded { ("SUCCESS", &asked.then) } else { ("FAILURE", &asked.otherwise) };
+        self.line(&[word.as_bytes()]);
+        // Another transaction may have been answered, under the same request id.
+        let is_answered = branch.len() == done.answers.len();
+        let has_said = branch.iter().zip(done.answers.iter()).all(|(operation, answer)| {
+            self.line(&[]);
+            self.operation(operation, answer)
+        });
+        self.is_no = !done.succeeded;
+        is_answered && has_said
+    }
+
+    fn operation(&mut self, operation: &Operation<'_>, answer: &Answer<'_>) -> bool {
+        match (operation, answer) {
+            (Operation::Nested(nested), Answer::Transaction(transacted)) => {
+                return self.transaction(nested, transacted);
+            }
+            (_, Answer::Put { .. } | Answer::PutOver { .. }) => self.line(&[b"OK"]),
+            (Operation::Write(Command::Expire { .. }), Answer::Changed { count, .. }) => {
+                self.expiry(*count);
+            }
+            (_, Answer::Deleted { count, .. }) => self.line(&[count.to_string().as_bytes()]),
+            (_, Answer::Range { kvs, more, .. }) => {
+                self.more |= *more;
+                for kv in kvs.iter() {
+                    self.line(&[kv.key]);
+                    self.line(&[kv.value]);
+                }
+            }
+            (_, Answer::No { why, .. }) => self.line(&[b"no: ", why.to_string().as_bytes()]),
+            (Operation::Read(query), answer) => return self.answer(answer, Some(query)),
+            (_, answer) => return self.answer(answer, None),
+        }
+        true
     }
 }
 
@@ -181,6 +251,7 @@ fn write(command: &Command<'_>) -> Result<Typed, String> {
     command.check(&Limits::default()).map_err(|error| error.to_string())?;
     let mut body = BytesMut::new();
     command.encode(&mut body);
+    Command::check_encoded(&body).map_err(|error| error.to_string())?;
     Ok(Typed { body: body.freeze(), is_write: true })
 }
 

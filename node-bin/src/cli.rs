@@ -114,9 +114,10 @@ fn store_checks() -> BodyChecks {
     use kv_store::command::{Command, Limits, Query};
     BodyChecks {
         command: |body| {
-            Command::check_encoded(body).map_err(|error| error.to_string())?;
             let command = Command::decode(body).map_err(|error| error.to_string())?;
-            command.check(&Limits::default()).map_err(|error| error.to_string())
+            // What is too long in it has the better words.
+            let checked = command.check(&Limits::default());
+            checked.and_then(|()| Command::check_encoded(body)).map_err(|error| error.to_string())
         },
         query: |body| {
             let query = Query::decode(body).map_err(|error| error.to_string())?;

@@ -195,6 +195,24 @@ pub(crate) enum DataCommand {
                                 lease renew ID...\n       lease list"
     )]
     Lease(TypedArguments),
+    /// Does one thing or another, all of it at once and in one revision
+    ///
+    /// Without words the transaction is read from standard input, as by etcdctl: a line for each
+    /// compare, an empty line, a line for each operation if all of them hold, an empty line, and
+    /// a line for each operation otherwise. In words, ; stands between operations.
+    ///
+    /// A compare is version, create, mod, lease or value KEY, then =, !=, < or > and what it is
+    /// compared with; or exists KEY; or hget KEY FIELD = VALUE, hexists KEY FIELD, shas KEY
+    /// MEMBER; not stands before exists, hexists and shas, and --prefix behind KEY is every key
+    /// that begins with it. version(KEY) is the same as version KEY. Operations are put, get
+    /// [--prefix], del [--prefix] and the commands on hashes, sets and numbers.
+    ///
+    /// Prints SUCCESS or FAILURE, and each answer behind an empty line. Exit code 1 if a compare
+    /// does not hold, or if an operation cannot be carried out, after which nothing has changed.
+    #[command(override_usage = "txn [OPTIONS] [if COMPARE [and COMPARE]...] \
+                                [then OPERATION [; OPERATION]...] \
+                                [else OPERATION [; OPERATION]...]")]
+    Txn(TransactionArguments),
     /// Describes every node of the cluster
     Status,
     /// Shows and changes who is in the cluster
@@ -388,6 +406,16 @@ pub(crate) struct TypedArguments {
     /// The key, and what belongs to the command
     #[arg(value_name = "WORD", allow_negative_numbers = true)]
     pub(crate) words: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TransactionArguments {
+    /// The transaction; standard input if there is none
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
+    /// Carry the other operations out if one is answered with no, as for a wrong type
+    #[arg(long)]
+    pub(crate) each_alone: bool,
 }
 
 #[derive(Debug, Args)]

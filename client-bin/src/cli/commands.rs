@@ -10,7 +10,7 @@ use super::arguments::{
     MemberCommand, TypedArguments, WatchArguments,
 };
 use super::output::{self, PairWriter};
-use super::{CommandError, DECIDED_NO, member, status, value, watch};
+use super::{CommandError, DECIDED_NO, member, status, transaction, value, watch};
 use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
 use crate::typed::Typed;
@@ -31,6 +31,7 @@ pub(crate) enum Job {
     History { key: Vec<u8>, since: u64 },
     Compact { revision: u64 },
     Typed(Typed),
+    Transaction(Typed),
     Get { key: Vec<u8>, end: RangeEnd<'static>, is_local: bool },
     Delete { keys: Vec<Vec<u8>>, end: RangeEnd<'static>, shows_previous: bool },
     Status,
@@ -99,6 +100,7 @@ impl Job {
                 Some(lease) => Self::KeepAlive { lease },
                 None => typed("lease", arguments)?,
             },
+            DataCommand::Txn(arguments) => Self::Transaction(transaction::typed(arguments, input)?),
             DataCommand::Status => Self::Status,
             DataCommand::Member(command) => Self::Member(command),
             DataCommand::Watch(arguments) => Self::Watch(arguments),
@@ -109,6 +111,7 @@ impl Job {
     pub(crate) fn is_write(&self) -> bool {
         match self {
             Self::Put { .. } | Self::Delete { .. } | Self::Compact { .. } => true,
+            Self::Transaction(_) => true,
             Self::Typed(typed) => typed.is_write,
             Self::Get { .. }
             | Self::Select { .. }
@@ -158,13 +161,7 @@ impl Job {
                 tell_of_more(page.more, errors);
                 Ok(if page.kvs.is_empty() { DECIDED_NO } else { 0 })
             }
-            Self::Typed(typed) => {
-                let client = target.client(deadline).await?;
-                let said = client.carry_out(&typed).await?;
-                output.write_all(&said.lines)?;
-                tell_of_more(said.more, errors);
-                Ok(if said.is_no { DECIDED_NO } else { 0 })
-            }
+            Self::Typed(typed) => carry_out(&typed, target, deadline, (output, errors)).await,
             Self::Compact { revision } => {
                 let client = target.client(deadline).await?;
                 let revision = client.compact(revision).await?;
@@ -194,6 +191,9 @@ impl Job {
                 let deleted = client.delete(&ranges).await?;
                 output::deleted(output, format, deleted)?;
                 Ok(0)
+            }
+            Self::Transaction(typed) => {
+                transaction::run(typed, target, deadline, format, (output, errors)).await
             }
             Self::Status => status::run(target.endpoints, deadline, format, output).await,
             Self::Member(command) => member::run(command, target, deadline, (format, output)).await,
@@ -225,6 +225,18 @@ fn typed(name: &str, arguments: TypedArguments) -> Result<Job, CommandError> {
     let words: Vec<Vec<u8>> = [name.as_bytes().to_vec()].into_iter().chain(words).collect();
     let typed = Typed::parse(&words).expect("the command line knows no other names");
     typed.map(Job::Typed).map_err(CommandError::Usage)
+}
+
+async fn carry_out(
+    typed: &Typed,
+    target: &Target<'_>,
+    deadline: Instant,
+    (output, errors): Told<'_>,
+) -> Result<u8, CommandError> {
+    let said = target.client(deadline).await?.carry_out(typed).await?;
+    output.write_all(&said.lines)?;
+    tell_of_more(said.more, errors);
+    Ok(if said.is_no { DECIDED_NO } else { 0 })
 }
 
 async fn keep_alive(
@@ -356,7 +368,7 @@ fn order_by(by: Option<By>) -> OrderBy {
     }
 }
 
-fn tell_of_more(more: bool, errors: &mut dyn Write) {
+pub(crate) fn tell_of_more(more: bool, errors: &mut dyn Write) {
     if more {
         // Nobody is left to be told that standard error is closed.
         let _ = writeln!(errors, "there is more than one answer can hold");

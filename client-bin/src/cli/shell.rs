@@ -29,6 +29,7 @@ const WORDS: &[Word] = &[
     Word { name: "smembers", usage: "KEY" },
     Word { name: "scard", usage: "KEY" },
     Word { name: "incr", usage: "KEY [[FIELD] BY]" },
+    Word { name: "txn", usage: "[if COMPARE [and ...]] [then OPERATION [; ...]] [else ...]" },
     Word { name: "history", usage: "KEY [--since REVISION]" },
     Word { name: "watch", usage: "KEY [--prefix] [--since REVISION] [--prev]" },
     Word { name: "compact", usage: "REVISION" },

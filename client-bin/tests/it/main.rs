@@ -7,3 +7,4 @@ mod client;
 mod fake;
 mod kvctl;
 mod shell;
+mod transactions;

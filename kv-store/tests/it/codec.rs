@@ -348,7 +348,8 @@ fn all_golden_answers() -> impl Iterator<Item = (Answer<'static>, &'static str)>
 }
 
 fn golden_bytes() -> Vec<Vec<u8>> {
-    let commands = golden_commands().into_iter().map(|(_, hex)| from_hex(hex));
+    let commands = golden_commands().into_iter();
+    let commands = commands.map(|(_, hex)| from_hex(hex));
     let queries = golden_queries().into_iter().map(|(_, hex)| from_hex(hex));
     let answers = all_golden_answers().map(|(_, hex)| from_hex(hex));
     commands.chain(queries).chain(answers).collect()

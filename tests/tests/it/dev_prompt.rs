@@ -89,6 +89,28 @@ async fn hashes_sets_and_numbers_are_typed_and_answered_bare() {
     }
 }
 
+/// One thing or another, all of it or nothing.
+#[tokio::test]
+async fn transactions_are_typed_on_one_line() {
+    let _turn = wait::turn().await;
+    let scratch = Scratch::new();
+    let script = "txn if version(a) = 0 then put a 1 ; incr n else get a\n\
+                  TXN if not exists a then del a else get a ; hset h f:1 ; hget h f g\n\
+                  txn then incr n ; sset n m\n\
+                  txn if version ~ 0\n\
+                  GET n\n";
+    let ended = run(&scratch, "dev", "--transport memory", script).await;
+    assert_eq!(ended.code, Some(1), "two lines failed: {ended:?}");
+    let said = lines(&ended);
+    let first = ["SUCCESS", "", "OK", "", "1"];
+    let second = ["FAILURE", "", "a", "1", "", "1", "", "1", "null"];
+    assert_eq!((&said[..5], &said[5..14]), (&first[..], &second[..]), "{said:?}");
+    let undone = "error: nothing was done, because of operation 2: wrong type: the key is a STRING";
+    assert_eq!(said[14], undone);
+    assert!(said[15].starts_with("error: \"version ~ 0\": a compare is"), "{said:?}");
+    assert_eq!(said[16..], ["1"]);
+}
+
 #[tokio::test]
 async fn the_example_works_in_memory_with_five_nodes() {
     check_readme("--transport memory --nodes 5", 5).await;

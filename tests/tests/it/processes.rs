@@ -7,6 +7,7 @@ mod members;
 mod quorum;
 mod reads;
 mod snapshots;
+mod transactions;
 mod watches;
 
 use rustix::process::Signal;

@@ -1,11 +1,14 @@
 //! Bytes that are no requests, and connections that say nothing.
 
+use kv_store::command::{Command, OnNo, Operation, Transaction};
+use raft_core::entry::SessionStamp;
+use raft_net::client_protocol::Op;
 use raft_net::handshake::open_as_client;
 use raft_net::listener::{UNDECIDED_DEADLINE, UNDECIDED_MAX};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::client::{Client, Connection, Said};
+use crate::harness::client::{Client, Connection, Said, encoded};
 use crate::harness::process::{KVORUM, Process};
 use crate::harness::scratch::Scratch;
 use crate::harness::wait;
@@ -75,6 +78,54 @@ async fn frames_that_are_no_requests() {
     open_as_client(&mut cut, 0).await.unwrap();
     cut.write_all(&[0, 0, 1, 0, 0x92]).await.unwrap();
     drop(cut);
+    node.check_serves().await;
+}
+
+/// Commands beyond a limit, of clients that do not check: refused before they are replicated.
+#[tokio::test]
+async fn transactions_beyond_the_limits() {
+    let _turn = wait::turn().await;
+    let node = Alone::start().await;
+    let put = |count, value| -> Transaction<'_> {
+        let one = || Operation::Write(Command::Put { key: b"k", value });
+        Transaction { then: (0..count).map(|_| one()).collect(), ..Transaction::default() }
+    };
+    let body = |transaction| {
+        let (on_no, transaction) = (OnNo::Undo, Box::new(transaction));
+        encoded(|bytes| Command::Transaction { on_no, transaction }.encode(bytes)).to_vec()
+    };
+    let nested = |depth| {
+        let around = |inner| {
+            let then = [Operation::Nested(Box::new(inner))].into_iter().collect();
+            Transaction { then, ..Transaction::default() }
+        };
+        body((1..depth).fold(put(1, b"v"), |inner, _| around(inner)))
+    };
+    let long = vec![0; 1_500_000];
+    // An array that holds an array that holds ... is far deeper than any stack.
+    let arrays = [&body(Transaction::default())[..5], &vec![0x91; 1_000_000]].concat();
+    let table = [
+        (body(put(10_001, b"v")), "transaction of 10001 operations is above the limit of 10000"),
+        (nested(17), "transaction nested 17 deep is above the limit of 16"),
+        (nested(100), "the message is nested too deep"),
+        (arrays, "the message"),
+        (body(put(2, &long)), "command of 3000040 bytes is above the limit of 2097056 bytes"),
+    ];
+    let mut connection = Connection::open(&node.address).await.unwrap();
+    let mut write = async |body: &[u8]| {
+        let session = SessionStamp::default();
+        connection.ask(Op::Write { session, timeout_ms: 2_000, body }).await.unwrap()
+    };
+    for (body, words) in table {
+        match write(&body).await {
+            Said::Malformed(why) => assert!(why.starts_with(words), "{why} instead of {words}"),
+            Said::Answer(_) => panic!("it was carried out, not refused with {words}"),
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+    for body in [body(put(10_000, b"v")), nested(16)] {
+        assert!(matches!(write(&body).await, Said::Answer(_)));
+    }
     node.check_serves().await;
 }
 
