@@ -543,7 +543,7 @@ fn interests_and_changes_are_written_as_the_documents_say() {
     let expected = [
         "dd00000004",
         "9502c4016bc094c40176020201c0",
-        "9503c40168c095c40003030191a168c0",
+        "9503c40168c095c40003030192a16800c0",
         "9503c40168c4016694c40176030301c0",
         "9504c4016bc0c094c40176020201",
     ];
