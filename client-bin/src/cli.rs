@@ -7,6 +7,8 @@
 mod arguments;
 mod bench;
 mod commands;
+mod elect;
+mod lock;
 mod member;
 mod output;
 mod session;
@@ -62,6 +64,15 @@ pub(crate) enum CommandError {
     /// The answer cannot be written. A closed pipe is no error: its reader has seen enough.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
+    /// A lock is somebody else's, or nobody's.
+    #[error("{0} is not held, nothing was done")]
+    NotHeld(String),
+    /// A lock was lost while it was to be held.
+    #[error("{0} is lost: its lease has ended")]
+    Lost(String),
+    /// Somebody else has a lock or an election for too long.
+    #[error("{0:?} was somebody else's for all of the time")]
+    NotToBeHad(String),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -71,6 +82,7 @@ impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Client(error) => error.exit_code(),
+            Self::NotHeld(_) | Self::Lost(_) | Self::NotToBeHad(_) => DECIDED_NO,
             Self::Usage(_) => WRONG_USAGE,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Output(_) => WRONG_USAGE,
@@ -134,13 +146,19 @@ impl Console<'_> {
         // Standard input is read before anything is asked: Ctrl-C still ends the program then.
         let job = match action {
             Action::Data(command) => Job::new(command, Some(&mut self.input))?,
-            Action::Shell(_) | Action::Bench(_) | Action::Session(_)
+            Action::Shell(_)
+            | Action::Bench(_)
+            | Action::Session(_)
+            | Action::Lock(_)
+            | Action::Elect(_)
                 if shared.request_id.is_some() =>
             {
                 return Err(CommandError::Usage("only a write can have a --request-id".to_owned()));
             }
             Action::Shell(arguments) => return block_on(shell::run(self, shared, arguments)),
             Action::Session(command) => return block_on(session::run(self, shared, command)),
+            Action::Lock(arguments) => return block_on(lock::run(self, shared, arguments)),
+            Action::Elect(arguments) => return block_on(elect::run(self, shared, arguments)),
             Action::Bench(arguments) => return block_on(bench::run(self, shared, &arguments)),
         };
         let format = shared.write_out;

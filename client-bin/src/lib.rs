@@ -30,6 +30,7 @@ mod driver;
 mod error;
 mod exchange;
 mod leases;
+mod locks;
 pub mod members;
 pub mod prompt;
 mod request_id;
@@ -50,6 +51,7 @@ pub use kv_store::command::{
     RangeEnd, Selection, Show,
 };
 pub use leases::Lease;
+pub use locks::Held;
 pub use raft_core::replica::event::SessionRefusal;
 pub use raft_net::client_protocol::ChangeRefused;
 pub use raft_net::member_change::MemberChange;

@@ -88,6 +88,18 @@ pub(crate) enum Action {
     /// Opens sessions, for writes that are repeated by hand or by scripts
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Takes a lock, and holds it while a command runs, or until Ctrl-C
+    ///
+    /// Who asks first has it first. Prints KEY@REVISION when it is held, and a command finds the
+    /// same in KVORUM_LOCK: put --if-held writes only while it still is. The revision rises from
+    /// holder to holder. Exit code: that of the command; 1 if the lock was lost, after which the
+    /// command is ended, or was not to be had within --wait. --timeout is for each request.
+    #[command(override_usage = "kvctl lock [OPTIONS] <NAME> [-- COMMAND [ARGUMENT]...]")]
+    Lock(LockArguments),
+    /// Stands for election, and shows a value while elected, until Ctrl-C
+    ///
+    /// Prints KEY@REVISION when it has won; with --listen only who wins.
+    Elect(ElectArguments),
     /// Measures how fast a cluster serves; writes to random keys key0000000000000, ...
     Bench(BenchArguments),
 }
@@ -99,6 +111,42 @@ pub(crate) enum SessionCommand {
     ///
     /// It is known for an hour after its last write, and unused for about an hour.
     Open,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArguments {
+    /// The name of the lock
+    pub(crate) name: OsString,
+    #[command(flatten)]
+    pub(crate) claim: ClaimArguments,
+    /// What runs while it is held
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ElectArguments {
+    /// The name of the election
+    pub(crate) name: OsString,
+    /// What is shown of the winner
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) value: OsString,
+    #[command(flatten)]
+    pub(crate) claim: ClaimArguments,
+    /// Print the value of each winner, now and in the future
+    #[arg(long, conflicts_with_all = ["value", "ttl", "wait"])]
+    pub(crate) listen: bool,
+}
+
+/// How a name is claimed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ClaimArguments {
+    /// For how long the cluster waits for a holder that it does not hear of any more
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_ttl)]
+    pub(crate) ttl: Duration,
+    /// Give up after so many seconds without it
+    #[arg(long, value_name = "SECONDS", value_parser = parse_ttl)]
+    pub(crate) wait: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
@@ -295,6 +343,9 @@ pub(crate) struct PutArguments {
     pub(crate) prev: bool,
     #[command(flatten)]
     pub(crate) end: EndArguments,
+    /// Only while this lock is held, as kvctl lock prints it; else nothing is done, exit code 1
+    #[arg(long, value_name = "KEY@REVISION", conflicts_with = "prev")]
+    pub(crate) if_held: Option<OsString>,
 }
 
 /// How long a key stays that is put.

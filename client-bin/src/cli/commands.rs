@@ -1,5 +1,6 @@
 //! The commands that the command line and the shell share.
 
+use std::ffi::OsString;
 use std::io::{BufRead, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt};
 
@@ -15,7 +16,7 @@ use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
 use crate::typed::Typed;
 use crate::{
-    Direction, Filter, KeyRange, Kind, No, Order, OrderBy, PutOptions, RangeEnd, RequestId,
+    Direction, Filter, Held, KeyRange, Kind, No, Order, OrderBy, PutOptions, RangeEnd, RequestId,
     Selection, Show,
 };
 
@@ -26,6 +27,7 @@ pub(crate) type Told<'a> = (&'a mut dyn Write, &'a mut dyn Write);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Job {
     Put { key: Vec<u8>, value: Vec<u8>, options: PutOptions },
+    PutIfHeld { key: Vec<u8>, value: Vec<u8>, options: PutOptions, held: Held },
     KeepAlive { lease: u64 },
     Select { key: Vec<u8>, end: RangeEnd<'static>, detail: GetDetail },
     History { key: Vec<u8>, since: u64 },
@@ -61,8 +63,12 @@ impl Job {
         Ok(match command {
             DataCommand::Put(arguments) => {
                 let options = put_options(arguments.prev, arguments.end);
+                let held = arguments.if_held.as_ref().map(held_lock).transpose()?;
                 let (key, value) = value::key_and_value(arguments, input)?;
-                Self::Put { key, value, options }
+                match held {
+                    Some(held) => Self::PutIfHeld { key, value, options, held },
+                    None => Self::Put { key, value, options },
+                }
             }
             DataCommand::Get(GetArguments { key, prefix, local, detail }) => {
                 let (key, end) = (key.into_vec(), range_end(prefix));
@@ -111,7 +117,7 @@ impl Job {
     pub(crate) fn is_write(&self) -> bool {
         match self {
             Self::Put { .. } | Self::Delete { .. } | Self::Compact { .. } => true,
-            Self::Transaction(_) => true,
+            Self::Transaction(_) | Self::PutIfHeld { .. } => true,
             Self::Typed(typed) => typed.is_write,
             Self::Get { .. }
             | Self::Select { .. }
@@ -149,6 +155,14 @@ impl Job {
     ) -> Result<u8, CommandError> {
         self.check_name(target)?;
         match self {
+            Self::PutIfHeld { key, value, options, held } => {
+                let client = target.client(deadline).await?;
+                match client.put_if_held(&key, &value, options, &held).await? {
+                    Some(revision) => output::put(output, format, revision)?,
+                    None => return Err(CommandError::NotHeld(held.to_string())),
+                }
+                Ok(0)
+            }
             Self::KeepAlive { lease } => keep_alive(target, deadline, lease).await,
             Self::Select { key, end, detail } => {
                 let client = target.client(deadline).await?;
@@ -275,6 +289,12 @@ fn put_options(returns_previous: bool, end: EndArguments) -> PutOptions {
     let EndArguments { lease, ttl, keep_ttl } = end;
     let ttl_ms = ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
     PutOptions { returns_previous, lease: lease.unwrap_or(0), ttl_ms, keeps_end: keep_ttl }
+}
+
+fn held_lock(text: &OsString) -> Result<Held, CommandError> {
+    let usage =
+        || CommandError::Usage("a lock is KEY@REVISION, as kvctl lock prints it".to_owned());
+    Held::parse(text.as_bytes()).ok_or_else(usage)
 }
 
 /// The lease of `lease keep-alive ID`.

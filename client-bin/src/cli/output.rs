@@ -107,6 +107,15 @@ pub(crate) fn history(output: &mut dyn Write, format: Format, page: &Page) -> io
     }
 }
 
+/// Writes who has won an election.
+pub(crate) fn winner(output: &mut dyn Write, format: Format, kv: &KeyValue) -> io::Result<()> {
+    match format {
+        Format::Simple => line(output, &kv.value),
+        Format::Json => json(output, &Pair::from(kv)),
+        Format::Table => table(output, &["KEY", "VALUE", "VERSION", "REVISION"], &[row(kv)]),
+    }
+}
+
 /// Writes how many keys there are.
 pub(crate) fn count(output: &mut dyn Write, format: Format, page: &Page) -> io::Result<()> {
     #[derive(Serialize)]

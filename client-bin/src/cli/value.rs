@@ -18,7 +18,7 @@ pub(crate) fn key_and_value(
     arguments: PutArguments,
     input: Option<&mut Box<dyn BufRead + Send>>,
 ) -> Result<(Vec<u8>, Vec<u8>), CommandError> {
-    let PutArguments { words, literal, prev: _, end: _ } = arguments;
+    let PutArguments { words, literal, prev: _, end: _, if_held: _ } = arguments;
     let literal_from = words.len();
     let mut all: Vec<OsString> = words.into_iter().chain(literal).collect();
     let wrong = |text: &str| CommandError::Usage(text.to_owned());

@@ -3,6 +3,7 @@
 mod crashes;
 mod exactly_once;
 mod leases;
+mod locks;
 mod members;
 mod quorum;
 mod reads;
