@@ -140,7 +140,7 @@ impl Store {
 
     /// What a lease is, and its keys from one on.
     pub(crate) fn lease(&self, id: u64, from: &[u8], log_time: u64) -> Answer<'_> {
-        let revision = self.revision;
+        let revision = self.revision_so_far();
         let Some(lease) = self.leases.get(id) else {
             return Answer::No { revision, why: No::LeaseUnknown { id } };
         };
@@ -162,7 +162,7 @@ impl Store {
         let mut all = self.leases.from(from).map(|(id, _)| id);
         let ids = all.by_ref().take(ANSWER_KEYS_MAX).collect();
         let more = all.next().is_some();
-        Answer::Leases { revision: self.revision, ids, more }
+        Answer::Leases { revision: self.revision_so_far(), ids, more }
     }
 
     /// How long a key, or a field of a hash, stays yet; of a key with a lease the shorter of
@@ -187,7 +187,7 @@ impl Store {
         });
         let remaining = |ends_at: u64| ends_at.saturating_sub(log_time).div_ceil(1_000);
         Ok(Answer::Remaining {
-            revision: self.revision,
+            revision: self.revision_so_far(),
             exists: ends.is_some(),
             remaining_ms: ends.flatten().map(remaining),
         })

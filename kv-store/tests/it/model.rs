@@ -1,16 +1,19 @@
-//! The store so simple that one sees it is right: the whole state at every revision.
+//! The store so simple that one sees it is right: the whole state at every revision, and a list
+//! of all changes.
 
-use std::collections::BTreeMap;
+mod answers;
+mod transactions;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Attributes, Command, Direction, Item, KeyRange, KeyValue, Kind, Name, No, OrderBy,
-    Query, RangeEnd, Selection, Show,
+    Answer, Attributes, Command, KeyRange, KeyValue, Kind, List, No, PutOptions, RangeEnd,
 };
 
-/// A key at one revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A key, or an item of one, at one revision.
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) value: Vec<u8>,
     pub(crate) create_revision: u64,
@@ -18,28 +21,54 @@ pub(crate) struct Row {
     pub(crate) version: u64,
     pub(crate) kind: Kind,
     /// Fields or members.
-    pub(crate) items: Items,
+    pub(crate) items: Rows,
+    ends: Ends,
 }
 
-type Items = BTreeMap<Rc<[u8]>, Rc<Row>>;
+/// The lease of a key and its own end, 0 for none.
+type Ends = (u64, u64);
 
-type State = BTreeMap<Rc<[u8]>, Rc<Row>>;
+const STAYS: Ends = (0, 0);
 
-/// What became of a key, or of an item of one, in a revision: its row before and after.
-pub(crate) type Change = (u64, (Rc<[u8]>, Option<Rc<[u8]>>), Option<Rc<Row>>, Option<Rc<Row>>);
+type Rows = BTreeMap<Rc<[u8]>, Rc<Row>>;
 
-/// Every state that there was.
+/// What became of a key, or of an item of one, in a revision.
+pub(crate) struct Change {
+    pub(crate) revision: u64,
+    pub(crate) key: Rc<[u8]>,
+    pub(crate) item: Option<Rc<[u8]>>,
+    pub(crate) before: Option<Rc<Row>>,
+    pub(crate) after: Option<Rc<Row>>,
+}
+
+/// Everything that there was.
 pub(crate) struct Model {
     /// The state at revision 1, at revision 2, and so on.
-    states: Vec<State>,
+    states: Vec<Rows>,
+    changes: Vec<Change>,
     pub(crate) compacted: u64,
-    /// What the command that is being executed makes.
-    next: State,
+    /// Time to live and end of each lease.
+    pub(crate) leases: BTreeMap<u64, (u64, u64)>,
+    /// What the command that is being executed makes; between commands the newest state.
+    next: Rows,
+    /// Keys and items that it has changed.
+    touched: BTreeSet<(Rc<[u8]>, Option<Rc<[u8]>>)>,
+    index: u64,
+    log_time: u64,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        Self { states: vec![State::new()], compacted: 0, next: State::new() }
+        Self {
+            states: vec![Rows::new()],
+            changes: Vec::new(),
+            compacted: 0,
+            leases: BTreeMap::new(),
+            next: Rows::new(),
+            touched: BTreeSet::new(),
+            index: 0,
+            log_time: 0,
+        }
     }
 }
 
@@ -64,8 +93,15 @@ fn etcd_range(range: &KeyRange<'_>) -> (Vec<u8>, Option<Vec<u8>>) {
     (from, end)
 }
 
-fn is_in(key: &[u8], (from, end): &(Vec<u8>, Option<Vec<u8>>)) -> bool {
-    from.as_slice() <= key && end.as_ref().is_none_or(|end| key < end.as_slice())
+fn rows_in<'r>(
+    rows: &'r Rows,
+    range: &KeyRange<'_>,
+) -> impl Iterator<Item = (&'r Rc<[u8]>, &'r Rc<Row>)> + use<'r> {
+    let (from, end) = etcd_range(range);
+    let is_in = move |key: &[u8]| {
+        from.as_slice() <= key && end.as_ref().is_none_or(|end| key < end.as_slice())
+    };
+    rows.iter().filter(move |(key, _)| is_in(key))
 }
 
 fn pair<'r>(key: &'r [u8], row: &'r Row) -> KeyValue<'r> {
@@ -75,8 +111,19 @@ fn pair<'r>(key: &'r [u8], row: &'r Row) -> KeyValue<'r> {
         create_revision: row.create_revision,
         mod_revision: row.mod_revision,
         version: row.version,
-        attributes: Attributes { kind: row.kind, lease: 0 },
+        attributes: Attributes { kind: row.kind, lease: row.ends.0 },
     }
+}
+
+/// When something ends that begins to last so long now.
+fn end_of(log_time: u64, ttl_ms: u64) -> u64 {
+    (log_time + ttl_ms * 1_000).max(1)
+}
+
+fn encoded(answer: &Answer<'_>) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    answer.encode(&mut bytes);
+    bytes
 }
 
 impl Model {
@@ -84,201 +131,250 @@ impl Model {
         self.states.len() as u64
     }
 
-    fn at(&self, revision: u64) -> &State {
-        &self.states[usize::try_from(revision).expect("a count fits") - 1]
+    /// The revision that comes into being.
+    fn making(&self) -> u64 {
+        self.revision() + 1
     }
 
-    fn newest(&self) -> &State {
-        self.at(self.revision())
+    /// The revision of what can be read.
+    fn so_far(&self) -> u64 {
+        if self.touched.is_empty() { self.revision() } else { self.making() }
     }
 
-    /// Executes a command and gives the answer's bytes.
-    pub(crate) fn execute(&mut self, command: &Command<'_>) -> BytesMut {
-        self.next = self.newest().clone();
-        let mut bytes = BytesMut::new();
-        match command {
-            Command::Put { key, value } => {
-                self.put(key, value);
-                self.commit();
-                Answer::Put { revision: self.revision() }.encode(&mut bytes);
-            }
-            Command::PutWith { key, value, options } => {
-                let before = self.newest().get(*key).cloned();
-                self.put(key, value);
-                self.commit();
-                let previous = before.as_ref().filter(|_| options.returns_previous);
-                let previous = previous.map(|row| pair(key, row));
-                Answer::PutOver { revision: self.revision(), previous }.encode(&mut bytes);
-            }
-            Command::Delete { ranges } => {
-                let count = self.delete(ranges).len() as u64;
-                self.commit();
-                Answer::Deleted { count, revision: self.revision() }.encode(&mut bytes);
-            }
-            Command::DeleteReturning { ranges } => {
-                let gone = self.delete(ranges);
-                self.commit();
-                let (count, revision) = (gone.len() as u64, self.revision());
-                let kvs = gone.iter().map(|(key, row)| pair(key, row)).collect();
-                Answer::DeletedKeys { count, revision, kvs, more: false }.encode(&mut bytes);
-            }
-            Command::Compact { revision } => self.compact(*revision).encode(&mut bytes),
-            Command::SetFields { key, fields } => {
-                let pairs: Vec<_> = fields.iter().map(|item| (item.name, item.value)).collect();
-                self.set_items(key, Kind::Hash, &pairs).encode(&mut bytes);
-            }
-            Command::AddMembers { key, members } => {
-                let pairs: Vec<_> = members.iter().map(|name| (name.0, &b""[..])).collect();
-                self.set_items(key, Kind::Set, &pairs).encode(&mut bytes);
-            }
-            Command::RemoveItems { of, key, names } => {
-                self.remove_items(key, of.kind(), names).encode(&mut bytes);
-            }
-            Command::Increment { key, field, by } => {
-                self.increment(key, field.map(|name| name.0), *by).encode(&mut bytes);
-            }
-            Command::GrantLease { .. }
-            | Command::RevokeLease { .. }
-            | Command::RenewLeases { .. }
-            | Command::Expire { .. }
-            | Command::RemoveEnded => unreachable!("`lasting.rs` has what does not last"),
-            Command::Transaction { .. } => unreachable!("transactions have tests of their own"),
-        }
-        bytes
-    }
-
-    /// The row of a key, if it is of this kind or does not exist.
-    fn of_kind(
-        &self,
-        key: &[u8],
-        kind: Kind,
-        revision: u64,
-    ) -> Result<Option<&Row>, Answer<'static>> {
-        let found = self.at(revision).get(key).map(|row| &**row);
-        match found.filter(|row| row.kind != kind) {
-            Some(row) => Err(self.no(No::WrongType { found: row.kind })),
-            None => Ok(found),
-        }
-    }
-
-    fn no(&self, why: No) -> Answer<'static> {
-        Answer::No { revision: self.revision(), why }
-    }
-
-    fn set_items(&mut self, key: &[u8], kind: Kind, pairs: &[(&[u8], &[u8])]) -> Answer<'static> {
-        let before = match self.of_kind(key, kind, self.revision()) {
-            Ok(before) => before.map(|row| row.items.clone()).unwrap_or_default(),
-            Err(answer) => return answer,
+    /// Executes a command as the next entry and gives the answer's bytes.
+    pub(crate) fn execute(&mut self, log_time: u64, command: &Command<'_>) -> BytesMut {
+        (self.index, self.log_time) = (self.index + 1, log_time);
+        let answer = match command {
+            Command::Compact { revision } => encoded(&self.compact(*revision)),
+            Command::GrantLease { id, ttl_ms } => encoded(&self.grant(*id, *ttl_ms)),
+            Command::RevokeLease { id } => encoded(&self.revoke(*id)),
+            Command::RenewLeases { ids } => encoded(&self.renew(ids)),
+            Command::RemoveEnded => encoded(&self.remove_ended()),
+            Command::Transaction { on_no, transaction } => self.transact(*on_no, transaction),
+            command => self.change(command).unwrap_or_else(|why| self.no(why)),
         };
-        let (mut items, mod_revision) = (before.clone(), self.revision() + 1);
-        for (name, value) in pairs {
-            if kind == Kind::Set && items.contains_key(*name) {
-                continue;
-            }
-            let old = before.get(*name);
-            let (create_revision, version) =
-                old.map_or((mod_revision, 1), |row| (row.create_revision, row.version + 1));
-            let row = Row {
-                value: value.to_vec(),
-                create_revision,
-                mod_revision,
-                version,
-                kind: Kind::String,
-                items: Items::new(),
-            };
-            items.insert((*name).into(), Rc::new(row));
-        }
-        let count = (items.len() - before.len()) as u64;
-        self.become_items(key, kind, &before, items);
-        Answer::Changed { count, revision: self.revision() }
-    }
-
-    fn remove_items(&mut self, key: &[u8], kind: Kind, names: &[Name<'_>]) -> Answer<'static> {
-        let before = match self.of_kind(key, kind, self.revision()) {
-            Ok(before) => before.map(|row| row.items.clone()).unwrap_or_default(),
-            Err(answer) => return answer,
-        };
-        let mut items = before.clone();
-        let count = names.iter().filter(|name| items.remove(name.0).is_some()).count() as u64;
-        self.become_items(key, kind, &before, items);
-        Answer::Changed { count, revision: self.revision() }
-    }
-
-    fn become_items(&mut self, key: &[u8], kind: Kind, before: &Items, items: Items) {
-        if *before == items {
-            return;
-        }
-        if items.is_empty() {
-            self.next.remove(key);
-        } else {
-            self.set(key, b"", kind, items);
-        }
         self.commit();
+        answer
     }
 
-    fn increment(&mut self, key: &[u8], field: Option<&[u8]>, by: i64) -> Answer<'static> {
-        let kind = if field.is_some() { Kind::Hash } else { Kind::String };
-        let old = match self.of_kind(key, kind, self.revision()) {
-            Ok(row) => match field {
-                Some(field) => {
-                    row.and_then(|row| row.items.get(field)).map(|row| row.value.clone())
-                }
-                None => row.map(|row| row.value.clone()),
-            },
-            Err(answer) => return answer,
-        };
-        let text = String::from_utf8_lossy(old.as_deref().unwrap_or(b"0")).into_owned();
-        let Some(number) = text.parse::<i64>().ok().filter(|number| number.to_string() == text)
-        else {
-            return self.no(No::NotANumber);
-        };
-        let Some(number) = number.checked_add(by) else { return self.no(No::Overflow) };
-        let sum = number.to_string();
-        match field {
-            Some(field) => {
-                self.set_items(key, Kind::Hash, &[(field, sum.as_bytes())]);
-            }
-            None => {
-                self.put(key, sum.as_bytes());
-                self.commit();
-            }
-        }
-        Answer::Number { number, revision: self.revision() }
+    fn no(&self, why: No) -> BytesMut {
+        encoded(&Answer::No { revision: self.so_far(), why })
     }
 
     fn commit(&mut self) {
-        if self.next != *self.newest() {
-            self.states.push(std::mem::take(&mut self.next));
+        if self.touched.is_empty() {
+            return;
         }
+        let revision = self.making();
+        let at = |rows: &Rows, (key, item): &(Rc<[u8]>, Option<Rc<[u8]>>)| {
+            let row = rows.get(key)?;
+            item.as_ref().map_or(Some(row), |item| row.items.get(item)).cloned()
+        };
+        let newest = self.states.last().expect("there is a first state");
+        for subject in std::mem::take(&mut self.touched) {
+            let (before, after) = (at(newest, &subject), at(&self.next, &subject));
+            let (key, item) = subject;
+            self.changes.push(Change { revision, key, item, before, after });
+        }
+        self.states.push(self.next.clone());
     }
 
-    fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.set(key, value, Kind::String, Items::new());
+    /// Takes back what was done since the last commit.
+    fn undo(&mut self) {
+        self.touched.clear();
+        self.next = self.states.last().expect("there is a first state").clone();
     }
 
-    fn set(&mut self, key: &[u8], value: &[u8], kind: Kind, items: Items) {
-        let mod_revision = self.revision() + 1;
-        let before = self.newest().get(key);
-        let (create_revision, version) =
-            before.map_or((mod_revision, 1), |row| (row.create_revision, row.version + 1));
-        let value = value.to_vec();
-        let row = Row { value, create_revision, mod_revision, version, kind, items };
+    /// Changes keys and gives the answer's bytes.
+    fn change(&mut self, command: &Command<'_>) -> Result<BytesMut, No> {
+        let counted = match command {
+            Command::Put { key, value } => {
+                self.put(key, value, STAYS);
+                return Ok(encoded(&Answer::Put { revision: self.so_far() }));
+            }
+            Command::PutWith { key, value, options } => return self.put_with(key, value, *options),
+            Command::Delete { ranges } => {
+                let count = self.delete(ranges).len() as u64;
+                return Ok(encoded(&Answer::Deleted { count, revision: self.so_far() }));
+            }
+            Command::DeleteReturning { ranges } => {
+                let gone = self.delete(ranges);
+                let (count, revision) = (gone.len() as u64, self.so_far());
+                let kvs = gone.iter().map(|(key, row)| pair(key, row)).collect();
+                return Ok(encoded(&Answer::DeletedKeys { count, revision, kvs, more: false }));
+            }
+            Command::SetFields { key, fields } => {
+                self.of_kind(key, Kind::Hash)?;
+                let set = |field: &kv_store::command::Item<'_>| {
+                    self.put_item((key, Kind::Hash), field.name, field.value, 0)
+                };
+                fields.iter().map(set).filter(|is_new| *is_new).count()
+            }
+            Command::AddMembers { key, members } => {
+                self.of_kind(key, Kind::Set)?;
+                let has = |model: &Self, name: &[u8]| {
+                    model.next.get(*key).is_some_and(|row| row.items.contains_key(name))
+                };
+                let add = |name: &kv_store::command::Name<'_>| {
+                    !has(self, name.0) && self.put_item((key, Kind::Set), name.0, b"", 0)
+                };
+                members.iter().map(add).filter(|is_new| *is_new).count()
+            }
+            Command::RemoveItems { of, key, names } => {
+                self.of_kind(key, of.kind())?;
+                names.iter().filter(|name| self.remove_item(key, name.0)).count()
+            }
+            Command::Increment { key, field, by } => {
+                let number = self.increment(key, field.map(|name| name.0), *by)?;
+                return Ok(encoded(&Answer::Number { number, revision: self.so_far() }));
+            }
+            Command::Expire { key, field, ttl_ms } => {
+                self.expire(key, field.map(|name| name.0), *ttl_ms)?
+            }
+            _ => return Err(No::NotInTransaction),
+        };
+        Ok(encoded(&Answer::Changed { count: counted as u64, revision: self.so_far() }))
+    }
+
+    /// The row of a key, which is of this kind or does not exist.
+    fn of_kind(&self, key: &[u8], kind: Kind) -> Result<Option<&Rc<Row>>, No> {
+        answers::of_kind(&self.next, key, kind)
+    }
+
+    fn ends(&self, key: &[u8]) -> Ends {
+        self.next.get(key).map_or(STAYS, |row| row.ends)
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8], ends: Ends) {
+        self.touch_items(key);
+        self.set(key, Kind::String, value, Rows::new(), ends);
+    }
+
+    fn touch_items(&mut self, key: &[u8]) {
+        let names: Vec<Rc<[u8]>> =
+            self.next.get(key).map(|row| row.items.keys().cloned().collect()).unwrap_or_default();
+        self.touched.extend(names.into_iter().map(|name| (key.into(), Some(name))));
+    }
+
+    fn set(&mut self, key: &[u8], kind: Kind, value: &[u8], items: Rows, ends: Ends) {
+        let row = self.revised(self.next.get(key), kind, value, items, ends);
         self.next.insert(key.into(), Rc::new(row));
+        self.touched.insert((key.into(), None));
+    }
+
+    /// The row behind another one. Several changes in one revision are one version.
+    fn revised(
+        &self,
+        old: Option<&Rc<Row>>,
+        kind: Kind,
+        value: &[u8],
+        items: Rows,
+        ends: Ends,
+    ) -> Row {
+        let making = self.making();
+        let (create_revision, version) = match old {
+            Some(row) if row.mod_revision == making => (row.create_revision, row.version),
+            Some(row) => (row.create_revision, row.version + 1),
+            None => (making, 1),
+        };
+        let value = value.to_vec();
+        Row { value, create_revision, mod_revision: making, version, kind, items, ends }
+    }
+
+    /// Sets an item; returns whether it is new.
+    fn put_item(
+        &mut self,
+        (key, kind): (&[u8], Kind),
+        name: &[u8],
+        value: &[u8],
+        ends_at: u64,
+    ) -> bool {
+        let mut items = self.next.get(key).map(|row| row.items.clone()).unwrap_or_default();
+        let old = items.get(name);
+        let is_new = old.is_none();
+        let row = self.revised(old, Kind::String, value, Rows::new(), (0, ends_at));
+        items.insert(name.into(), Rc::new(row));
+        self.touched.insert((key.into(), Some(name.into())));
+        self.set(key, kind, b"", items, self.ends(key));
+        is_new
+    }
+
+    /// Removes an item, and with the last one the key; returns whether there was one.
+    fn remove_item(&mut self, key: &[u8], name: &[u8]) -> bool {
+        let Some(row) = self.next.get(key).cloned() else { return false };
+        let mut items = row.items.clone();
+        if items.remove(name).is_none() {
+            return false;
+        }
+        self.touched.insert((key.into(), Some(name.into())));
+        if items.is_empty() {
+            self.remove(key);
+        } else {
+            self.set(key, row.kind, b"", items, row.ends);
+        }
+        true
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        self.touch_items(key);
+        self.touched.insert((key.into(), None));
+        self.next.remove(key);
     }
 
     fn delete(&mut self, ranges: &[KeyRange<'_>]) -> Vec<(Rc<[u8]>, Rc<Row>)> {
         let mut gone = Vec::new();
         for range in ranges {
-            let range = etcd_range(range);
-            self.next.retain(|key, row| {
-                let is_gone = is_in(key, &range);
-                if is_gone {
-                    gone.push((key.clone(), row.clone()));
-                }
-                !is_gone
-            });
+            let found: Vec<_> =
+                rows_in(&self.next, range).map(|(key, row)| (key.clone(), row.clone())).collect();
+            found.iter().for_each(|(key, _)| self.remove(key));
+            gone.extend(found);
         }
         gone
+    }
+
+    fn put_with(&mut self, key: &[u8], value: &[u8], options: PutOptions) -> Result<BytesMut, No> {
+        let PutOptions { returns_previous, lease, ttl_ms, keeps_end } = options;
+        if !keeps_end && lease != 0 && !self.leases.contains_key(&lease) {
+            return Err(No::LeaseUnknown { id: lease });
+        }
+        let ends_at = if ttl_ms == 0 { 0 } else { end_of(self.log_time, ttl_ms) };
+        let ends = if keeps_end { self.ends(key) } else { (lease, ends_at) };
+        let before = self.next.get(key).filter(|_| returns_previous).cloned();
+        self.put(key, value, ends);
+        let previous = before.as_ref().map(|row| pair(key, row));
+        Ok(encoded(&Answer::PutOver { revision: self.so_far(), previous }))
+    }
+
+    fn increment(&mut self, key: &[u8], field: Option<&[u8]>, by: i64) -> Result<i64, No> {
+        let row = self.of_kind(key, if field.is_some() { Kind::Hash } else { Kind::String })?;
+        let old = match field {
+            Some(field) => row.and_then(|row| row.items.get(field)),
+            None => row,
+        };
+        let text = old.map_or("0".to_owned(), |row| String::from_utf8_lossy(&row.value).into());
+        let number = text.parse::<i64>().ok().filter(|number| number.to_string() == text);
+        let number = number.ok_or(No::NotANumber)?.checked_add(by).ok_or(No::Overflow)?;
+        let (ends, sum) = (old.map_or(STAYS, |row| row.ends), number.to_string());
+        match field {
+            Some(field) => {
+                self.put_item((key, Kind::Hash), field, sum.as_bytes(), ends.1);
+            }
+            None => self.put(key, sum.as_bytes(), ends),
+        }
+        Ok(number)
+    }
+
+    fn expire(&mut self, key: &[u8], field: Option<&[u8]>, ttl_ms: u64) -> Result<usize, No> {
+        let ends_at = if ttl_ms == 0 { 0 } else { end_of(self.log_time, ttl_ms) };
+        if let Some(field) = field {
+            let item = self.of_kind(key, Kind::Hash)?.and_then(|row| row.items.get(field)).cloned();
+            let Some(item) = item else { return Ok(0) };
+            self.put_item((key, Kind::Hash), field, &item.value, ends_at);
+        } else {
+            let Some(row) = self.next.get(key).cloned() else { return Ok(0) };
+            self.set(key, row.kind, &row.value, row.items.clone(), (row.ends.0, ends_at));
+        }
+        Ok(1)
     }
 
     fn compact(&mut self, compacted: u64) -> Answer<'static> {
@@ -293,191 +389,68 @@ impl Model {
         Answer::Done { revision }
     }
 
-    /// Answers a query.
-    pub(crate) fn answer(&self, query: &Query<'_>) -> BytesMut {
-        let mut bytes = BytesMut::new();
-        match query {
-            Query::Range { range, limit } => {
-                let selection = Selection { limit: *limit, ..Selection::of(*range) };
-                self.select(&selection).encode(&mut bytes);
-            }
-            Query::Select(selection) => self.select(selection).encode(&mut bytes),
-            Query::History { key, since, limit } => {
-                self.history(key, *since, *limit).encode(&mut bytes);
-            }
-            Query::Fields { key, names, revision } => {
-                let items = self.items_at(key, Kind::Hash, *revision);
-                let value = |items: &'_ Items, name: &Name<'_>| items.get(name.0).cloned();
-                match items {
-                    Ok(items) => {
-                        let rows: Vec<_> = names.iter().map(|name| value(&items, name)).collect();
-                        let values =
-                            rows.iter().map(|row| row.as_ref().map(|row| Name(&row.value)));
-                        let revision = self.revision();
-                        Answer::Values { revision, values: values.collect() }.encode(&mut bytes);
-                    }
-                    Err(answer) => answer.encode(&mut bytes),
-                }
-            }
-            Query::Has { of, key, names, revision } => {
-                let has = self.items_at(key, of.kind(), *revision).map(|items| Answer::Has {
-                    revision: self.revision(),
-                    has: names.iter().map(|name| items.contains_key(name.0)).collect(),
-                });
-                has.unwrap_or_else(|answer| answer).encode(&mut bytes);
-            }
-            Query::Items { of, key, from, limit, revision } => {
-                match self.items_at(key, of.kind(), *revision) {
-                    Ok(items) => {
-                        let all = items.iter().filter(|(name, _)| *from <= &name[..]);
-                        let all: Vec<_> =
-                            all.map(|(name, row)| Item { name, value: &row.value }).collect();
-                        let limit = if *limit == 0 { 10_000 } else { *limit };
-                        let limit = usize::try_from(limit).expect("a count fits");
-                        let shown = all.len().min(limit);
-                        let (more, count) = (shown < all.len(), items.len() as u64);
-                        let items = all[..shown].iter().copied().collect();
-                        let revision = self.revision();
-                        Answer::Items { revision, items, more, count }.encode(&mut bytes);
-                    }
-                    Err(answer) => answer.encode(&mut bytes),
-                }
-            }
-            Query::Length { of, key, revision } => {
-                let length = self.items_at(key, of.kind(), *revision).map(|items| Answer::Length {
-                    revision: self.revision(),
-                    count: items.len() as u64,
-                });
-                length.unwrap_or_else(|answer| answer).encode(&mut bytes);
-            }
-            Query::Lease { .. } | Query::Leases { .. } | Query::Remaining { .. } => {
-                unreachable!("`lasting.rs` has what does not last")
-            }
+    fn grant(&mut self, id: u64, ttl_ms: u64) -> Answer<'static> {
+        let revision = self.revision();
+        if self.leases.contains_key(&id) {
+            return Answer::No { revision, why: No::LeaseExists { id } };
         }
-        bytes
+        let free = (self.index..).find(|id| !self.leases.contains_key(id));
+        let id = if id == 0 { free.expect("there are many numbers") } else { id };
+        self.leases.insert(id, (ttl_ms, end_of(self.log_time, ttl_ms)));
+        Answer::Granted { revision, id, ttl_ms }
     }
 
-    fn items_at(&self, key: &[u8], kind: Kind, revision: u64) -> Result<Items, Answer<'static>> {
-        let revision = self.readable(revision)?;
-        let row = self.of_kind(key, kind, revision)?;
-        Ok(row.map(|row| row.items.clone()).unwrap_or_default())
-    }
-
-    fn readable(&self, revision: u64) -> Result<u64, Answer<'static>> {
-        let (newest, oldest) = (self.revision(), self.compacted);
-        let no = |why| Answer::No { revision: newest, why };
-        match revision {
-            0 => Ok(newest),
-            revision if revision < oldest => Err(no(No::Compacted { oldest })),
-            revision if newest < revision => Err(no(No::Future { newest })),
-            revision => Ok(revision),
+    fn revoke(&mut self, id: u64) -> Answer<'static> {
+        if self.leases.remove(&id).is_none() {
+            return Answer::No { revision: self.revision(), why: No::LeaseUnknown { id } };
         }
+        let keys = self.keys_of_lease(id);
+        keys.iter().for_each(|key| self.remove(key));
+        Answer::Deleted { count: keys.len() as u64, revision: self.so_far() }
     }
 
-    fn select(&self, selection: &Selection<'_>) -> Answer<'_> {
-        let revision = match self.readable(selection.revision) {
-            Ok(revision) => revision,
-            Err(answer) => return answer,
-        };
-        let range = etcd_range(&selection.range);
-        let state = self.at(revision);
-        let mut kvs: Vec<KeyValue<'_>> = state
-            .iter()
-            .filter(|(key, _)| is_in(key, &range))
-            .map(|(key, row)| pair(key, row))
-            .collect();
-        let count = kvs.len() as u64;
-        let (least, most) = (selection.filter, |max| if max == 0 { u64::MAX } else { max });
-        kvs.retain(|kv| {
-            (least.mod_revision_min..=most(least.mod_revision_max)).contains(&kv.mod_revision)
-                && (least.create_revision_min..=most(least.create_revision_max))
-                    .contains(&kv.create_revision)
+    fn keys_of_lease(&self, id: u64) -> Vec<Rc<[u8]>> {
+        self.next.iter().filter(|(_, row)| row.ends.0 == id).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn renew(&mut self, ids: &[u64]) -> Answer<'static> {
+        let mut ttls_ms = List::new();
+        for id in ids {
+            let lease = self.leases.get_mut(id);
+            ttls_ms.push(lease.map_or(0, |(ttl_ms, ends_at)| {
+                *ends_at = end_of(self.log_time, *ttl_ms);
+                *ttl_ms
+            }));
+        }
+        Answer::Renewed { revision: self.revision(), ttls_ms }
+    }
+
+    /// Fewer than a thousand end at once here, so that all of them go.
+    fn remove_ended(&mut self) -> Answer<'static> {
+        let has_ended = |ends_at: u64| ends_at != 0 && ends_at <= self.log_time;
+        let leases = self.leases.iter().filter(|(_, lease)| has_ended(lease.1));
+        let leases: Vec<u64> = leases.map(|(id, _)| *id).collect();
+        let rows = self.next.iter();
+        let keys = rows.filter(|(_, row)| has_ended(row.ends.1) || leases.contains(&row.ends.0));
+        let keys: Vec<Rc<[u8]>> = keys.map(|(key, _)| key.clone()).collect();
+        let items = self.next.iter().flat_map(|(key, row)| {
+            let items = row.items.iter().filter(|(_, item)| has_ended(item.ends.1));
+            items.map(move |(name, _)| (key.clone(), name.clone()))
         });
-        let is_reverse = selection.order.direction == Direction::Descending;
-        kvs.sort_by(|a, b| {
-            let order = match selection.order.by {
-                OrderBy::Key => a.key.cmp(b.key),
-                OrderBy::Version => a.version.cmp(&b.version),
-                OrderBy::CreateRevision => a.create_revision.cmp(&b.create_revision),
-                OrderBy::ModRevision => a.mod_revision.cmp(&b.mod_revision),
-                OrderBy::Value => a.value.cmp(b.value),
-            };
-            if is_reverse { order.reverse() } else { order }
-        });
-        match selection.show {
-            Show::Pairs => {}
-            Show::Keys => kvs.iter_mut().for_each(|kv| kv.value = b""),
-            Show::Count => kvs.clear(),
+        let items: Vec<(Rc<[u8]>, Rc<[u8]>)> = items.collect();
+        self.leases.retain(|id, _| !leases.contains(id));
+        keys.iter().for_each(|key| self.remove(key));
+        for (key, name) in &items {
+            self.remove_item(key, name);
         }
-        self.page(kvs, selection.limit, count)
+        Answer::Done { revision: self.so_far() }
     }
 
-    fn page<'r>(&self, mut kvs: Vec<KeyValue<'r>>, limit: u64, count: u64) -> Answer<'r> {
-        let limit = usize::try_from(limit).expect("a count fits");
-        let more = limit != 0 && limit < kvs.len();
-        if more {
-            kvs.truncate(limit);
-        }
-        Answer::Range { revision: self.revision(), kvs: kvs.into_iter().collect(), more, count }
-    }
-
-    fn history<'r>(&'r self, key: &'r [u8], since: u64, limit: u64) -> Answer<'r> {
-        if since != 0
-            && let Err(answer) = self.readable(since)
-        {
-            return answer;
-        }
-        let mut kvs = Vec::new();
-        let oldest = self.compacted.max(1);
-        if since == 0
-            && let Some(row) = self.at(oldest).get(key).filter(|row| row.mod_revision < oldest)
-        {
-            kvs.push(pair(key, row));
-        }
-        for (revision, (changed, item), _, after) in self.changes_since(since) {
-            if *changed == *key && item.is_none() {
-                let gone = KeyValue {
-                    key,
-                    value: b"",
-                    create_revision: 0,
-                    mod_revision: revision,
-                    version: 0,
-                    attributes: Attributes::default(),
-                };
-                // The row lies in the states, too.
-                kvs.push(after.map_or(gone, |_| pair(key, &self.at(revision)[key])));
-            }
-        }
-        let count = kvs.len() as u64;
-        self.page(kvs, limit, count)
-    }
-
-    /// What changed from a revision on that is not compacted.
-    pub(crate) fn changes_since(&self, since: u64) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for revision in since.max(self.compacted).max(2)..=self.revision() {
-            let (before, after) = (self.at(revision - 1), self.at(revision));
-            let mut keys: Vec<&Rc<[u8]>> = before.keys().chain(after.keys()).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            for key in keys.into_iter().filter(|key| before.get(*key) != after.get(*key)) {
-                let previous = before.get(key).filter(|_| self.compacted < revision);
-                let subject = (key.clone(), None);
-                changes.push((revision, subject, previous.cloned(), after.get(key).cloned()));
-                let items =
-                    |state: &State| state.get(key).map(|row| row.items.clone()).unwrap_or_default();
-                let (before, after) = (items(before), items(after));
-                let mut names: Vec<&Rc<[u8]>> = before.keys().chain(after.keys()).collect();
-                names.sort_unstable();
-                names.dedup();
-                for name in names.into_iter().filter(|name| before.get(*name) != after.get(*name)) {
-                    let previous = before.get(name).filter(|_| self.compacted < revision);
-                    let subject = (key.clone(), Some(name.clone()));
-                    changes.push((revision, subject, previous.cloned(), after.get(name).cloned()));
-                }
-            }
-        }
-        changes
+    /// What changed from a revision on that is not compacted. At the compaction revision itself
+    /// nothing before it is known.
+    pub(crate) fn changes_since(&self, since: u64) -> impl Iterator<Item = &Change> {
+        let first = since.max(self.compacted);
+        self.changes.iter().filter(move |change| first <= change.revision)
     }
 
     /// A row as the store's events show it.
