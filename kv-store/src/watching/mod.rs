@@ -52,6 +52,9 @@ pub struct Watching {
     past: u64,
     asked: Option<Asked>,
     was_front: bool,
+    /// Whether the state has less than the node had applied once, as while it is rebuilt: there
+    /// is nothing to read before more is applied.
+    is_stalled: bool,
     /// Watches that are to be told how far they are as soon as the front is above a revision.
     marks: BTreeSet<(u64, Owner)>,
     /// What came before the node knew how far it is.
@@ -76,6 +79,7 @@ impl Watching {
     /// Notes what the node has applied. Never lower than before.
     pub fn applied(&mut self, revision: u64) {
         let is_first = self.newest.is_none();
+        self.is_stalled = false;
         self.newest = Some(self.newest.map_or(revision, |newest| newest.max(revision)));
         self.skip_ahead();
         if is_first {
@@ -151,7 +155,7 @@ impl Watching {
     /// From which revision on the changes are to be read next and given to `take`, if any are.
     /// It wants no others before it has got them.
     pub fn wants(&mut self) -> Option<u64> {
-        if self.asked.is_some() {
+        if self.asked.is_some() || self.is_stalled {
             return None;
         }
         self.skip_ahead();
@@ -175,6 +179,7 @@ impl Watching {
         let asked = self.asked.take().expect("changes were asked for");
         match changes {
             Ok(Changes { next, bytes }) => {
+                self.is_stalled = next <= asked.from;
                 if asked.is_front {
                     self.show_front(next, &bytes);
                 } else {

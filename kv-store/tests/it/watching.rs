@@ -346,6 +346,9 @@ fn a_snapshot_that_jumps_over_revisions_hides_none_of_them() {
     post.watching.take(Ok(Changes { next: from, bytes: Bytes::new() }));
     post.collect();
     assert_eq!(post.lines(owner(1, 3)), [begun(9)]);
+    assert_eq!(post.watching.wants(), None, "it is not asked again before there is more");
+    post.watching.applied(13);
+    assert_eq!(post.watching.wants(), Some(from));
 }
 
 /// The store once more, from its snapshot.

@@ -290,3 +290,25 @@ async fn rel_h7_a_watch_goes_on_over_the_snapshot_that_its_node_is_given() {
     assert_eq!(seen, (12..=last).collect::<Vec<_>>());
     cluster.node(away).complains(&["a snapshot took the place of the state"]).await;
 }
+
+/// A node that stands still keeps its connections and says nothing: the watch goes elsewhere.
+#[tokio::test]
+async fn a_watch_leaves_a_node_that_stands_still() {
+    let _turn = wait::turn().await;
+    let cluster = Cluster::start(3).await;
+    let frozen = cluster.follower().await;
+    let interest = Interest::of(KeyRange::single(KEY));
+    let watching = connect(first(&cluster, frozen)).await;
+    let mut watch = watching.watch(&interest, WatchOptions::default()).await.unwrap();
+    cluster.node(frozen).signal(Signal::STOP);
+    let others = cluster.addresses.iter().filter(|it| *it != cluster.address(frozen));
+    let client = connect(others.cloned().collect()).await;
+    for number in 1..=3 {
+        assert_eq!(client.put(KEY, &text(number)).await, Ok(1 + number));
+    }
+    for revision in 2..=4 {
+        let update = wait::in_time("change", watch.next()).await.unwrap();
+        assert!(matches!(update, Update::Changes { revision: found, .. } if found == revision));
+    }
+    cluster.node(frozen).signal(Signal::CONT);
+}
