@@ -16,6 +16,7 @@ mod shell;
 mod status;
 mod transaction;
 mod value;
+mod verify;
 mod watch;
 
 use std::ffi::OsString;

@@ -264,7 +264,7 @@ impl Client {
         }
     }
 
-    async fn ask_for(&self, work: Work) -> Result<Answered, ClientError> {
+    pub(crate) async fn ask_for(&self, work: Work) -> Result<Answered, ClientError> {
         let deadline = self.deadline();
         let (reply, answer) = oneshot::channel();
         // The task ends only after the last client, or together with the runtime; then the

@@ -41,6 +41,7 @@ mod session;
 pub mod status;
 pub mod transaction;
 pub mod typed;
+pub mod verify;
 mod watch;
 mod watches;
 

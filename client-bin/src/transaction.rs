@@ -381,6 +381,7 @@ impl Reply {
             | Answer::Renewed { .. }
             | Answer::Lease { .. }
             | Answer::Leases { .. }
+            | Answer::Hashes { .. }
             | Answer::Remaining { .. }
             | Answer::Done { .. }
             | Answer::Undone { .. }

@@ -322,6 +322,14 @@ pub enum Query<'a> {
         #[serde(borrow)]
         field: Option<Name<'a>>,
     },
+    /// The rolling hash after each of the newest commands that this node has executed. It is of
+    /// one node, so it is no part of a transaction and is asked of each node for itself, as a
+    /// local read. Answered by [`Answer::Hashes`].
+    #[serde(rename = "v")]
+    Hashes {
+        /// The first index that is wanted.
+        from: u64,
+    },
 }
 
 impl<'a> Query<'a> {

@@ -49,6 +49,7 @@ mod reading_items;
 mod retention;
 mod rolling_hash;
 mod snapshot;
+mod trail;
 mod transaction;
 
 pub use self::events::{Event, Lost};

@@ -27,11 +27,17 @@ impl Store {
             }
             Query::Length { of, key, revision } => self.or_no(self.length(*of, key, *revision)),
             Query::Lease { id, from } => self.lease(*id, from, log_time),
+            Query::Hashes { from } => self.hashes(*from),
             Query::Leases { from } => self.list_leases(*from),
             Query::Remaining { key, field } => {
                 self.or_no(self.remaining(key, field.map(|name| name.0), log_time))
             }
         }
+    }
+
+    fn hashes(&self, from: u64) -> Answer<'static> {
+        let (revision, newest) = (self.revision, self.hash.value());
+        Answer::Hashes { revision, newest, hashes: self.trail.from(from).collect() }
     }
 
     fn or_no<'s>(&self, answer: Result<Answer<'s>, No>) -> Answer<'s> {

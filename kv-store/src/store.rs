@@ -20,6 +20,7 @@ pub use crate::retention::History;
 use crate::retention::Marks;
 use crate::rolling_hash::RollingHash;
 use crate::snapshot::{Loading, Reading};
+use crate::trail::Trail;
 
 /// The revision of a store to which nothing has happened, as etcd counts: the first change
 /// makes revision 2.
@@ -43,6 +44,7 @@ pub struct Store {
     pub(crate) marks: Marks,
     /// Over every effect since the store was empty.
     pub(crate) hash: RollingHash,
+    pub(crate) trail: Trail,
     history: History,
     pub(crate) reading: Option<Reading>,
     pub(crate) loading: Loading,
@@ -67,6 +69,7 @@ impl Store {
             compacted: 0,
             marks: Marks::default(),
             hash: RollingHash::default(),
+            trail: Trail::default(),
             history: History::default(),
             reading: None,
             loading: Loading::default(),
@@ -117,6 +120,7 @@ impl Store {
             }
         }
         self.commit(at.index);
+        self.trail.note(at.index, self.hash.value());
         if before < self.revision {
             self.marks.note(at.log_time, before);
         }

@@ -15,7 +15,7 @@ use std::ops::Range;
 use bytes::BytesMut;
 
 use crate::command::{
-    ANSWER_BYTES_MAX, Answer, Collection, Compare, No, OnNo, Operation, Relation, Target,
+    ANSWER_BYTES_MAX, Answer, Collection, Compare, No, OnNo, Operation, Query, Relation, Target,
     Transacted, Transaction,
 };
 use crate::keyspace::{Content, NEWEST};
@@ -153,6 +153,8 @@ impl Run<'_> {
         let done = match operation {
             Operation::Nested(nested) => return self.choose(nested),
             Operation::Write(command) => self.store.change(self.at, command, &mut self.said),
+            // Nodes would answer differently.
+            Operation::Read(Query::Hashes { .. }) => Err(No::NotInTransaction),
             Operation::Read(query) => match self.store.answer(query, self.at.log_time) {
                 Answer::No { why, .. } => Err(why),
                 answer => {

@@ -263,6 +263,11 @@ pub(crate) enum DataCommand {
     Txn(TransactionArguments),
     /// Describes every node of the cluster
     Status,
+    /// Compares what all nodes have made of the same commands
+    ///
+    /// Says up to which index they are equal, or the first one at which they differ, exit code 1;
+    /// exit code 3 if a node could not be compared.
+    Verify,
     /// Shows and changes who is in the cluster
     #[command(subcommand)]
     Member(MemberCommand),

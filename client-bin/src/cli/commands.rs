@@ -11,7 +11,7 @@ use super::arguments::{
     MemberCommand, TypedArguments, WatchArguments,
 };
 use super::output::{self, PairWriter};
-use super::{CommandError, DECIDED_NO, member, status, transaction, value, watch};
+use super::{CommandError, DECIDED_NO, member, status, transaction, value, verify, watch};
 use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
 use crate::typed::Typed;
@@ -37,6 +37,7 @@ pub(crate) enum Job {
     Get { key: Vec<u8>, end: RangeEnd<'static>, is_local: bool },
     Delete { keys: Vec<Vec<u8>>, end: RangeEnd<'static>, shows_previous: bool },
     Status,
+    Verify,
     Member(MemberCommand),
     Watch(WatchArguments),
 }
@@ -108,6 +109,7 @@ impl Job {
             },
             DataCommand::Txn(arguments) => Self::Transaction(transaction::typed(arguments, input)?),
             DataCommand::Status => Self::Status,
+            DataCommand::Verify => Self::Verify,
             DataCommand::Member(command) => Self::Member(command),
             DataCommand::Watch(arguments) => Self::Watch(arguments),
         })
@@ -123,6 +125,7 @@ impl Job {
             | Self::Select { .. }
             | Self::History { .. }
             | Self::Status
+            | Self::Verify
             | Self::Watch(_) => false,
             // It is many writes.
             Self::KeepAlive { .. } => false,
@@ -209,6 +212,7 @@ impl Job {
             Self::Transaction(typed) => {
                 transaction::run(typed, target, deadline, format, (output, errors)).await
             }
+            Self::Verify => verify::run(target.endpoints, deadline, format, (output, errors)).await,
             Self::Status => status::run(target.endpoints, deadline, format, output).await,
             Self::Member(command) => member::run(command, target, deadline, (format, output)).await,
             Self::Watch(arguments) => watch::run(arguments, target, deadline, format, output).await,

@@ -174,6 +174,16 @@ pub enum Answer<'a> {
         /// milliseconds.
         remaining_ms: Option<u64>,
     },
+    /// Hashes of one node.
+    #[serde(rename = "v")]
+    Hashes {
+        /// The revision of the store.
+        revision: u64,
+        /// The newest hash.
+        newest: u64,
+        /// The index of each command and the hash after it, ascending.
+        hashes: List<(u64, u64)>,
+    },
     /// What was asked for is done.
     #[serde(rename = "k")]
     Done {

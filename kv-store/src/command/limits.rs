@@ -234,7 +234,7 @@ impl Query<'_> {
                 check_length(from, limits.key_bytes_max.saturating_add(1))
                     .map_err(LimitError::KeyTooLong)
             }
-            Self::Leases { from: _ } => Ok(()),
+            Self::Leases { from: _ } | Self::Hashes { from: _ } => Ok(()),
             Self::Remaining { key, field } => {
                 limits.check_names(key, field.as_slice().iter().map(|name| name.0))
             }

@@ -195,6 +195,7 @@ impl Transaction<'_> {
                 Err(LimitError::NotInTransaction)
             }
             Operation::Write(command) => command.check(limits),
+            Operation::Read(Query::Hashes { .. }) => Err(LimitError::NotInTransaction),
             Operation::Read(query) => query.check(limits),
             Operation::Nested(_) => Ok(()),
         })

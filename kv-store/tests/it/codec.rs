@@ -192,6 +192,7 @@ fn golden_queries() -> Vec<(Query<'static>, &'static str)> {
         ),
         (Query::Lease { id: 7, from: b"k" }, "81 a14c 92 07 c4016b"),
         (Query::Leases { from: 0 }, "81 a161 91 00"),
+        (Query::Hashes { from: 0 }, "81 a176 91 00"),
         (Query::Remaining { key: b"k", field: Some(Name(b"f")) }, "81 a154 92 c4016b c40166"),
     ]
 }
@@ -260,6 +261,10 @@ fn golden_answers_about_ends() -> Vec<(Answer<'static>, &'static str)> {
                 more: true,
             },
             "81 a14c 95 09 cd012c 02 91 c4016b c3",
+        ),
+        (
+            Answer::Hashes { revision: 9, newest: 8, hashes: [(7, 8)].into_iter().collect() },
+            "81 a176 93 09 08 91 92 07 08",
         ),
         (
             Answer::Leases { revision: 9, ids: [7].into_iter().collect(), more: false },

@@ -72,3 +72,28 @@ async fn a_node_without_a_majority_answers_local_reads() {
     let age_ms: u64 = age_ms.unwrap().parse().unwrap();
     assert!(500 <= age_ms, "the get that failed took as long, but: {age_ms}");
 }
+
+/// `kvctl verify` finds that nodes which have executed the same are equal, up to the last index,
+/// and says whom it could not ask.
+#[tokio::test]
+async fn nodes_that_have_executed_the_same_are_found_equal() {
+    let _turn = wait::turn().await;
+    let mut cluster = Cluster::start(3).await;
+    let client = cluster.client().await;
+    for number in 0..50 {
+        client.put(&format!("key{number}"), "value").await;
+    }
+    cluster.check_equal().await;
+    let ended = cluster.kvctl(&["verify"]).await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    let applied_index = cluster.status(1).await.applied_index;
+    let words = format!("to {applied_index}, hash");
+    assert!(ended.stdout.starts_with("nodes 1, 2, 3 are equal, index "), "{}", ended.stdout);
+    assert!(ended.stdout.contains(&words), "{}", ended.stdout);
+    let address = cluster.address(3).to_owned();
+    cluster.kill(3);
+    let ended = cluster.kvctl(&["verify", "-w", "json"]).await;
+    assert_eq!(ended.code, Some(3), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("\"equal\":true,\"compared\":[1,2]"), "{}", ended.stdout);
+    assert!(ended.stderr.contains(&format!("{address} was not compared")), "{}", ended.stderr);
+}
