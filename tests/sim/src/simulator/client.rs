@@ -9,6 +9,7 @@ use raft_core::entry::{ClientId, SessionStamp};
 use crate::simulator::dice::Dice;
 use crate::simulator::judge::Asked;
 use crate::simulator::plan::Traffic;
+use crate::simulator::typed;
 
 /// What the simulator asks for itself: a write, then a read.
 const PROBES: u64 = 2;
@@ -98,6 +99,11 @@ impl Clients {
         let (asked, body) = if dice.chance(traffic.reads_per_mille) {
             read(key, dice.chance(150))
         } else {
+            if 0 < traffic.typed_per_mille && dice.chance(traffic.typed_per_mille) {
+                let session = self.all[client].next_session();
+                let asked = Asked::Write { session, is_done: false };
+                return self.begin_with(client, (asked, typed::command(dice)), (number, floor));
+            }
             let length = dice.between(traffic.value_bytes);
             let is_delete = dice.chance(150);
             let payload = write(number, &key, length, is_delete);
@@ -109,6 +115,15 @@ impl Clients {
             };
             (asked, payload)
         };
+        self.begin_with(client, (asked, body), (number, floor))
+    }
+
+    fn begin_with(
+        &mut self,
+        client: usize,
+        (asked, body): (Asked, Bytes),
+        (number, floor): (u64, u64),
+    ) -> u64 {
         self.all[client].in_flight += 1;
         let operation = Operation { client, asked, body, floor, attempts: 0, is_over: false };
         self.operations.insert(number, operation);
@@ -124,10 +139,7 @@ impl Clients {
             let session = self.all[client].next_session();
             (Asked::Write { session, is_done: false }, write(number, &key, 0, false))
         };
-        self.all[client].in_flight += 1;
-        let operation = Operation { client, asked, body, floor, attempts: 0, is_over: false };
-        self.operations.insert(number, operation);
-        number
+        self.begin_with(client, (asked, body), (number, floor))
     }
 
     /// Makes another attempt at an operation.

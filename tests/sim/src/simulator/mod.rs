@@ -32,6 +32,7 @@ mod storage;
 mod trace;
 mod traffic;
 mod turns;
+mod typed;
 mod wires;
 mod witness;
 mod world;

@@ -176,6 +176,8 @@ pub(crate) struct Traffic {
     /// How many requests and answers are lost.
     pub(crate) loss_per_mille: u64,
     pub(crate) reads_per_mille: u64,
+    /// How many writes are commands on types, leases and several keys.
+    pub(crate) typed_per_mille: u64,
 }
 
 impl Plan {
@@ -250,6 +252,16 @@ impl Plan {
         self
     }
 
+    /// The same plan, in about half of the seeds with commands on types, leases and several
+    /// keys. Drawn apart, as leases are.
+    pub(crate) fn with_types(mut self, seed: u64) -> Self {
+        let mut dice = Dice::new(seed ^ 0x0074_7970_6573);
+        if dice.chance(500) {
+            self.clients.typed_per_mille = dice.pick(&[100, 300, 700]);
+        }
+        self
+    }
+
     /// How long after the healing everything must be well: eighty election timeouts, and the
     /// longest that a client waits until it asks somebody else, a few times over.
     pub(crate) fn recovery_us(&self) -> u64 {
@@ -306,6 +318,7 @@ impl Traffic {
             timeout_us: dice.pick(&[(20_000, 400_000), (300_000, 3_000_000)]),
             loss_per_mille: dice.pick(&[0, 0, 10, 50, 150]),
             reads_per_mille: dice.pick(&[100, 300, 500]),
+            typed_per_mille: 0,
         }
     }
 }

@@ -179,6 +179,8 @@ counts! {
     retries,
     /// Writes that were answered.
     acknowledged,
+    /// Those among them that were commands on types, leases and several keys.
+    typed,
     /// Answers to writes.
     writes_answered,
     /// Answers to reads.

@@ -12,6 +12,8 @@ use raft_core::types::Index;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Execution {
     pub(crate) index: Index,
+    /// The entry's log time. Units: microseconds.
+    pub(crate) log_time: u64,
     /// The entry's checksum.
     pub(crate) crc: u32,
     pub(crate) session: SessionStamp,
@@ -50,6 +52,7 @@ impl StateMachine for Witness {
         self.store.apply(command, answer);
         self.seen.get_mut().push(Execution {
             index: command.id().index,
+            log_time: command.log_time(),
             crc: crc_of(command),
             session: command.session(),
             payload: Bytes::copy_from_slice(command.payload()),

@@ -71,7 +71,7 @@ impl World {
     /// The world of a seed, in which nothing has happened.
     pub(crate) fn new(seed: u64, print: Option<fn(&str)>) -> Self {
         let mut dice = Dice::new(seed ^ 0x6b76_6f72_756d);
-        let plan = Plan::of(&mut dice).with_leases(seed).with_small_sessions(seed);
+        let plan = Plan::of(&mut dice).with_leases(seed).with_small_sessions(seed).with_types(seed);
         let nodes: Vec<Node> = (0..plan.nodes).map(|at| Node::new(at, &plan, &mut dice)).collect();
         let mut trace = Trace::new(print);
         trace.line(0, || format!("seed {seed}: {plan:#?}"));

@@ -124,6 +124,14 @@ impl History {
             Answer::Put { revision } => (revision, floor + 1),
             Answer::Deleted { count: 0, revision } => (revision, floor),
             Answer::Deleted { revision, .. } => (revision, floor + 1),
+            Answer::Changed { revision, .. }
+            | Answer::Number { revision, .. }
+            | Answer::PutOver { revision, .. }
+            | Answer::Granted { revision, .. }
+            | Answer::Renewed { revision, .. }
+            | Answer::Undone { revision, .. }
+            | Answer::No { revision, .. } => (revision, floor),
+            Answer::Transaction(transacted) => (transacted.revision, floor),
             other => panic!("a command is answered by {other:?}"),
         };
         assert!(least <= revision, "I16 a write at {revision} began after the answer at {floor}");

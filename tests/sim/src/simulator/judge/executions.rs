@@ -8,6 +8,7 @@ use kv_store::store::REVISION_EMPTY;
 use raft_core::entry::ClientId;
 use raft_core::types::{Index, NodeId};
 
+use super::mirror::Mirror;
 use super::model::Model;
 use crate::simulator::witness::Execution;
 
@@ -19,6 +20,7 @@ pub(crate) struct Executions {
     /// Puts; no two have the same value.
     by_payload: BTreeMap<Bytes, usize>,
     model: Model,
+    mirror: Mirror,
 }
 
 impl Executions {
@@ -37,8 +39,13 @@ impl Executions {
             let earlier = self.by_payload.insert(execution.payload.clone(), place);
             assert_eq!(earlier, None, "I19 a put is executed twice: {execution:?}");
         }
-        let expected = self.model.execute(&execution.payload);
-        assert_eq!(expected, execution.answer, "the store answers as the model does");
+        self.mirror.execute(&execution);
+        match self.model.execute(&execution.payload) {
+            Some(expected) => {
+                assert_eq!(expected, execution.answer, "the store answers as the model does");
+            }
+            None => self.model.revision = execution.revision,
+        }
         assert_eq!(self.model.revision, execution.revision, "the store counts as the model does");
         self.all.push(execution);
     }
@@ -78,8 +85,8 @@ impl Executions {
         self.model.range(range, revision)
     }
 
-    /// The newest revision.
-    pub(crate) fn revision(&self) -> u64 {
-        self.model.revision
+    /// What every key holds now, as an answer to a query for all of them.
+    pub(crate) fn everything(&self) -> BytesMut {
+        self.mirror.everything()
     }
 }

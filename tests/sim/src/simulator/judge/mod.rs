@@ -6,6 +6,7 @@
 mod answers;
 mod executions;
 mod logs;
+mod mirror;
 mod model;
 mod promises;
 mod registers;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use kv_store::command::{Answer, Command};
 
 use super::executions::Executions;
+use super::model::is_followed;
 use crate::linearizability::{
     History, Operation, Outcome, Register, RegisterAnswer, RegisterOperation, Verdict, check,
 };
@@ -29,6 +30,8 @@ type Seen = Operation<Register<Value>>;
 #[derive(Debug, Default)]
 pub(crate) struct Registers {
     writes: BTreeMap<u64, Write>,
+    /// Answered commands of other kinds.
+    others: BTreeSet<u64>,
     reads: BTreeMap<u64, u64>,
     shown: Vec<Shown>,
 }
@@ -54,13 +57,19 @@ struct Shown {
 impl Registers {
     /// A request of a write reaches a node.
     pub(crate) fn write_called(&mut self, operation: u64, payload: &Bytes, now: u64) {
+        if !is_of_register(payload) {
+            return;
+        }
         let write = || Write { called: now, payload: payload.clone(), answer: None };
         self.writes.entry(operation).or_insert_with(write);
     }
 
     /// A node answers a write.
     pub(crate) fn write_answered(&mut self, operation: u64, answer: &[u8], now: u64) {
-        let write = self.writes.get_mut(&operation).expect("it was called");
+        let Some(write) = self.writes.get_mut(&operation) else {
+            self.others.insert(operation);
+            return;
+        };
         write.answer.get_or_insert_with(|| (now, Bytes::copy_from_slice(answer)));
     }
 
@@ -87,7 +96,8 @@ impl Registers {
     /// Panics: if no order explains it, or if none was found within the budget.
     pub(super) fn check(&self, executions: &Executions, counts: &mut Counts) {
         let answered = self.writes.values().filter(|write| write.answer.is_some());
-        counts.acknowledged = answered.count() as u64;
+        counts.acknowledged = (answered.count() + self.others.len()) as u64;
+        counts.typed = self.others.len() as u64;
         let writes = self.writes.values();
         let mut seen: Vec<(Vec<u8>, Seen)> = writes.map(|write| write.seen(executions)).collect();
         let keys: BTreeSet<Vec<u8>> = seen.iter().map(|(key, _)| key.clone()).collect();
@@ -152,6 +162,15 @@ impl Shown {
             (key, Operation { asked, called, outcome, guess })
         };
         values.into_iter().map(read).collect()
+    }
+}
+
+/// Whether a command puts or removes a key that is read.
+fn is_of_register(payload: &[u8]) -> bool {
+    match Command::decode(payload).expect("clients write commands") {
+        Command::Put { .. } => true,
+        Command::Delete { ranges } => is_followed(ranges[0].from),
+        _ => false,
     }
 }
 
