@@ -1,4 +1,4 @@
-//! As much of a native client as the comparison needs: put and status, one at a time.
+//! As much of a native client as the comparison needs: a command and status, one at a time.
 
 use std::io;
 
@@ -42,13 +42,24 @@ impl NativeClient {
     ///
     /// Errors: if the connection ends, or the node refuses.
     pub async fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        self.write(&Command::Put { key, value }).await
+    }
+
+    /// Makes everything before a revision unreadable.
+    ///
+    /// Errors: as [`NativeClient::put`].
+    pub async fn compact(&mut self, revision: u64) -> io::Result<()> {
+        self.write(&Command::Compact { revision }).await
+    }
+
+    async fn write(&mut self, command: &Command<'_>) -> io::Result<()> {
         let mut body = BytesMut::new();
-        Command::Put { key, value }.encode(&mut body);
+        command.encode(&mut body);
         let session = SessionStamp::default();
         let frame = self.ask(Op::Write { session, timeout_ms: TIMEOUT_MS, body: &body }).await?;
         match self.answer(&frame)? {
             Reply::Answer(_) => Ok(()),
-            other => Err(io::Error::other(format!("the put was answered with {other:?}"))),
+            other => Err(io::Error::other(format!("the command was answered with {other:?}"))),
         }
     }
 

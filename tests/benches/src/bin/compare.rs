@@ -7,7 +7,7 @@ use std::time::Duration;
 use benches::compare::cluster::Programs;
 use benches::compare::load::Load;
 use benches::compare::plan::{self, Phase, Settings};
-use benches::compare::{builds, snapshots, soak, table};
+use benches::compare::{builds, compaction, snapshots, soak, table};
 use benches::error::BenchError;
 use benches::etcd::load::Op;
 use clap::{Args, Parser, Subcommand};
@@ -55,6 +55,8 @@ enum Mode {
         #[arg(long, value_name = "MINUTES", default_value = "10")]
         minutes: u64,
     },
+    /// Measures what compaction costs whoever puts meanwhile
+    Compaction,
     /// Measures what snapshots cost and how quick they are
     Snapshots,
     /// Compares with another build: puts in pairs, instructions of a put under valgrind
@@ -139,6 +141,10 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, BenchError> {
         Some(Mode::Soak { minutes }) => {
             let duration = Duration::from_secs(60 * minutes);
             soak(&arguments.shared, &programs, &data.0, duration).await
+        }
+        Some(Mode::Compaction) => {
+            let found = compaction::run(&programs, &data.0, &puts(&arguments.shared)).await;
+            found.and_then(|found| tell(&results, "compaction", (&found.markdown(), &found)))
         }
         Some(Mode::Snapshots) => snapshots(&arguments.shared, &programs, &data.0, &results).await,
         Some(Mode::Builds { before, pairs, counts }) => {

@@ -7,6 +7,7 @@
 
 pub mod builds;
 pub mod cluster;
+pub mod compaction;
 pub mod fail_over;
 pub mod load;
 pub mod machine;

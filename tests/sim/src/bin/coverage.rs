@@ -1,8 +1,9 @@
-//! Which lines of `raft-core` the tests run (`docs/coverage.md`).
+//! Which lines of `raft-core` or `kv-store` the tests run (`docs/coverage.md`).
 //!
 //! `coverage` builds the tests of `raft-core`, `sim` and `model` with counters, runs them, with
 //! 200 seeds of the simulator unless `KVORUM_SEEDS` says otherwise, and prints for each file how
-//! many lines were run, and every line that was not. Its exit code is 1 below the bound.
+//! many lines were run, and every line that was not. `coverage kv-store` does the same with that
+//! package and its own tests. The exit code is 1 below the bound.
 //! The compiler's tools that read counters have to be there: `rustup component add llvm-tools`.
 
 use std::collections::BTreeMap;
@@ -32,18 +33,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// The package whose lines are counted, and those whose tests are run.
+fn subject() -> Result<(String, &'static [&'static str]), String> {
+    let package = std::env::args().nth(1).unwrap_or_else(|| "raft-core".to_owned());
+    match package.as_str() {
+        "raft-core" => Ok((package, &["raft-core", "sim", "model"])),
+        "kv-store" => Ok((package, &["kv-store"])),
+        other => Err(format!("lines of raft-core and kv-store are counted, not of {other}")),
+    }
+}
+
 /// Returns whether enough lines were run.
 fn run() -> Result<bool, String> {
+    let (package, tested) = subject()?;
     let tools = tools()?;
-    let (folder, programs) =
-        programs::build("coverage", &["raft-core", "sim", "model"], "-C instrument-coverage")?;
+    let (folder, programs) = programs::build("coverage", tested, "-C instrument-coverage")?;
     let counters = folder.join("counters");
     let _ = fs::remove_dir_all(&counters);
     run_all(&programs, &counters)?;
     let merged = folder.join("counters.profdata");
     merge(&tools, &counters, &merged)?;
     let mut files = BTreeMap::new();
-    for (path, lines) in export(&tools, &merged, &programs)? {
+    for (path, lines) in export(&tools, &merged, (&programs, &package))? {
         let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
         let own = Path::new(&path)
             .strip_prefix(root())
@@ -92,18 +103,18 @@ fn merge(tools: &Path, counters: &Path, merged: &Path) -> Result<(), String> {
     output(command.args(["merge", "-sparse", "-o"]).arg(merged).args(files)).map(drop)
 }
 
-/// The lines of `raft-core` with their counts, by file.
+/// The lines of a package with their counts, by file.
 fn export(
     tools: &Path,
     merged: &Path,
-    programs: &Programs,
+    (programs, package): (&Programs, &str),
 ) -> Result<BTreeMap<String, Lines>, String> {
     let mut command = Command::new(tools.join("llvm-cov"));
     command.args(["export", "-format=lcov", "-instr-profile"]).arg(merged);
     programs.values().for_each(|path| {
         command.arg("-object").arg(path);
     });
-    let told = output(command.arg("-sources").arg(root().join("raft-core/src")))?;
+    let told = output(command.arg("-sources").arg(root().join(package).join("src")))?;
     Ok(read_lcov(&told))
 }
 
