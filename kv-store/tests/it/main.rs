@@ -1,5 +1,6 @@
 //! The store as its users see it: bytes in, bytes out.
 
+mod bad_input;
 mod codec;
 mod lasting;
 mod limits;
