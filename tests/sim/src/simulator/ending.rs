@@ -4,7 +4,7 @@
 //! serve a write and a read and reach equal states. Then they end for the others too, or never,
 //! and everybody must be answered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use raft_core::consensus::ready::RoleName;
 use raft_core::hard_state::Standing;
@@ -57,8 +57,14 @@ impl World {
             Stage::Rest | Stage::Closing | Stage::Over => self.rest_patience_us(),
         };
         let deadline = now + patience_us;
-        self.healed =
-            Some(Healed { at: now, stage, core: core.clone(), deadline, quorum_us: None });
+        self.healed = Some(Healed {
+            at: now,
+            stage,
+            core: core.clone(),
+            deadline,
+            served_at: None,
+            quorum_us: None,
+        });
         self.say(|| format!("faults end; the core is {core:?}"));
         self.unblock(None);
         self.leave_out(&core);
@@ -130,7 +136,7 @@ impl World {
         self.make_well(&core);
         let (stage, at) = (Stage::Rest, self.schedule.now());
         let deadline = at + self.rest_patience_us();
-        self.healed = Some(Healed { at, stage, core, deadline, quorum_us });
+        self.healed = Some(Healed { at, stage, core, deadline, served_at: None, quorum_us });
     }
 
     /// How long a leader may need for what is in its log and not committed, if a round trip
@@ -169,7 +175,9 @@ impl World {
         let healed = self.healed.clone().expect("the faults have ended");
         if healed.stage == Stage::Quorum {
             self.probe();
+            self.note_service();
         }
+        let healed = self.healed.clone().unwrap_or(healed);
         match (self.complaint(&healed), healed.stage) {
             (None, Stage::Quorum) => self.go_on(),
             (None, Stage::Rest) => {
@@ -251,7 +259,7 @@ impl World {
         };
         if healed.stage == Stage::Quorum {
             return self
-                .is_divided(core)
+                .is_divided(healed)
                 .then(|| format!("it is divided: {}", self.statuses(core)));
         }
         if !self.clients.are_content() {
@@ -261,16 +269,41 @@ impl World {
         is_behind.then(|| format!("a node is behind: {}", self.statuses(core)))
     }
 
-    /// Whether the probe has no answer yet, or members among these nodes have different states.
-    fn is_divided(&self, core: &[usize]) -> bool {
+    /// Notes how far the core was when it had answered the probe.
+    fn note_service(&mut self) {
         let prober = &self.clients.all[self.prober()];
+        let has_served = prober.in_flight == 0 && prober.last_wishes == 0;
+        let Some(healed) = self.healed.as_ref().filter(|it| has_served && it.served_at.is_none())
+        else {
+            return;
+        };
+        let served_at = self.states_of(&healed.core).into_keys().max();
+        if let Some(healed) = &mut self.healed {
+            healed.served_at = served_at;
+        }
+    }
+
+    /// What members among these nodes hold, by how much they have applied.
+    fn states_of(&self, core: &[usize]) -> BTreeMap<Index, BTreeSet<u64>> {
         let members = core
             .iter()
             .filter(|&&node| self.judge.newest_configuration().is_member(self.nodes[node].id));
-        let states = members.filter_map(|&node| self.nodes[node].process.as_ref());
-        let states = states.map(|process| process.replica.status());
-        let states = states.map(|status| (status.applied_index, status.state_hash));
-        0 < prober.in_flight || 0 < prober.last_wishes || 1 < states.collect::<BTreeSet<_>>().len()
+        let mut states = BTreeMap::<Index, BTreeSet<u64>>::new();
+        for process in members.filter_map(|&node| self.nodes[node].process.as_ref()) {
+            let status = process.replica.status();
+            states.entry(status.applied_index).or_default().insert(status.state_hash);
+        }
+        states
+    }
+
+    /// Whether the probe has no answer yet, or members among the core are behind that answer, or
+    /// equally far and in different states. Clients go on meanwhile, so that nobody is at the
+    /// end of the log for long.
+    fn is_divided(&self, healed: &Healed) -> bool {
+        let states = self.states_of(&healed.core);
+        let least = states.keys().next().copied();
+        let is_there = healed.served_at.is_some_and(|served_at| least >= Some(served_at));
+        !is_there || states.values().any(|hashes| 1 < hashes.len())
     }
 
     /// Whether a node has everything, counts, and owes no answer. Of a node with another

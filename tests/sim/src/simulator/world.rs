@@ -1,6 +1,7 @@
 //! A whole cluster with its network, its clients and its misfortunes.
 
 use raft_core::hard_state::Configuration;
+use raft_core::types::Index;
 
 use crate::simulator::classes::presences;
 use crate::simulator::client::Clients;
@@ -50,6 +51,8 @@ pub(crate) struct Healed {
     pub(crate) core: Vec<usize>,
     /// When everything must be well.
     pub(crate) deadline: u64,
+    /// How far somebody of the core was when it first had served; all have to get there.
+    pub(crate) served_at: Option<Index>,
     /// How long it took until the quorum served and was of one mind. Units: microseconds.
     pub(crate) quorum_us: Option<u64>,
 }

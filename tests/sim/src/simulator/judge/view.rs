@@ -137,6 +137,8 @@ impl View {
         let is_whole = self.is_damaged || expected <= covered;
         assert!(is_whole, "place {node} has lost the snapshot up to {expected}");
         self.covered_by = vec![covered];
+        // The process may have ended before it could say that it has the snapshot.
+        self.ever_covered = self.ever_covered.max(covered.index);
         let state = opened.recovered.hard_state;
         // A start that was cut short may have seen the damage and set it aside already.
         let counts = state.standing == Standing::Full;
