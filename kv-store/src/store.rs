@@ -26,12 +26,13 @@ use crate::trail::Trail;
 /// makes revision 2.
 pub const REVISION_EMPTY: u64 = 1;
 
-/// Hidden changes that are forgotten with each command, so that compaction keeps up with a
-/// store that is never idle.
-const FORGOTTEN_PER_COMMAND: usize = 4;
+/// Hidden changes that are forgotten for each change that is made, so that compaction keeps up
+/// with a store that is never idle.
+const FORGOTTEN_PER_CHANGE: usize = 2;
 
-/// Hidden changes that are forgotten in an idle turn: a fraction of a millisecond.
-const FORGOTTEN_PER_TURN: usize = 512;
+/// Hidden changes that are forgotten with a small command or in an idle turn, at most: a fraction
+/// of a millisecond.
+const FORGOTTEN_AT_ONCE_MAX: usize = 128;
 
 /// The key-value store.
 #[derive(Clone, Debug)]
@@ -119,12 +120,14 @@ impl Store {
                 }
             }
         }
-        self.commit(at.index);
+        let changes = self.commit(at.index);
         self.trail.note(at.index, self.hash.value());
         if before < self.revision {
             self.marks.note(at.log_time, before);
         }
-        self.forget_hidden(FORGOTTEN_PER_COMMAND);
+        // With a large command no more than it has changed, which takes about as long.
+        let forgotten_max = changes.max(FORGOTTEN_AT_ONCE_MAX);
+        self.forget_hidden(forgotten_max.min(FORGOTTEN_PER_CHANGE * changes));
     }
 
     /// Changes keys, as part of the revision that comes into being, and answers.
@@ -228,8 +231,9 @@ impl Store {
     }
 
     /// Ends a command: what it changed becomes the next revision, if it changed anything.
-    fn commit(&mut self, index: Index) {
-        let revision = self.revision + 1;
+    /// Returns how many changes there were.
+    fn commit(&mut self, index: Index) -> usize {
+        let (revision, mut changes) = (self.revision + 1, 0);
         for changed in self.keyspace.changed_last(revision) {
             let (key, version) = (changed.key, changed.version.bytes());
             match (changed.item, changed.version.is_gone()) {
@@ -239,7 +243,9 @@ impl Store {
                 (Some(name), true) => self.hash.remove_item((index, revision), (key, name)),
             }
             self.revision = revision;
+            changes += 1;
         }
+        changes
     }
 
     fn compact(&mut self, index: Index, compacted: u64) -> Answer<'static> {
@@ -317,7 +323,7 @@ impl StateMachine for Store {
     }
 
     fn idle(&mut self) {
-        self.forget_hidden(FORGOTTEN_PER_TURN);
+        self.forget_hidden(FORGOTTEN_AT_ONCE_MAX);
     }
 
     fn changes(

@@ -201,7 +201,9 @@ impl<S: StateMachine> Replica<S> {
         for entries in &ready.committed {
             self.apply(entries);
         }
-        if ready.committed.is_empty() {
+        let log = self.raft.log();
+        if ready.committed.is_empty() && log.applied_index() == log.last().index {
+            // While entries are under way, whoever waits for them would wait for this, too.
             self.machine.idle();
         }
         self.order_snapshots(now, ready.snapshot_reads, ready.snapshot_pieces);

@@ -18,8 +18,8 @@ const REVISIONS: u64 = 1_000_000;
 /// How long each load is that is measured.
 const SLICE: Duration = Duration::from_millis(500);
 
-/// Slices on each side of a compaction. A put forgets four changes and adds one, so that all of
-/// those behind it are within the time that forgetting a million takes at 150,000 puts per second.
+/// Slices on each side of a compaction. A put forgets two changes, so that those behind it are
+/// within the time that forgetting a million takes at 300,000 puts per second.
 const SLICES: usize = 3;
 
 /// Compactions.
