@@ -30,7 +30,12 @@ type Ends = (u64, u64);
 
 const STAYS: Ends = (0, 0);
 
-type Rows = BTreeMap<Rc<[u8]>, Rc<Row>>;
+type Rows = BTreeMap<Shared, Rc<Row>>;
+
+type Shared = Rc<[u8]>;
+
+/// A key, or an item of one.
+type Subject = (Shared, Option<Shared>);
 
 /// What became of a key, or of an item of one, in a revision.
 pub(crate) struct Change {
@@ -52,7 +57,7 @@ pub(crate) struct Model {
     /// What the command that is being executed makes; between commands the newest state.
     next: Rows,
     /// Keys and items that it has changed.
-    touched: BTreeSet<(Rc<[u8]>, Option<Rc<[u8]>>)>,
+    touched: BTreeSet<Subject>,
     index: u64,
     log_time: u64,
 }
@@ -166,7 +171,7 @@ impl Model {
             return;
         }
         let revision = self.making();
-        let at = |rows: &Rows, (key, item): &(Rc<[u8]>, Option<Rc<[u8]>>)| {
+        let at = |rows: &Rows, (key, item): &Subject| {
             let row = rows.get(key)?;
             item.as_ref().map_or(Some(row), |item| row.items.get(item)).cloned()
         };
@@ -247,7 +252,7 @@ impl Model {
 
     fn put(&mut self, key: &[u8], value: &[u8], ends: Ends) {
         self.touch_items(key);
-        self.set(key, Kind::String, value, Rows::new(), ends);
+        self.set((key, Kind::String), value, Rows::new(), ends);
     }
 
     fn touch_items(&mut self, key: &[u8]) {
@@ -256,8 +261,8 @@ impl Model {
         self.touched.extend(names.into_iter().map(|name| (key.into(), Some(name))));
     }
 
-    fn set(&mut self, key: &[u8], kind: Kind, value: &[u8], items: Rows, ends: Ends) {
-        let row = self.revised(self.next.get(key), kind, value, items, ends);
+    fn set(&mut self, (key, kind): (&[u8], Kind), value: &[u8], items: Rows, ends: Ends) {
+        let row = self.revised(self.next.get(key), (kind, ends), value, items);
         self.next.insert(key.into(), Rc::new(row));
         self.touched.insert((key.into(), None));
     }
@@ -266,10 +271,9 @@ impl Model {
     fn revised(
         &self,
         old: Option<&Rc<Row>>,
-        kind: Kind,
+        (kind, ends): (Kind, Ends),
         value: &[u8],
         items: Rows,
-        ends: Ends,
     ) -> Row {
         let making = self.making();
         let (create_revision, version) = match old {
@@ -292,10 +296,10 @@ impl Model {
         let mut items = self.next.get(key).map(|row| row.items.clone()).unwrap_or_default();
         let old = items.get(name);
         let is_new = old.is_none();
-        let row = self.revised(old, Kind::String, value, Rows::new(), (0, ends_at));
+        let row = self.revised(old, (Kind::String, (0, ends_at)), value, Rows::new());
         items.insert(name.into(), Rc::new(row));
         self.touched.insert((key.into(), Some(name.into())));
-        self.set(key, kind, b"", items, self.ends(key));
+        self.set((key, kind), b"", items, self.ends(key));
         is_new
     }
 
@@ -310,7 +314,7 @@ impl Model {
         if items.is_empty() {
             self.remove(key);
         } else {
-            self.set(key, row.kind, b"", items, row.ends);
+            self.set((key, row.kind), b"", items, row.ends);
         }
         true
     }
@@ -372,7 +376,7 @@ impl Model {
             self.put_item((key, Kind::Hash), field, &item.value, ends_at);
         } else {
             let Some(row) = self.next.get(key).cloned() else { return Ok(0) };
-            self.set(key, row.kind, &row.value, row.items.clone(), (row.ends.0, ends_at));
+            self.set((key, row.kind), &row.value, row.items.clone(), (row.ends.0, ends_at));
         }
         Ok(1)
     }
@@ -437,7 +441,7 @@ impl Model {
             let items = row.items.iter().filter(|(_, item)| has_ended(item.ends.1));
             items.map(move |(name, _)| (key.clone(), name.clone()))
         });
-        let items: Vec<(Rc<[u8]>, Rc<[u8]>)> = items.collect();
+        let items: Vec<(Shared, Shared)> = items.collect();
         self.leases.retain(|id, _| !leases.contains(id));
         keys.iter().for_each(|key| self.remove(key));
         for (key, name) in &items {
