@@ -2,7 +2,7 @@
 //!
 //! Four programs: `etcd-load` puts a closed loop of requests on an etcd cluster, `floor` is a
 //! group-commit echo of three processes without a store, `compare` runs both and Kvorum in turn
-//! and prints ratios, and `watch-load` measures watches of Kvorum. A package of its own, so that
+//! and prints ratios, and `watch-load` measures watches. A package of its own, so that
 //! nobody else compiles a gRPC client.
 //! How to run them and how to read what they print: `docs/benchmarks.md`.
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use kv_store::command::{Command, Interest, KeyRange};
@@ -12,9 +13,13 @@ use raft_net::{handshake, stream};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tonic::Streaming;
 
 use crate::error::BenchError;
+use crate::etcd::EtcdClient;
+use crate::etcd::messages::{PutRequest, WatchCreateRequest, WatchRequest, WatchResponse};
 use crate::{clock, server_cpu};
 
 /// How long a put may wait at the node. Units: milliseconds.
@@ -23,9 +28,20 @@ const TIMEOUT_MS: u64 = 10_000;
 /// What is watched and written.
 const KEY: &[u8] = b"watched";
 
+/// Whose watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Server {
+    /// Ours.
+    Kvorum,
+    /// The other one's, over gRPC; a stream of watches for each connection.
+    Etcd,
+}
+
 /// What is done.
 #[derive(Clone, Debug)]
 pub struct WatchLoad {
+    /// Whose node it is.
+    pub server: Server,
     /// The node, as `host:port`.
     pub endpoint: String,
     /// Connections over which the watches are dealt out.
@@ -159,38 +175,126 @@ impl Wire {
     }
 }
 
+/// A connection to etcd with its watches.
+struct EtcdWire {
+    stream: Streaming<WatchResponse>,
+    /// As long as it is here the stream stays open.
+    _requests: mpsc::Sender<WatchRequest>,
+}
+
+impl EtcdWire {
+    /// Opens so many watches of the key and waits until all have begun.
+    async fn watch(address: &str, watches: u64) -> Result<Self, BenchError> {
+        let mut client = EtcdClient::new(address)?;
+        let (requests, takes) = mpsc::channel(16);
+        let create = WatchCreateRequest { key: Bytes::from_static(KEY) };
+        let create = WatchRequest { create_request: Some(create) };
+        let sending = requests.clone();
+        // The stream begins with its first request.
+        tokio::spawn(async move {
+            for _ in 0..watches {
+                if sending.send(create.clone()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let mut stream = client.watch(takes).await.map_err(refused)?;
+        for _ in 0..watches {
+            match stream.message().await.map_err(refused)? {
+                Some(response) if response.created && !response.canceled => {}
+                other => return Err(BenchError::Setting(format!("a watch is told {other:?}"))),
+            }
+        }
+        Ok(Self { stream, _requests: requests })
+    }
+
+    async fn read_changes(mut self, wanted: u64) -> Result<(), BenchError> {
+        let mut seen = 0;
+        while seen < wanted {
+            match self.stream.message().await.map_err(refused)? {
+                Some(response) if !response.canceled => {
+                    seen += u64::try_from(response.events.len()).expect("few");
+                }
+                other => return Err(BenchError::Setting(format!("a watch is told {other:?}"))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refused(status: tonic::Status) -> BenchError {
+    BenchError::Setting(format!("etcd says {status}"))
+}
+
+/// Puts the key so often, by as many clients as puts may be under way.
+async fn put_on_etcd(load: WatchLoad) -> Result<(), BenchError> {
+    let client = EtcdClient::new(&load.endpoint)?;
+    let mut clients = JoinSet::new();
+    for lane in 0..load.in_flight {
+        let mut client = client.clone();
+        let puts = (load.puts + lane) / load.in_flight;
+        let request = PutRequest {
+            key: Bytes::from_static(KEY),
+            value: Bytes::from(vec![b'v'; load.value_size]),
+        };
+        clients.spawn(async move {
+            for _ in 0..puts {
+                client.put(request.clone()).await.map_err(refused)?;
+            }
+            Ok(())
+        });
+    }
+    clients.join_all().await.into_iter().collect()
+}
+
+type Task = Pin<Box<dyn Future<Output = Result<(), BenchError>> + Send>>;
+
+/// Opens the watches; returns who reads them, and who writes.
+async fn tasks(load: &WatchLoad) -> Result<Vec<Task>, BenchError> {
+    let failed = || BenchError::io(format!("watches at {}", load.endpoint));
+    let mut tasks: Vec<Task> = Vec::new();
+    for connection in 0..load.connections {
+        let watches = (load.watches + connection) / load.connections;
+        let wanted = watches * load.puts;
+        if load.server == Server::Etcd {
+            let wire = EtcdWire::watch(&load.endpoint, watches).await?;
+            tasks.push(Box::pin(wire.read_changes(wanted)));
+            continue;
+        }
+        let mut wire = Wire::open(&load.endpoint).await.map_err(failed())?;
+        wire.watch((0..watches).map(|_| KEY.to_vec())).await.map_err(failed())?;
+        let failed = failed();
+        tasks.push(Box::pin(async move { wire.read_changes(wanted).await.map_err(failed) }));
+    }
+    if load.server == Server::Etcd {
+        tasks.push(Box::pin(put_on_etcd(load.clone())));
+        return Ok(tasks);
+    }
+    let writer = Wire::open(&load.endpoint).await.map_err(failed())?;
+    let (failed, load) = (failed(), load.clone());
+    tasks.push(Box::pin(async move { writer.put(&load).await.map_err(failed) }));
+    Ok(tasks)
+}
+
 /// Writes one key that all watches show, and waits until each has been shown each put.
 ///
 /// Errors: if the node refuses anything, or ends a watch because it is read too slowly.
 pub async fn fan_out(load: &WatchLoad) -> Result<Shown, BenchError> {
     let failed = || BenchError::io(format!("watches at {}", load.endpoint));
-    let mut readers = Vec::new();
-    for connection in 0..load.connections {
-        let mut wire = Wire::open(&load.endpoint).await.map_err(failed())?;
-        let share = (load.watches + connection) / load.connections;
-        let watches = wire.watch((0..share).map(|_| KEY.to_vec())).await.map_err(failed())?;
-        readers.push((wire, watches));
-    }
-    let writer = Wire::open(&load.endpoint).await.map_err(failed())?;
+    let tasks = tasks(load).await?;
     let cpu = |load: &WatchLoad| match load.pid {
         Some(pid) => server_cpu::used_ns(&[pid]).map(Some),
         None => Ok(None),
     };
     let cpu_before = cpu(load).map_err(failed())?;
     let begun = clock::now();
-    let mut tasks = JoinSet::new();
-    let mut deliveries = 0;
-    for (wire, watches) in readers {
-        deliveries += watches * load.puts;
-        tasks.spawn(wire.read_changes(watches * load.puts));
-    }
-    let putting = load.clone();
-    tasks.spawn(async move { writer.put(&putting).await });
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(io::Error::other).and_then(|result| result).map_err(failed())?;
+    let mut running: JoinSet<_> = tasks.into_iter().collect();
+    while let Some(ended) = running.join_next().await {
+        ended.map_err(io::Error::other).map_err(failed())??;
     }
     let seconds = clock::now().duration_since(begun).as_secs_f64();
     let cpu_after = cpu(load).map_err(failed())?;
+    let deliveries = load.watches * load.puts;
     let count = number(deliveries);
     let used = cpu_before.zip(cpu_after).map(|(before, after)| number(after - before));
     Ok(Shown {
@@ -203,7 +307,7 @@ pub async fn fan_out(load: &WatchLoad) -> Result<Shown, BenchError> {
 
 /// Opens watches of different keys, which nobody writes, and looks at the server's memory.
 ///
-/// Errors: as `fan_out`; also without the server's process.
+/// Errors: as `fan_out`; also without the server's process. Only for Kvorum.
 pub async fn idle(load: &WatchLoad) -> Result<Idle, BenchError> {
     let failed = || BenchError::io(format!("watches at {}", load.endpoint));
     let lacks = || BenchError::Setting("idle watches need the --pid of their node".to_owned());

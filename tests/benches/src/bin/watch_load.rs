@@ -1,15 +1,18 @@
-//! `watch-load`: puts watches on a node of Kvorum and prints one JSON object.
+//! `watch-load`: puts watches on a node of Kvorum or etcd and prints one JSON object.
 
 use std::process::ExitCode;
 
 use benches::error::BenchError;
-use benches::watch_load::{WatchLoad, fan_out, idle};
+use benches::watch_load::{Server, WatchLoad, fan_out, idle};
 use clap::Parser;
 
 /// Watches one key many times over and writes it, or, with --idle, only watches many keys
 #[derive(Debug, Parser)]
 #[command(name = "watch-load", version)]
 struct Arguments {
+    /// Whose node it is
+    #[arg(long, value_enum, default_value = "kvorum")]
+    server: Server,
     /// The node
     #[arg(long, value_name = "HOST:PORT")]
     endpoint: String,
@@ -33,18 +36,26 @@ struct Arguments {
     #[arg(long)]
     pid: Option<u32>,
     /// Watches of different keys, none of which is written: what does one cost?
-    #[arg(long)]
+    #[arg(long, conflicts_with = "server")]
     idle: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { endpoint, connections, watches, puts, in_flight, value_size, pid, idle } =
-        Arguments::parse();
-    let load = WatchLoad { endpoint, connections, watches, puts, in_flight, value_size, pid };
+    let arguments = Arguments::parse();
+    let load = WatchLoad {
+        server: arguments.server,
+        endpoint: arguments.endpoint,
+        connections: arguments.connections,
+        watches: arguments.watches,
+        puts: arguments.puts,
+        in_flight: arguments.in_flight,
+        value_size: arguments.value_size,
+        pid: arguments.pid,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = runtime
         .map_err(BenchError::io("the program's threads"))
-        .and_then(|runtime| runtime.block_on(run(&load, idle)));
+        .and_then(|runtime| runtime.block_on(run(&load, arguments.idle)));
     match result {
         Ok(text) => {
             println!("{text}");

@@ -108,6 +108,36 @@ pub struct StatusResponse {
     pub raft_applied_index: u64,
 }
 
+/// Begins a watch on a stream of them.
+#[derive(Clone, PartialEq, Message)]
+pub struct WatchRequest {
+    /// What is to be watched.
+    #[prost(message, optional, tag = "1")]
+    pub create_request: Option<WatchCreateRequest>,
+}
+
+/// A watch of a key from now on.
+#[derive(Clone, PartialEq, Message)]
+pub struct WatchCreateRequest {
+    /// The key.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: Bytes,
+}
+
+/// What happened to a watch.
+#[derive(Clone, PartialEq, Message)]
+pub struct WatchResponse {
+    /// Whether it has begun.
+    #[prost(bool, tag = "3")]
+    pub created: bool,
+    /// Whether it is over.
+    #[prost(bool, tag = "4")]
+    pub canceled: bool,
+    /// Changes, which are counted and not read.
+    #[prost(bytes = "bytes", repeated, tag = "11")]
+    pub events: Vec<Bytes>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

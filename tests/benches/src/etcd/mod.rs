@@ -1,4 +1,4 @@
-//! As much of an etcd v3 client as a load needs: put, range and status over gRPC.
+//! As much of an etcd v3 client as a load needs: put, range, status and watch over gRPC.
 
 pub mod load;
 pub mod messages;
@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use self::messages::{
     PutRequest, PutResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse,
+    WatchRequest, WatchResponse,
 };
 use crate::error::BenchError;
 
@@ -57,6 +59,20 @@ impl EtcdClient {
     /// Errors: as [`EtcdClient::put`].
     pub async fn status(&mut self) -> Result<StatusResponse, Status> {
         self.call("/etcdserverpb.Maintenance/Status", StatusRequest {}).await
+    }
+
+    /// Opens a stream of watches, which are begun by what comes out of `requests`.
+    ///
+    /// Errors: as [`EtcdClient::put`].
+    pub async fn watch(
+        &mut self,
+        requests: tokio::sync::mpsc::Receiver<WatchRequest>,
+    ) -> Result<Streaming<WatchResponse>, Status> {
+        self.grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let codec = ProstCodec::<WatchRequest, WatchResponse>::default();
+        let path = PathAndQuery::from_static("/etcdserverpb.Watch/Watch");
+        let requests = Request::new(ReceiverStream::new(requests));
+        Ok(self.grpc.streaming(requests, path, codec).await?.into_inner())
     }
 
     async fn call<Q, A>(&mut self, path: &'static str, request: Q) -> Result<A, Status>

@@ -312,3 +312,14 @@ async fn a_watch_leaves_a_node_that_stands_still() {
     }
     cluster.node(frozen).signal(Signal::CONT);
 }
+
+/// What goes after a time is removed for those who watch, as by anybody's hand.
+#[tokio::test]
+async fn what_goes_after_a_time_is_shown_as_removed() {
+    let _turn = wait::turn().await;
+    let cluster = Cluster::start(1).await;
+    let watching = cluster.begin_kvctl(&["watch", "", "--prefix", "--prev", "--since", "2"]);
+    assert_eq!(cluster.kvctl(&["put", "soon", "gone", "--ttl", "100ms"]).await.code, Some(0));
+    let lines = watching.lines(2).await;
+    assert_eq!(lines, ["2 put soon gone", "3 del soon (was gone)"]);
+}
