@@ -30,6 +30,19 @@ pub struct Lease {
     pub more: bool,
 }
 
+impl Lease {
+    /// The lease of an answer, without copying its keys; `None` if the answer is none.
+    pub(crate) fn owned(bytes: &Bytes, answer: &Answer<'_>) -> Option<Self> {
+        let Answer::Lease { ttl_ms, remaining_ms, keys, more, .. } = answer else { return None };
+        Some(Self {
+            ttl: Duration::from_millis(*ttl_ms),
+            remaining: Duration::from_millis(*remaining_ms),
+            keys: keys.iter().map(|key| bytes.slice_ref(key.0)).collect(),
+            more: *more,
+        })
+    }
+}
+
 impl Client {
     /// Grants a lease, and returns its id. Keys that are put with it go with it, unless somebody
     /// renews it in time: [`Client::keep_alive`]. Time is that of the cluster; while nobody
@@ -119,15 +132,8 @@ impl Client {
     /// Errors: `DecidedNo` if there is no such lease; otherwise as [`Client::get`].
     pub async fn lease(&self, id: u64) -> Result<Lease, ClientError> {
         let bytes = self.ask(Work::Read(encode_query(&Query::Lease { id, from: b"" }))).await?;
-        match Answer::decode(&bytes).map_err(|_| ClientError::nonsense())? {
-            Answer::Lease { ttl_ms, remaining_ms, keys, more, .. } => Ok(Lease {
-                ttl: Duration::from_millis(ttl_ms),
-                remaining: Duration::from_millis(remaining_ms),
-                keys: keys.iter().map(|key| bytes.slice_ref(key.0)).collect(),
-                more,
-            }),
-            other => Err(no_answer_to_a_read(&other)),
-        }
+        let answer = Answer::decode(&bytes).map_err(|_| ClientError::nonsense())?;
+        Lease::owned(&bytes, &answer).ok_or_else(|| no_answer_to_a_read(&answer))
     }
 
     /// The ids of all leases, in order; as many as an answer can hold, from this one on.
@@ -175,6 +181,6 @@ impl Client {
     }
 }
 
-fn milliseconds(ttl: Duration) -> u64 {
+pub(crate) fn milliseconds(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
 }

@@ -21,6 +21,8 @@
 //! Operations are carried out one after the other, and each sees what those before it have
 //! changed; all changes are of one revision. `client-bin/examples/transfer.rs` runs.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use kv_store::command::{
     self, Answer, Command, Item, KeyRange, Limits, List, Name, PutOptions, Query, Selection,
@@ -30,6 +32,7 @@ pub use kv_store::command::{Collection, Compare, OnNo, Operation, Relation, Targ
 use crate::No;
 use crate::client::{Client, Deleted, KeyValue, Page, decode, encode_command};
 use crate::error::ClientError;
+use crate::leases::{Lease, milliseconds};
 use crate::requests::Work;
 
 /// A transaction that is being written: what must hold, and what is done then or otherwise.
@@ -178,6 +181,20 @@ pub const fn replace<'a>(key: &'a [u8], value: &'a [u8]) -> Operation<'a> {
 #[must_use]
 pub const fn put_with<'a>(key: &'a [u8], value: &'a [u8], options: PutOptions) -> Operation<'a> {
     Operation::Write(Command::PutWith { key, value, options })
+}
+
+/// Lets a key, or a field of a hash, go after a time, or stay for ever; answered by
+/// [`Reply::Changed`] with how many there are.
+#[must_use]
+pub fn expire<'a>(key: &'a [u8], field: Option<&'a [u8]>, ttl: Option<Duration>) -> Operation<'a> {
+    let ttl_ms = ttl.map_or(0, |ttl| milliseconds(ttl).max(1));
+    Operation::Write(Command::Expire { key, field: field.map(Name), ttl_ms })
+}
+
+/// Asks how long a key, or a field of a hash, stays yet; answered by [`Reply::Remaining`].
+#[must_use]
+pub fn remaining<'a>(key: &'a [u8], field: Option<&'a [u8]>) -> Operation<'a> {
+    Operation::Read(Query::Remaining { key, field: field.map(Name) })
 }
 
 /// Asks for a key; answered by [`Reply::Page`].
@@ -329,6 +346,17 @@ pub enum Reply {
     },
     /// How many fields or members there are.
     Length(u64),
+    /// How long a key or field stays yet.
+    Remaining {
+        /// Whether it exists.
+        exists: bool,
+        /// How long it stays; `None` is for ever.
+        remaining: Option<Duration>,
+    },
+    /// What a lease is.
+    Lease(Lease),
+    /// The ids of leases.
+    Leases(Vec<u64>),
     /// The operation was not carried out, and stands alone ([`Transaction::each_alone`]).
     No(No),
     /// The outcome of a nested transaction.
@@ -375,17 +403,19 @@ impl Reply {
                 Self::Items { items, more: *more, count: *count }
             }
             Answer::Length { count, .. } => Self::Length(*count),
+            &Answer::Remaining { exists, remaining_ms, .. } => {
+                Self::Remaining { exists, remaining: remaining_ms.map(Duration::from_millis) }
+            }
+            Answer::Lease { .. } => Self::Lease(Lease::owned(bytes, answer)?),
+            Answer::Leases { ids, .. } => Self::Leases(ids.to_vec()),
             Answer::No { why, .. } => Self::No(*why),
             Answer::Transaction(transacted) => Self::Nested(Outcome::owned(bytes, transacted)?),
-            Answer::Granted { .. }
-            | Answer::Renewed { .. }
-            | Answer::Lease { .. }
-            | Answer::Leases { .. }
-            | Answer::Hashes { .. }
-            | Answer::Remaining { .. }
-            | Answer::Done { .. }
+            Answer::Done { .. }
             | Answer::Undone { .. }
-            | Answer::Malformed { .. } => return None,
+            | Answer::Malformed { .. }
+            | Answer::Granted { .. }
+            | Answer::Hashes { .. }
+            | Answer::Renewed { .. } => return None,
         })
     }
 }

@@ -77,6 +77,15 @@ impl Typed {
         Some(request(name, arguments).unwrap_or_else(|| Err(wrong())))
     }
 
+    /// What is asked for, which was written by this module.
+    fn operation(&self) -> Option<Operation<'_>> {
+        if self.is_write {
+            Command::decode(&self.body).ok().map(Operation::Write)
+        } else {
+            Query::decode(&self.body).ok().map(Operation::Read)
+        }
+    }
+
     /// What the answer to the command says.
     ///
     /// Errors: `DecidedNo`, `Undone`, `Rejected`, and `Unknown` if the answer of a command makes
@@ -86,37 +95,33 @@ impl Typed {
         let nonsense = if self.is_write { ClientError::Unknown } else { ClientError::nonsense() };
         let answer = Answer::decode(answer).map_err(|_| nonsense)?;
         let mut said = Said { lines: Vec::new(), is_no: false, more: false };
-        let has_said = match (&answer, Command::decode(&self.body)) {
-            (Answer::Transaction(transacted), Ok(Command::Transaction { transaction, .. }))
-                if self.is_write =>
-            {
-                said.transaction(&transaction, transacted)
-            }
-            (Answer::Changed { count, .. }, Ok(Command::Expire { .. })) if self.is_write => {
-                said.expiry(*count);
-                true
-            }
-            _ => said.answer(&answer, Query::decode(&self.body).ok().as_ref()),
+        let has_said = match (&answer, self.operation()) {
+            (
+                Answer::Transaction(transacted),
+                Some(Operation::Write(Command::Transaction { transaction, .. })),
+            ) => said.transaction(&transaction, transacted),
+            (answer, Some(operation)) => said.answer(answer, &operation),
+            (_, None) => false,
         };
         if has_said { Ok(said) } else { Err(strange(&answer)) }
     }
 }
 
 impl Said {
-    /// Whether there was something to give an end to.
-    fn expiry(&mut self, count: u64) {
-        self.is_no = count == 0;
-        self.line(&[if self.is_no { b"false" } else { b"true" }]);
-    }
-
     fn line(&mut self, parts: &[&[u8]]) {
         parts.iter().for_each(|part| self.lines.extend_from_slice(part));
         self.lines.push(b'\n');
     }
 
-    /// Says an answer to a query, or to a command; returns whether there is a way to say it.
-    fn answer(&mut self, answer: &Answer<'_>, query: Option<&Query<'_>>) -> bool {
+    /// Says the answer to what was asked for; returns whether there is a way to say it.
+    fn answer(&mut self, answer: &Answer<'_>, asked: &Operation<'_>) -> bool {
         match answer {
+            Answer::Changed { count, .. }
+                if matches!(asked, Operation::Write(Command::Expire { .. })) =>
+            {
+                self.is_no = *count == 0;
+                self.line(&[if self.is_no { b"false" } else { b"true" }]);
+            }
             Answer::Changed { count, .. } | Answer::Length { count, .. } => {
                 self.line(&[count.to_string().as_bytes()]);
             }
@@ -131,7 +136,8 @@ impl Said {
             }
             Answer::Items { items, more, .. } => {
                 self.more |= *more;
-                let are_fields = matches!(query, Some(Query::Items { of: Collection::Hash, .. }));
+                let are_fields =
+                    matches!(asked, Operation::Read(Query::Items { of: Collection::Hash, .. }));
                 for Item { name, value } in items.iter() {
                     // Members are written as they are, and so are values.
                     if are_fields {
@@ -176,10 +182,6 @@ impl Said {
                 return self.transaction(nested, transacted);
             }
             (_, Answer::Put { .. } | Answer::PutOver { .. }) => self.line(&[b"OK"]),
-            (Operation::Write(Command::Expire { .. }), Answer::Changed { count, .. }) => {
-                self.expiry(*count);
-            }
-            (_, Answer::Deleted { count, .. }) => self.line(&[count.to_string().as_bytes()]),
             (_, Answer::Range { kvs, more, .. }) => {
                 self.more |= *more;
                 for kv in kvs.iter() {
@@ -188,8 +190,7 @@ impl Said {
                 }
             }
             (_, Answer::No { why, .. }) => self.line(&[b"no: ", why.to_string().as_bytes()]),
-            (Operation::Read(query), answer) => return self.answer(answer, Some(query)),
-            (_, answer) => return self.answer(answer, None),
+            (operation, answer) => return self.answer(answer, operation),
         }
         true
     }

@@ -252,8 +252,9 @@ pub(crate) enum DataCommand {
     /// A compare is version, create, mod, lease or value KEY, then =, !=, < or > and what it is
     /// compared with; or exists KEY; or hget KEY FIELD = VALUE, hexists KEY FIELD, shas KEY
     /// MEMBER; not stands before exists, hexists and shas, and --prefix behind KEY is every key
-    /// that begins with it. version(KEY) is the same as version KEY. Operations are put, get
-    /// [--prefix], del [--prefix] and the commands on hashes, sets and numbers.
+    /// that begins with it. version(KEY) is the same as version KEY. Operations are put [--lease
+    /// ID] [--ttl SECONDS], get [--prefix], del [--prefix], the commands on hashes, sets and
+    /// numbers, and expire, persist and ttl. Flags of txn itself stand before its words.
     ///
     /// Prints SUCCESS or FAILURE, and each answer behind an empty line. Exit code 1 if a compare
     /// does not hold, or if an operation cannot be carried out, after which nothing has changed.

@@ -10,6 +10,7 @@ use super::arguments::{Format, TransactionArguments};
 use super::commands::{Target, Told, tell_of_more};
 use super::output::{self, Pair, text_or_base64};
 use super::{CommandError, DECIDED_NO};
+use crate::leases::milliseconds;
 use crate::prompt::split;
 use crate::transaction::{OnNo, Outcome, Reply};
 use crate::typed::{Parts, Typed};
@@ -120,6 +121,9 @@ enum Said<'a> {
     Has { has: &'a [bool] },
     Items { items: Vec<Named<'a>>, more: bool, count: u64 },
     Length { count: u64 },
+    Remaining { exists: bool, remaining_ms: Option<u64> },
+    Lease { ttl_ms: u64, remaining_ms: u64, keys: Vec<Text<'a>>, more: bool },
+    Leases { ids: &'a [u64] },
     No { why: String },
     Transaction(Document<'a>),
 }
@@ -181,6 +185,16 @@ impl<'a> From<&'a Reply> for Said<'a> {
                 Self::Items { items, more: *more, count: *count }
             }
             &Reply::Length(count) => Self::Length { count },
+            &Reply::Remaining { exists, remaining } => {
+                Self::Remaining { exists, remaining_ms: remaining.map(milliseconds) }
+            }
+            Reply::Lease(lease) => Self::Lease {
+                ttl_ms: milliseconds(lease.ttl),
+                remaining_ms: milliseconds(lease.remaining),
+                keys: lease.keys.iter().map(|key| text(key)).collect(),
+                more: lease.more,
+            },
+            Reply::Leases(ids) => Self::Leases { ids },
             Reply::No(why) => Self::No { why: why.to_string() },
             Reply::Nested(outcome) => Self::Transaction(Document::from(outcome)),
         }

@@ -51,13 +51,13 @@ fn grant(id: u64, time: &[u8]) -> Result<Typed, String> {
     write(&Command::GrantLease { id, ttl_ms })
 }
 
-fn id_of(word: &[u8]) -> Result<u64, String> {
+pub(super) fn id_of(word: &[u8]) -> Result<u64, String> {
     let id = std::str::from_utf8(word).ok().and_then(|text| text.parse().ok());
     id.filter(|&id| id != 0).ok_or_else(|| "a lease is a number above 0".to_owned())
 }
 
 /// A time to live of at least a millisecond.
-fn milliseconds(word: &[u8]) -> Result<u64, String> {
+pub(super) fn milliseconds(word: &[u8]) -> Result<u64, String> {
     let time = std::str::from_utf8(word).ok().and_then(seconds::parse);
     let ms = time.and_then(|time| u64::try_from(time.as_millis()).ok());
     ms.filter(|&ms| 0 < ms)

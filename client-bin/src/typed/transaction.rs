@@ -5,10 +5,11 @@
 //! [else OPERATION [; OPERATION]...]`; in parts, compares and operations stand on a line each.
 
 use kv_store::command::{
-    Collection, Command, Compare, KeyRange, OnNo, Operation, Query, RangeEnd, Relation, Target,
-    Transaction,
+    Collection, Command, Compare, KeyRange, OnNo, Operation, PutOptions, Query, RangeEnd, Relation,
+    Target, Transaction,
 };
 
+use super::lasting::{id_of, milliseconds};
 use super::{Typed, read, write};
 
 /// What follows `txn`, in short.
@@ -19,6 +20,8 @@ pub(super) const USAGE: &str =
 const COMPARES: &str = "a compare is version|create|mod|lease|value KEY [--prefix] =|!=|<|> WHAT, \
                         exists KEY [--prefix], hget KEY FIELD =|!=|<|> VALUE, hexists KEY FIELD \
                         or shas KEY MEMBER; not stands before the last ones";
+
+const PUT_USAGE: &str = "usage: put KEY VALUE [--lease ID] [--ttl SECONDS]";
 
 /// Words of a compare or an operation.
 type Words = Vec<Vec<u8>>;
@@ -127,8 +130,7 @@ fn operation(words: &Words) -> Result<Typed, String> {
     let (flags, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|word| is_prefix(word));
     let end = if flags.is_empty() { RangeEnd::Single } else { RangeEnd::Prefix };
     match (&name.to_ascii_lowercase()[..], &arguments[..]) {
-        (b"put" | b"set", [key, value]) if flags.is_empty() => write(&Command::Put { key, value }),
-        (b"put" | b"set", _) => Err("usage: put KEY VALUE".to_owned()),
+        (b"put" | b"set", _) => put(&words[1..]).unwrap_or_else(|| Err(PUT_USAGE.to_owned())),
         (b"get", [key]) => read(&Query::Range { range: KeyRange { from: key, end }, limit: 0 }),
         (b"get", _) => Err("usage: get KEY [--prefix]".to_owned()),
         (b"del", [_, ..]) => {
@@ -142,6 +144,28 @@ fn operation(words: &Words) -> Result<Typed, String> {
             Err(format!("{name:?} cannot be part of a transaction"))
         }),
     }
+}
+
+/// `None` if there are too few or too many words.
+fn put(words: &[Vec<u8>]) -> Option<Result<Typed, String>> {
+    let (key, words) = words.split_first()?;
+    let (value, mut words) = words.split_first()?;
+    let mut options = PutOptions::default();
+    while let [flag, what, rest @ ..] = words {
+        let read = match &flag[..] {
+            b"--lease" => id_of(what).map(|id| options.lease = id),
+            b"--ttl" => milliseconds(what).map(|ttl_ms| options.ttl_ms = ttl_ms),
+            _ => return None,
+        };
+        if let Err(why) = read {
+            return Some(Err(why));
+        }
+        words = rest;
+    }
+    words.is_empty().then(|| match options == PutOptions::default() {
+        true => write(&Command::Put { key, value }),
+        false => write(&Command::PutWith { key, value, options }),
+    })
 }
 
 /// `None` if it makes no sense.
@@ -261,6 +285,9 @@ mod tests {
         assert!(compare("not exists a").contains("Equal, target: Exists(false)"));
         assert!(compare("hget h f = v").contains("Field { name: [102], value: [118] }"));
         assert!(compare("hexists h f").contains("Has { of: Hash, name: [102], has: true }"));
+        let put = |line: &str| shown(&format!("txn then {line}"));
+        assert!(put("put a 1 --lease 7 --ttl 2").contains("lease: 7, ttl_ms: 2000"));
+        assert!(put("put a --prefix").contains("Put { key: [97]"));
         assert!(compare("not shas s m").contains("Has { of: Set, name: [109], has: false }"));
     }
 
@@ -275,6 +302,9 @@ mod tests {
             ("txn if not version(a) = 1", "a compare is"),
             ("txn if size(a) = 1", "a compare is"),
             ("txn then put a", "usage: put KEY VALUE"),
+            ("txn then put a b --lease", "usage: put KEY VALUE"),
+            ("txn then put a b --lease x", "a lease is a number above 0"),
+            ("txn then lease grant 5", "the command cannot be part of a transaction"),
             ("txn then get", "usage: get KEY"),
             ("txn then del", "usage: del KEY"),
             ("txn then put a 1; get b", "put blanks around ;"),

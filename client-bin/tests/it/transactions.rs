@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use kvorum_client::transaction::{
-    Collection, Relation, Reply, Transaction, add_members, delete, fields, get, increment, items,
-    key, keys, members, nested, put, range, remove_fields, remove_members, replace, select,
-    set_fields, take,
+    Collection, Relation, Reply, Transaction, add_members, delete, expire, fields, get, increment,
+    items, key, keys, members, nested, put, put_with, range, remaining, remove_fields,
+    remove_members, replace, select, set_fields, take,
 };
-use kvorum_client::{Client, ClientError, KeyRange, No, Options, Selection};
+use kvorum_client::{Client, ClientError, KeyRange, No, Options, PutOptions, Selection};
 use serde_json::{Value, json};
 
 use crate::fake::{Act, World};
@@ -22,6 +22,7 @@ async fn connect(node: &str) -> Client {
 async fn every_operation_is_answered_in_its_own_way() {
     let world = World::default();
     let client = connect(&world.node(1, &[])).await;
+    let brief = PutOptions { returns_previous: true, ttl_ms: 60_000, ..PutOptions::default() };
     let transaction = Transaction::new()
         .when(key(b"a").version(Relation::Equal, 0))
         .when(keys(KeyRange::prefix(b"")).exists(false))
@@ -29,6 +30,10 @@ async fn every_operation_is_answered_in_its_own_way() {
         .then(replace(b"a", b"2"))
         .then(increment(b"a", None, 5))
         .then(get(b"a"))
+        .then(put_with(b"b", b"", brief))
+        .then(remaining(b"b", None))
+        .then(expire(b"b", None, None))
+        .then(remaining(b"b", None))
         .then(set_fields(b"h", &[(b"f", b"1"), (b"g", b"x")]))
         .then(increment(b"h", Some(b"f"), 1))
         .then(fields(b"h", &[b"f", b"z"]))
@@ -46,7 +51,7 @@ async fn every_operation_is_answered_in_its_own_way() {
         .then(take(&[KeyRange::single(b"a")]))
         .then(select(Selection::of(KeyRange::single(b"a"))));
     let outcome = client.transact(&transaction).await.unwrap();
-    assert_eq!((outcome.succeeded, outcome.revision, outcome.answers.len()), (true, 2, 16));
+    assert_eq!((outcome.succeeded, outcome.revision, outcome.answers.len()), (true, 2, 20));
     let mut answers = outcome.answers.into_iter();
     let mut next = || answers.next().unwrap();
     assert_eq!(next(), Reply::Put { revision: 2, previous: None });
@@ -55,6 +60,11 @@ async fn every_operation_is_answered_in_its_own_way() {
     assert_eq!(next(), Reply::Number(7));
     let Reply::Page(page) = next() else { panic!("a page") };
     assert_eq!((&page.kvs[0].value[..], page.count, page.more), (&b"7"[..], 1, false));
+    assert_eq!(next(), Reply::Put { revision: 2, previous: None });
+    let minute = Some(Duration::from_secs(60));
+    assert_eq!(next(), Reply::Remaining { exists: true, remaining: minute });
+    assert_eq!(next(), Reply::Changed { count: 1, revision: 2 });
+    assert_eq!(next(), Reply::Remaining { exists: true, remaining: None });
     assert_eq!(next(), Reply::Changed { count: 2, revision: 2 });
     assert_eq!(next(), Reply::Number(2));
     assert_eq!(next(), Reply::Values(vec![Some("2".into()), None]));
@@ -159,6 +169,12 @@ fn a_transaction_is_written_on_one_line() {
     let alone = [&["--each-alone"], &wrong[..]].concat();
     let output = "SUCCESS\n\nOK\n\nno: wrong type: the key is a STRING\n";
     assert_eq!(kvctl(&node, &alone, b""), said(0, output));
+    let kept = ["then", "put", "k", "1", "--ttl", "60", ";", "persist", "k", ";", "ttl", "k"];
+    assert_eq!(kvctl(&node, &kept, b""), said(0, "SUCCESS\n\nOK\n\ntrue\n\nforever\n"));
+    let lost = ["then", "put", "k", "2", ";", "put", "k", "3", "--lease", "7"];
+    let (code, _, errors) = kvctl(&node, &lost, b"");
+    assert!(code == 1 && errors.contains("operation 2: there is no lease 7"), "{errors}");
+    assert_eq!(world.value("k").as_deref(), Some(&b"1"[..]));
     // In the shell a line is all there is.
     let input = b"txn if value a = 1 and not exists x then incr a 2 else get a\n\
                   TXN then sset s 'm n' ; smembers s\ntxn\n";

@@ -1,9 +1,10 @@
 //! Random transactions, each against what it must come to: what is undone leaves nothing, and
-//! what is carried out leaves what its operations would have left one by one.
+//! what is carried out leaves what its operations would have left one by one. Time passes, leases
+//! come and go, and one of two nodes starts again from snapshots.
 
 use kv_store::command::{
-    Answer, Collection, Command, Compare, Item, KeyRange, Name, OnNo, Operation, Query, RangeEnd,
-    Relation, Target, Transaction,
+    Answer, Collection, Command, Compare, Item, KeyRange, KeyValue, Name, OnNo, Operation,
+    PutOptions, Query, RangeEnd, Relation, Target, Transaction,
 };
 use kv_store::store::Store;
 use raft_core::replica::state_machine::StateMachine;
@@ -50,8 +51,18 @@ fn change(numbers: &mut Numbers) -> Command<'static> {
     let names = [name(numbers), name(numbers)];
     let of = [Collection::Hash, Collection::Set][numbers.below(2)];
     let value = value(numbers);
-    match numbers.below(9) {
+    let ttl_ms = [0, 30, 300][numbers.below(3)];
+    match numbers.below(12) {
         0 | 1 => Command::Put { key, value },
+        9 | 10 => {
+            let (lease, keeps_end) = ([0, 1, 2, 9][numbers.below(4)], numbers.below(4) == 0);
+            let options = PutOptions { returns_previous: false, lease, ttl_ms, keeps_end };
+            Command::PutWith { key, value, options }
+        }
+        11 => {
+            let field = (numbers.below(2) == 0).then_some(Name(names[0]));
+            Command::Expire { key, field, ttl_ms }
+        }
         2 => {
             let fields = names.iter().map(|name| Item { name, value }).collect();
             Command::SetFields { key, fields }
@@ -72,7 +83,8 @@ fn compare(numbers: &mut Numbers) -> Compare<'static> {
         [Relation::Equal, Relation::NotEqual, Relation::Less, Relation::Greater][numbers.below(4)];
     let (number, has) = (numbers.below(12) as u64, numbers.below(2) == 0);
     let of = [Collection::Hash, Collection::Set][numbers.below(2)];
-    let target = match numbers.below(7) {
+    let target = match numbers.below(8) {
+        7 => Target::Lease(number % 3),
         0 => Target::Value(value(numbers)),
         1 => Target::Version(number),
         2 => Target::CreateRevision(number),
@@ -122,7 +134,7 @@ fn check_pairs(found: &[u8], expected: &Answer<'_>) {
     else {
         panic!("not ranges")
     };
-    let pairs = |kvs: &[kv_store::command::KeyValue<'_>]| {
+    let pairs = |kvs: &[KeyValue<'_>]| {
         kvs.iter().map(|kv| (kv.key.to_vec(), kv.value.to_vec())).collect::<Vec<_>>()
     };
     assert_eq!(pairs(&found), pairs(expected));
@@ -130,8 +142,8 @@ fn check_pairs(found: &[u8], expected: &Answer<'_>) {
 
 type Pair = (Vec<u8>, Vec<u8>);
 
-/// All keys with their items, without revisions.
-fn contents(node: &Node) -> Vec<(Pair, Vec<Pair>)> {
+/// All keys with how long they stay and with their items, without revisions.
+fn contents(node: &Node) -> Vec<(Pair, String, Vec<Pair>)> {
     let answer = node.range(KeyRange::prefix(b""), 0);
     let Ok(Answer::Range { kvs, .. }) = Answer::decode(&answer) else { panic!("a range") };
     let items = |key| {
@@ -146,7 +158,42 @@ fn contents(node: &Node) -> Vec<(Pair, Vec<Pair>)> {
             }
         })
     };
-    kvs.iter().map(|kv| ((kv.key.to_vec(), kv.value.to_vec()), items(kv.key).collect())).collect()
+    let stays = |key| {
+        let answer = node.ask(&Query::Remaining { key, field: None });
+        let Ok(Answer::Remaining { remaining_ms, .. }) = Answer::decode(&answer) else {
+            panic!("a time")
+        };
+        format!("{remaining_ms:?}")
+    };
+    let pair = |kv: &KeyValue<'_>| (kv.key.to_vec(), kv.value.to_vec());
+    kvs.iter().map(|kv| (pair(kv), stays(kv.key), items(kv.key).collect())).collect()
+}
+
+/// Time passes, and what is no part of transactions happens to both nodes.
+fn meanwhile(numbers: &mut Numbers, one: &mut Node, other: &mut Node) {
+    let passed_us = numbers.below(20_000) as u64;
+    let id = 1 + numbers.below(2) as u64;
+    let command = match numbers.below(8) {
+        0 => Some(Command::RemoveEnded),
+        1 | 2 => Some(Command::GrantLease { id, ttl_ms: 200 }),
+        3 => Some(Command::RevokeLease { id }),
+        4 => Some(Command::RenewLeases { ids: [id].into_iter().collect() }),
+        _ => None,
+    };
+    for node in [&mut *one, &mut *other] {
+        node.log_time += passed_us;
+    }
+    if let Some(command) = command {
+        assert_eq!(one.apply(&command), other.apply(&command), "{command:?}");
+        assert_eq!(one.store.state_hash(), other.store.state_hash(), "{command:?}");
+    }
+    if numbers.below(10) == 0 {
+        let mut store = other.store.empty();
+        let parts = snapshot(&mut other.store, 100);
+        parts.iter().for_each(|part| store.load(part).expect("a store wrote it"));
+        store.finish_load().expect("a store wrote it");
+        *other = other.with_store(store);
+    }
 }
 
 #[test]
@@ -191,6 +238,7 @@ fn transactions_come_to_what_they_say() {
                 carried_out += 1;
                 with_changes += u32::from(has_changed);
             }
+            meanwhile(&mut numbers, &mut one, &mut other);
             if numbers.below(8) == 0 {
                 let revision = one.store.revision() - numbers.below(2) as u64;
                 one.apply(&Command::Compact { revision });
