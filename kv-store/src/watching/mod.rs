@@ -240,10 +240,8 @@ impl Watching {
 
     /// With nobody at the front, everything that is applied has been shown to all there.
     fn skip_ahead(&mut self) {
-        let is_read = self.asked.is_some_and(|asked| asked.is_front);
         if let Some(newest) = self.newest
             && self.at_front.is_empty()
-            && !is_read
         {
             self.front = self.front.max(newest + 1);
         }

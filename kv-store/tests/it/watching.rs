@@ -166,9 +166,31 @@ fn a_watch_from_the_past_reads_on_into_the_present() {
 }
 
 #[test]
+fn a_busy_present_does_not_keep_a_watch_in_the_past() {
+    let mut post = Post::new();
+    post.watch(owner(9, 1), 0, &Interest::of(KeyRange::single(b"k")));
+    for _ in 0..4 {
+        post.node.put(b"k", b"v");
+    }
+    post.settle();
+    post.watch(owner(1, 1), 2, &Interest::of(KeyRange::single(b"k")));
+    // There is always something new, and one revision is read at a time.
+    for _ in 0..8 {
+        let revision = post.node.put(b"k", b"v");
+        post.watching.applied(revision);
+        post.step(1);
+    }
+    let (past, present) = (post.lines(owner(1, 1)).len(), post.lines(owner(9, 1)).len());
+    assert!(3 < past && 7 < present, "{past} and {present} lines");
+}
+
+#[test]
 fn a_watch_of_the_future_is_shown_nothing_before_it_begins() {
     let mut post = Post::new();
-    post.watch(owner(1, 1), 5, &Interest::of(KeyRange::single(b"k")));
+    let mut body = BytesMut::new();
+    Interest::of(KeyRange::single(b"k")).encode(&mut body);
+    let (interest, marks) = (body.freeze(), true);
+    post.watching.obey(Order::Watch { owner: owner(1, 1), start: 5, marks, interest });
     post.watching.obey(Order::Mark(owner(1, 1)));
     for number in 2..=4 {
         post.node.put(b"k", number.to_string().as_bytes());
@@ -378,6 +400,7 @@ fn a_slow_reader_is_told_where_to_go_on_and_costs_no_other_anything() {
     let (mut count, mut slow) = (0, Vec::new());
     while !matches!(slow.last(), Some(Word::Ended(_))) {
         count += 1;
+        assert!(count < 1_000, "a slow reader is ended");
         post.node.put(b"k", &value);
         post.settle();
         post.watching.has_read(2, 0);
