@@ -1,5 +1,6 @@
 //! The client and the past: reads at earlier revisions, histories, what a write replaced.
 
+use bytes::Bytes;
 use kv_store::command::{Answer, Command, KeyRange, Query, Selection};
 
 use crate::client::{
@@ -54,11 +55,20 @@ impl Client {
     /// Errors: `DecidedNo` for a wrong type and what is no number; otherwise as [`Client::put`]
     /// or [`Client::get`].
     pub async fn carry_out(&self, typed: &Typed) -> Result<Said, ClientError> {
+        self.carry_out_encoded(typed).await.map(|(said, _)| said)
+    }
+
+    /// As `carry_out`, with the encoded answer.
+    pub(crate) async fn carry_out_encoded(
+        &self,
+        typed: &Typed,
+    ) -> Result<(Said, Bytes), ClientError> {
         let body = typed.body.clone();
         let work = if typed.is_write { Work::Write(body) } else { Work::Read(body) };
-        match typed.said(&self.ask(work).await?) {
+        let answer = self.ask(work).await?;
+        match typed.said(&answer) {
             Err(ClientError::Unknown) => Err(self.answer_of_another_kind()),
-            said => said,
+            said => Ok((said?, answer)),
         }
     }
 

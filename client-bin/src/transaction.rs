@@ -365,7 +365,7 @@ pub enum Reply {
 
 impl Reply {
     /// The answer, without copying what it holds; `None` if no operation has such a one.
-    fn owned(bytes: &Bytes, answer: &Answer<'_>) -> Option<Self> {
+    pub(crate) fn owned(bytes: &Bytes, answer: &Answer<'_>) -> Option<Self> {
         let owned = |kvs: &[command::KeyValue<'_>]| {
             kvs.iter().map(|kv| KeyValue::owned(bytes, kv)).collect()
         };

@@ -160,10 +160,9 @@ impl Job {
         match self {
             Self::PutIfHeld { key, value, options, held } => {
                 let client = target.client(deadline).await?;
-                match client.put_if_held(&key, &value, options, &held).await? {
-                    Some(revision) => output::put(output, format, revision)?,
-                    None => return Err(CommandError::NotHeld(held.to_string())),
-                }
+                let done = client.put_if_held(&key, &value, options, &held).await?;
+                let revision = done.ok_or_else(|| CommandError::NotHeld(held.to_string()))?;
+                output::put(output, format, revision)?;
                 Ok(0)
             }
             Self::KeepAlive { lease } => keep_alive(target, deadline, lease).await,
@@ -178,7 +177,9 @@ impl Job {
                 tell_of_more(page.more, errors);
                 Ok(if page.kvs.is_empty() { DECIDED_NO } else { 0 })
             }
-            Self::Typed(typed) => carry_out(&typed, target, deadline, (output, errors)).await,
+            Self::Typed(typed) => {
+                carry_out(&typed, target, deadline, format, (output, errors)).await
+            }
             Self::Compact { revision } => {
                 let client = target.client(deadline).await?;
                 let revision = client.compact(revision).await?;
@@ -249,10 +250,13 @@ async fn carry_out(
     typed: &Typed,
     target: &Target<'_>,
     deadline: Instant,
+    format: Format,
     (output, errors): Told<'_>,
 ) -> Result<u8, CommandError> {
-    let said = target.client(deadline).await?.carry_out(typed).await?;
-    output.write_all(&said.lines)?;
+    let (said, answer) = target.client(deadline).await?.carry_out_encoded(typed).await?;
+    if format != Format::Json || !transaction::document_of(output, &answer)? {
+        output.write_all(&said.lines)?;
+    }
     tell_of_more(said.more, errors);
     Ok(if said.is_no { DECIDED_NO } else { 0 })
 }

@@ -1,8 +1,10 @@
 //! `kvctl txn`: a transaction from words or from standard input, and its answer.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 
+use bytes::Bytes;
+use kv_store::command::Answer;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -93,6 +95,22 @@ pub(crate) async fn run(
     Ok(if outcome.succeeded { 0 } else { DECIDED_NO })
 }
 
+/// Writes the answer to any command as JSON; returns whether it is one that has such a form.
+pub(super) fn document_of(output: &mut dyn Write, answer: &Bytes) -> io::Result<bool> {
+    let Ok(decoded) = Answer::decode(answer) else { return Ok(false) };
+    match &decoded {
+        Answer::Granted { id, ttl_ms, .. } => {
+            output::json(output, &Said::Granted { id: *id, ttl_ms: *ttl_ms })?;
+        }
+        Answer::Renewed { ttls_ms, .. } => output::json(output, &Said::Renewed { ttls_ms })?,
+        decoded => match Reply::owned(answer, decoded) {
+            Some(reply) => output::json(output, &Said::from(&reply))?,
+            None => return Ok(false),
+        },
+    }
+    Ok(true)
+}
+
 #[derive(Serialize)]
 struct Document<'a> {
     succeeded: bool,
@@ -112,19 +130,67 @@ impl<'a> From<&'a Outcome> for Document<'a> {
 #[derive(Serialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 enum Said<'a> {
-    Put { revision: u64, previous: Option<Pair<'a>> },
-    Deleted { count: u64, revision: u64, kvs: Vec<Pair<'a>>, more: bool },
-    Range { kvs: Vec<Pair<'a>>, more: bool, count: u64, revision: u64 },
-    Changed { count: u64, revision: u64 },
-    Number { number: i64 },
-    Values { values: Vec<Option<Text<'a>>> },
-    Has { has: &'a [bool] },
-    Items { items: Vec<Named<'a>>, more: bool, count: u64 },
-    Length { count: u64 },
-    Remaining { exists: bool, remaining_ms: Option<u64> },
-    Lease { ttl_ms: u64, remaining_ms: u64, keys: Vec<Text<'a>>, more: bool },
-    Leases { ids: &'a [u64] },
-    No { why: String },
+    Put {
+        revision: u64,
+        previous: Option<Pair<'a>>,
+    },
+    Deleted {
+        count: u64,
+        revision: u64,
+        kvs: Vec<Pair<'a>>,
+        more: bool,
+    },
+    Range {
+        kvs: Vec<Pair<'a>>,
+        more: bool,
+        count: u64,
+        revision: u64,
+    },
+    Changed {
+        count: u64,
+        revision: u64,
+    },
+    Number {
+        number: i64,
+    },
+    Values {
+        values: Vec<Option<Text<'a>>>,
+    },
+    Has {
+        has: &'a [bool],
+    },
+    Items {
+        items: Vec<Named<'a>>,
+        more: bool,
+        count: u64,
+    },
+    Length {
+        count: u64,
+    },
+    Remaining {
+        exists: bool,
+        remaining_ms: Option<u64>,
+    },
+    Lease {
+        ttl_ms: u64,
+        remaining_ms: u64,
+        keys: Vec<Text<'a>>,
+        more: bool,
+    },
+    Leases {
+        ids: &'a [u64],
+    },
+    Granted {
+        id: u64,
+        ttl_ms: u64,
+    },
+    /// 0 where there is no such lease.
+    Renewed {
+        ttls_ms: &'a [u64],
+    },
+    No {
+        why: String,
+    },
     Transaction(Document<'a>),
 }
 
@@ -177,7 +243,7 @@ impl<'a> From<&'a Reply> for Said<'a> {
             }
             Reply::Has(has) => Self::Has { has },
             Reply::Items { items, more, count } => {
-                let named = |(name, value): &'a (bytes::Bytes, bytes::Bytes)| {
+                let named = |(name, value): &'a (Bytes, Bytes)| {
                     let (name, name_base64) = text_or_base64(name);
                     Named { name, name_base64, value: text(value) }
                 };
