@@ -8,6 +8,7 @@ mod arguments;
 mod bench;
 mod commands;
 mod elect;
+mod listing;
 mod lock;
 mod member;
 mod output;
@@ -74,6 +75,9 @@ pub(crate) enum CommandError {
     /// Somebody else has a lock or an election for too long.
     #[error("{0:?} was somebody else's for all of the time")]
     NotToBeHad(String),
+    /// Others change a key again and again.
+    #[error("{0:?} was changed by others each time, nothing was done; try again")]
+    Busy(String),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -83,7 +87,7 @@ impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Client(error) => error.exit_code(),
-            Self::NotHeld(_) | Self::Lost(_) | Self::NotToBeHad(_) => DECIDED_NO,
+            Self::NotHeld(_) | Self::Lost(_) | Self::NotToBeHad(_) | Self::Busy(_) => DECIDED_NO,
             Self::Usage(_) => WRONG_USAGE,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Output(_) => WRONG_USAGE,

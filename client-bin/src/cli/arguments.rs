@@ -183,6 +183,27 @@ pub(crate) enum DataCommand {
     /// member of a hash or set, its name. It goes on through another node when one is lost,
     /// without gap or double. --timeout is for the beginning only.
     Watch(WatchArguments),
+    /// Gives a key back the value that it had at a revision, or removes it if it had none then
+    Revert {
+        /// The key
+        key: OsString,
+        /// The revision
+        revision: u64,
+    },
+    /// Lists what stands directly below a prefix, keys being paths with slashes
+    ///
+    /// Exit code 1 and no output if there is nothing.
+    Ls {
+        /// What the keys begin with
+        #[arg(default_value = "", hide_default_value = true)]
+        prefix: OsString,
+    },
+    /// Prints the keys below a prefix as a tree, keys being paths with slashes
+    Tree {
+        /// What the keys begin with
+        #[arg(default_value = "", hide_default_value = true)]
+        prefix: OsString,
+    },
     /// Makes everything before a revision unreadable, for ever
     Compact {
         /// The first revision that can still be read

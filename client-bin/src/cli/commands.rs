@@ -11,7 +11,7 @@ use super::arguments::{
     MemberCommand, TypedArguments, WatchArguments,
 };
 use super::output::{self, PairWriter};
-use super::{CommandError, DECIDED_NO, member, status, transaction, value, verify, watch};
+use super::{CommandError, DECIDED_NO, listing, member, status, transaction, value, verify, watch};
 use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
 use crate::typed::Typed;
@@ -32,6 +32,9 @@ pub(crate) enum Job {
     Select { key: Vec<u8>, end: RangeEnd<'static>, detail: GetDetail },
     History { key: Vec<u8>, since: u64 },
     Compact { revision: u64 },
+    Revert { key: Vec<u8>, revision: u64 },
+    Ls { prefix: Vec<u8> },
+    Tree { prefix: Vec<u8> },
     Typed(Typed),
     Transaction(Typed),
     Get { key: Vec<u8>, end: RangeEnd<'static>, is_local: bool },
@@ -88,6 +91,9 @@ impl Job {
                 Self::History { key: key.into_vec(), since }
             }
             DataCommand::Compact { revision } => Self::Compact { revision },
+            DataCommand::Revert { key, revision } => Self::Revert { key: key.into_vec(), revision },
+            DataCommand::Ls { prefix } => Self::Ls { prefix: prefix.into_vec() },
+            DataCommand::Tree { prefix } => Self::Tree { prefix: prefix.into_vec() },
             DataCommand::Hset(arguments) => typed("hset", arguments)?,
             DataCommand::Hget(arguments) => typed("hget", arguments)?,
             DataCommand::Hdel(arguments) => typed("hdel", arguments)?,
@@ -124,11 +130,13 @@ impl Job {
             Self::Get { .. }
             | Self::Select { .. }
             | Self::History { .. }
+            | Self::Ls { .. }
+            | Self::Tree { .. }
             | Self::Status
             | Self::Verify
             | Self::Watch(_) => false,
-            // It is many writes.
-            Self::KeepAlive { .. } => false,
+            // It is many writes, or one after another read.
+            Self::KeepAlive { .. } | Self::Revert { .. } => false,
             Self::Member(command) => {
                 !matches!(command, MemberCommand::List | MemberCommand::Transfer { .. })
             }
@@ -158,57 +166,9 @@ impl Job {
     ) -> Result<u8, CommandError> {
         self.check_name(target)?;
         match self {
-            Self::PutIfHeld { key, value, options, held } => {
-                let client = target.client(deadline).await?;
-                let done = client.put_if_held(&key, &value, options, &held).await?;
-                let revision = done.ok_or_else(|| CommandError::NotHeld(held.to_string()))?;
-                output::put(output, format, revision)?;
-                Ok(0)
-            }
             Self::KeepAlive { lease } => keep_alive(target, deadline, lease).await,
-            Self::Select { key, end, detail } => {
-                let client = target.client(deadline).await?;
-                select(&client, (&key, end, &detail), format, (output, errors)).await
-            }
-            Self::History { key, since } => {
-                let client = target.client(deadline).await?;
-                let page = client.history(&key, since).await?;
-                output::history(output, format, &page)?;
-                tell_of_more(page.more, errors);
-                Ok(if page.kvs.is_empty() { DECIDED_NO } else { 0 })
-            }
             Self::Typed(typed) => {
                 carry_out(&typed, target, deadline, format, (output, errors)).await
-            }
-            Self::Compact { revision } => {
-                let client = target.client(deadline).await?;
-                let revision = client.compact(revision).await?;
-                output::put(output, format, revision)?;
-                Ok(0)
-            }
-            Self::Put { key, value, options } => {
-                let client = target.client(deadline).await?;
-                let options = Some(options).filter(|options| *options != PutOptions::default());
-                put(&client, (&key, &value), options, (output, format)).await
-            }
-            Self::Get { key, end, is_local } => {
-                let client = target.client(deadline).await?;
-                let range = KeyRange { from: &key, end };
-                let pages =
-                    if is_local { client.range_locally(range) } else { client.range(range) };
-                get(pages, end == RangeEnd::Single, format, (output, errors)).await
-            }
-            Self::Delete { keys, end, shows_previous } => {
-                let ranges: Vec<KeyRange<'_>> =
-                    keys.iter().map(|key| KeyRange { from: key, end }).collect();
-                let client = target.client(deadline).await?;
-                if shows_previous {
-                    output::taken(output, format, client.take(&ranges).await?)?;
-                    return Ok(0);
-                }
-                let deleted = client.delete(&ranges).await?;
-                output::deleted(output, format, deleted)?;
-                Ok(0)
             }
             Self::Transaction(typed) => {
                 transaction::run(typed, target, deadline, format, (output, errors)).await
@@ -217,6 +177,72 @@ impl Job {
             Self::Status => status::run(target.endpoints, deadline, format, output).await,
             Self::Member(command) => member::run(command, target, deadline, (format, output)).await,
             Self::Watch(arguments) => watch::run(arguments, target, deadline, format, output).await,
+            job => {
+                let client = target.client(deadline).await?;
+                job.ask(&client, format, (output, errors)).await
+            }
+        }
+    }
+
+    /// Carries out a command that needs a client and nothing else.
+    async fn ask(
+        self,
+        client: &Client,
+        format: Format,
+        (output, errors): Told<'_>,
+    ) -> Result<u8, CommandError> {
+        match self {
+            Self::Put { key, value, options } => {
+                let options = Some(options).filter(|options| *options != PutOptions::default());
+                put(client, (&key, &value), options, (output, format)).await
+            }
+            Self::PutIfHeld { key, value, options, held } => {
+                let done = client.put_if_held(&key, &value, options, &held).await?;
+                let revision = done.ok_or_else(|| CommandError::NotHeld(held.to_string()))?;
+                output::put(output, format, revision)?;
+                Ok(0)
+            }
+            Self::Revert { key, revision } => {
+                listing::revert(client, (&key, revision), format, output).await
+            }
+            Self::Ls { prefix } => listing::ls(client, &prefix, format, output).await,
+            Self::Tree { prefix } => listing::tree(client, &prefix, output).await,
+            Self::Select { key, end, detail } => {
+                select(client, (&key, end, &detail), format, (output, errors)).await
+            }
+            Self::History { key, since } => {
+                let page = client.history(&key, since).await?;
+                output::history(output, format, &page)?;
+                tell_of_more(page.more, errors);
+                Ok(if page.kvs.is_empty() { DECIDED_NO } else { 0 })
+            }
+            Self::Compact { revision } => {
+                output::put(output, format, client.compact(revision).await?)?;
+                Ok(0)
+            }
+            Self::Get { key, end, is_local } => {
+                let range = KeyRange { from: &key, end };
+                let pages =
+                    if is_local { client.range_locally(range) } else { client.range(range) };
+                get(pages, end == RangeEnd::Single, format, (output, errors)).await
+            }
+            Self::Delete { keys, end, shows_previous } => {
+                let ranges: Vec<KeyRange<'_>> =
+                    keys.iter().map(|key| KeyRange { from: key, end }).collect();
+                if shows_previous {
+                    output::taken(output, format, client.take(&ranges).await?)?;
+                } else {
+                    output::deleted(output, format, client.delete(&ranges).await?)?;
+                }
+                Ok(0)
+            }
+            Self::KeepAlive { .. }
+            | Self::Typed(_)
+            | Self::Transaction(_)
+            | Self::Verify
+            | Self::Status
+            | Self::Member(_)
+            | Self::Watch(_) => unreachable!("`run` carries them out"),
         }
     }
 }

@@ -116,6 +116,25 @@ pub(crate) fn winner(output: &mut dyn Write, format: Format, kv: &KeyValue) -> i
     }
 }
 
+/// Writes names, a line each.
+pub(crate) fn names(output: &mut dyn Write, format: Format, names: &[Vec<u8>]) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Names<'a> {
+        names: Vec<std::borrow::Cow<'a, str>>,
+    }
+    match format {
+        Format::Simple => names.iter().try_for_each(|name| line(output, name)),
+        Format::Json => {
+            let names = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
+            json(output, &Names { names })
+        }
+        Format::Table => {
+            let rows: Vec<_> = names.iter().map(|name| vec![printable(name)]).collect();
+            table(output, &["NAME"], &rows)
+        }
+    }
+}
+
 /// Writes how many keys there are.
 pub(crate) fn count(output: &mut dyn Write, format: Format, page: &Page) -> io::Result<()> {
     #[derive(Serialize)]

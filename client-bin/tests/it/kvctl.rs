@@ -108,6 +108,36 @@ fn the_past_is_read_and_compacted() {
 }
 
 #[test]
+fn keys_are_listed_as_paths_and_go_back_to_what_they_were() {
+    let world = World::default();
+    let node = world.node(1, &[]);
+    let with = |words: &[&str]| kvctl(&[&["--endpoints", &node][..], words].concat());
+    assert_eq!(with(&["ls"]), said(1, ""));
+    for (key, value) in
+        [("etc/hosts", "1"), ("etc/net/dns", "2"), ("etc/net/ip", "3"), ("etc0", "4")]
+    {
+        with(&["put", key, value]);
+    }
+    with(&["hset", "etc/net/link", "up:yes"]);
+    assert_eq!(with(&["ls"]), said(0, "etc/\netc0\n"));
+    assert_eq!(with(&["ls", "etc/"]), said(0, "hosts\nnet/\n"));
+    assert_eq!(with(&["ls", "etc"]), said(0, "/\n0\n"));
+    assert_eq!(with(&["ls", "etc/net/"]), said(0, "dns\nip\nlink\n"));
+    assert_eq!(json_of(with(&["-w", "json", "ls", "etc/"]))["names"], json!(["hosts", "net/"]));
+    let tree = "etc/\n  hosts = 1\n  net/\n    dns = 2\n    ip = 3\n    link = (HASH)\netc0 = 4\n";
+    assert_eq!(with(&["tree"]), said(0, tree));
+    assert_eq!(with(&["tree", "no"]), said(1, ""));
+    with(&["put", "etc0", "5"]);
+    assert_eq!(with(&["revert", "etc0", "6"]), said(0, "OK\n"));
+    assert_eq!(with(&["get", "etc0"]), said(0, "4\n"));
+    assert_eq!(with(&["history", "etc0"]), said(0, "5 put 4\n7 put 5\n8 put 4\n"));
+    assert_eq!(with(&["revert", "etc0", "4"]), said(0, "OK\n"));
+    assert_eq!(with(&["get", "etc0"]), said(1, ""));
+    let other = "kvctl: wrong type: the key is a HASH\n";
+    assert_eq!(with(&["revert", "etc/net/link", "6"]), (1, String::new(), other.to_owned()));
+}
+
+#[test]
 fn hashes_and_sets_answer_with_bare_values_null_true_and_false() {
     let world = World::default();
     let node = world.node(1, &[]);
