@@ -388,9 +388,14 @@ impl Keyspace {
     }
 
     /// What changed in the last revision of all, if it is this one, in the order in which it
-    /// changed first.
+    /// changed first; without what was there before.
     pub(crate) fn changed_last(&self, revision: u64) -> impl Iterator<Item = Changed<'_>> {
-        self.changes.since(revision).map(|change| self.changed(change))
+        self.changes.since(revision).map(|Change { revision, place }| {
+            let version = &self.get_record(place).newest;
+            assert_eq!(version.mod_revision, revision, "nothing is newer than the last revision");
+            let (key, item) = self.subject(place);
+            Changed { key, item, version, previous: None }
+        })
     }
 
     /// What changed from a revision on: revision by revision, and in each in the order of the

@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use super::version::Version;
 use crate::key::Key;
 
+/// From so many on the room for older versions is doubled.
+const MANY_VERSIONS: usize = 16;
+
 /// Everything that is known of a key.
 ///
 /// Invariant: the revisions of the versions ascend, the newest one last.
@@ -40,8 +43,10 @@ impl Record {
     pub(crate) fn supersede(&mut self, version: Version) {
         assert!(self.newest.mod_revision < version.mod_revision, "revisions ascend");
         if self.older.len() == self.older.capacity() {
-            // Most keys have few versions, for which doubling would be waste.
-            self.older.reserve_exact(1 + self.older.len() / 4);
+            // Most keys have few versions, for which doubling would be waste; those that have many
+            // should not be copied again and again.
+            let share = if self.older.len() < MANY_VERSIONS { 4 } else { 1 };
+            self.older.reserve_exact(1 + self.older.len() / share);
         }
         self.older.push_back(std::mem::replace(&mut self.newest, version));
     }

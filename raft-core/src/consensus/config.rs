@@ -83,7 +83,7 @@ impl RaftConfig {
             snapshot_log_bytes: 64 * 1024 * 1024,
             trailing_entries: 10_000,
             snapshot_piece_bytes: 1024 * 1024,
-            snapshot_part_interval_us: 2_000,
+            snapshot_part_interval_us: 4_000,
             auto_promote: true,
             voters_target: 5,
             voters_max: 9,
