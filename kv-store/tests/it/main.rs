@@ -17,3 +17,4 @@ mod transactions_at_random;
 mod types;
 mod watching;
 mod watching_random;
+mod words;
