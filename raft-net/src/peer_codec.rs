@@ -46,6 +46,10 @@ pub fn read(content: &[u8], ends: &Ends) -> Result<Envelope, FrameError> {
     Ok(envelope)
 }
 
+/// The latest log time that a leader can have counted: 36,000 years. A later one, after which
+/// every lease and session would be over, is a lie. Units: microseconds.
+const LOG_TIME_US_MAX: u64 = 1 << 60;
+
 fn says_something_possible(message: &Message) -> bool {
     match message {
         Message::PreVote { next_term, last } => is_plausible(*next_term) && is_plausible_id(last),
@@ -62,8 +66,10 @@ fn says_something_possible(message: &Message) -> bool {
                 is_plausible_index(*prev_index) && is_plausible_id(hint)
             }
         },
-        Message::Heartbeat { commit_index: index, .. }
-        | Message::ReadIndexResponse { index, .. }
+        Message::Heartbeat { commit_index, log_time, .. } => {
+            is_plausible_index(*commit_index) && *log_time <= LOG_TIME_US_MAX
+        }
+        Message::ReadIndexResponse { index, .. }
         | Message::StateHash { index, .. }
         | Message::AgreedHash { index, .. }
         | Message::RequestSnapshot { least: index } => is_plausible_index(*index),

@@ -14,7 +14,7 @@ impl<S: StateMachine> Replica<S> {
     /// an id from an idle cluster could be older than a lifetime at its first command.
     pub(super) fn note_log_time(&mut self, now: Time) {
         let Some(log_time) = self.raft.leader_log_time(now) else { return };
-        if log_time < self.raft.log_time() + self.sessions.limits().slack_us() {
+        if log_time < self.raft.log_time().saturating_add(self.sessions.limits().slack_us()) {
             return;
         }
         let mut draft = Draft::default();

@@ -459,6 +459,7 @@ fn terms_and_indexes_that_no_cluster_reaches_are_refused() {
         Message::PreVote { next_term: Term(u64::MAX), last: id(1, 1) },
         Message::RequestVote { last: id(u64::MAX, 1), transfer: false },
         Message::Heartbeat { commit_index: far, round: 1, log_time: 0 },
+        Message::Heartbeat { commit_index: Index(8), round: 1, log_time: u64::MAX },
         Message::ReadIndexResponse { context: 1, index: far },
         append(gap),
         append(falling),
