@@ -11,6 +11,7 @@ pub(crate) mod interest;
 pub(crate) mod key_range;
 mod limits;
 mod list;
+mod plain;
 mod selection;
 mod transaction;
 
@@ -206,7 +207,15 @@ impl<'a> Command<'a> {
     /// Errors: `DecodeError` if `bytes` are not exactly one command of this version; the
     /// caller should refuse the request as malformed.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        codec::decode(bytes)
+        match plain::put(bytes) {
+            Some((key, value)) => Ok(Self::Put { key, value }),
+            None => codec::decode(bytes),
+        }
+    }
+
+    /// The first key that a command is about, if it can be seen at a glance.
+    pub(crate) fn first_key(bytes: &'a [u8]) -> Option<&'a [u8]> {
+        plain::first_key(bytes)
     }
 }
 

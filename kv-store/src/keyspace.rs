@@ -6,6 +6,7 @@
 
 mod changes;
 mod ends;
+mod foresight;
 mod hash_index;
 mod order;
 mod record;

@@ -261,10 +261,15 @@ impl Store {
         Answer::Done { revision }
     }
 
-    /// Forgets a bounded part of what nobody can read. What a snapshot is still to show stays.
+    /// Forgets a bounded part of what nobody can read.
     fn forget_hidden(&mut self, changes_max: usize) {
+        self.keyspace.forget(self.forgettable(), changes_max);
+    }
+
+    /// What is hidden by this revision may be forgotten. What a snapshot is still to show stays.
+    fn forgettable(&self) -> u64 {
         let pinned = self.reading.as_ref().map_or(self.compacted, Reading::compacted);
-        self.keyspace.forget(self.compacted.min(pinned), changes_max);
+        self.compacted.min(pinned)
     }
 
     /// At which revision a leader should compact now, if at any.
@@ -297,6 +302,11 @@ impl StateMachine for Store {
             Ok(decoded) => self.execute(at, &decoded, answer),
             Err(error) => Answer::Malformed { why: error.reason() }.encode(answer),
         }
+    }
+
+    fn foresee(&self, payloads: &[&[u8]]) {
+        let keys = payloads.iter().filter_map(|payload| Command::first_key(payload));
+        self.keyspace.fetch(keys, self.forgettable(), FORGOTTEN_PER_CHANGE * payloads.len());
     }
 
     fn query(&self, query: &[u8], log_time: u64, answer: &mut BytesMut) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::codec::{self, DecodeError};
 use super::collection::{Attributes, Item, Kind, Name};
 use super::list::List;
+use super::plain;
 use super::transaction::Transacted;
 
 /// The store's answer: decided, and the same on every node.
@@ -225,7 +226,10 @@ pub enum Answer<'a> {
 impl<'a> Answer<'a> {
     /// Appends the answer to `bytes`.
     pub fn encode(&self, bytes: &mut BytesMut) {
-        codec::encode(self, bytes);
+        match self {
+            Self::Put { revision } => plain::encode_put_answer(*revision, bytes),
+            other => codec::encode(other, bytes),
+        }
     }
 
     /// Reads an answer; keys and values stay where they are in `bytes`.
@@ -233,7 +237,10 @@ impl<'a> Answer<'a> {
     /// Errors: `DecodeError` if `bytes` are not exactly one answer of this version; the caller
     /// should treat the outcome of its request as unknown.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        codec::decode(bytes)
+        match plain::put_answer(bytes) {
+            Some(revision) => Ok(Self::Put { revision }),
+            None => codec::decode(bytes),
+        }
     }
 }
 

@@ -121,6 +121,14 @@ impl Changes {
         Some(change)
     }
 
+    /// The changes that are taken next, if they are of revisions below this one.
+    pub(crate) fn first(&self, below: u64) -> impl Iterator<Item = Change> {
+        let block = self.blocks.front();
+        let at = self.taken..block.map_or(0, |block| block.changes.len());
+        let changes = at.filter_map(move |at| block.and_then(|block| block.change(at)));
+        changes.take_while(move |change| change.revision < below)
+    }
+
     /// The changes from a revision on.
     pub(crate) fn since(&self, revision: u64) -> impl Iterator<Item = Change> {
         // A block may begin with further changes of the revision that the one before ends with.

@@ -22,6 +22,13 @@ pub(crate) struct HashIndex {
     seed: u64,
 }
 
+/// Where entries of a key are looked for first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Home {
+    table: usize,
+    tag: u64,
+}
+
 #[derive(Clone, Default)]
 struct Table {
     /// Each a part of the hash (32 bits) and a place (32 bits); a power of two of them.
@@ -48,6 +55,25 @@ impl HashIndex {
             let place = place_of(entry);
             (entry >> 32 == tag && is_it(place)).then_some(place)
         })
+    }
+
+    /// Where entries of a key are looked for first.
+    pub(crate) fn home(&self, key: &[u8]) -> Home {
+        let (table, tag) = split(self.hash(key));
+        Home { table, tag }
+    }
+
+    /// Fetches what is there from memory.
+    pub(crate) fn glance(&self, Home { table, tag }: Home) -> u64 {
+        let table = &self.tables[table];
+        if table.slots.is_empty() { EMPTY } else { table.slots[table.home(tag)] }
+    }
+
+    /// The place of the first entry that is likely to be the one with this key.
+    pub(crate) fn guess(&self, Home { table, tag }: Home) -> Option<u32> {
+        let table = &self.tables[table];
+        let entries = table.probe(tag).map(|slot| table.slots[slot]);
+        entries.filter(|entry| entry >> 32 == tag).map(place_of).next()
     }
 
     /// Adds an entry, of which there must be none with this key.

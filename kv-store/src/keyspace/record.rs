@@ -5,9 +5,6 @@ use std::collections::VecDeque;
 use super::version::Version;
 use crate::key::Key;
 
-/// From so many on the room for older versions is doubled.
-const MANY_VERSIONS: usize = 16;
-
 /// Everything that is known of a key.
 ///
 /// Invariant: the revisions of the versions ascend, the newest one last.
@@ -32,6 +29,11 @@ impl Record {
         self.older.get(count.checked_sub(1)?)
     }
 
+    /// The versions before the newest one, the oldest first.
+    pub(crate) fn older(&self) -> &VecDeque<Version> {
+        &self.older
+    }
+
     /// The versions from `revision` on, behind the one that was the newest one before.
     pub(crate) fn since(&self, revision: u64) -> impl Iterator<Item = &Version> {
         let count = self.older.partition_point(|version| version.mod_revision < revision);
@@ -43,10 +45,8 @@ impl Record {
     pub(crate) fn supersede(&mut self, version: Version) {
         assert!(self.newest.mod_revision < version.mod_revision, "revisions ascend");
         if self.older.len() == self.older.capacity() {
-            // Most keys have few versions, for which doubling would be waste; those that have many
-            // should not be copied again and again.
-            let share = if self.older.len() < MANY_VERSIONS { 4 } else { 1 };
-            self.older.reserve_exact(1 + self.older.len() / share);
+            // Most keys have few versions, and room for four would be waste.
+            self.older.reserve_exact(self.older.len().max(1));
         }
         self.older.push_back(std::mem::replace(&mut self.newest, version));
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use raft_core::replica::LoadError;
 
 use super::changes::{Change, Place};
+use super::foresight::fetch_versions;
 use super::record::Record;
 use super::version::Version;
 use super::{Keyspace, item_key, name_of, owner_of};
@@ -47,6 +48,7 @@ impl Keyspace {
         let from = passed.map_or(&b""[..], |passed| &passed.key);
         for place in self.keys.places(KeyRange { from, end: RangeEnd::From }) {
             let record = self.keys.get(place);
+            fetch_versions(record);
             let key = record.key.as_bytes();
             let here = passed.filter(|passed| passed.key == key);
             let begun = here.and_then(|passed| passed.item.as_deref());

@@ -61,6 +61,11 @@ impl Table {
         self.index.find(key, |place| self.records.get(place).key.as_bytes() == key)
     }
 
+    /// The index by which records are found.
+    pub(crate) fn index(&self) -> &HashIndex {
+        &self.index
+    }
+
     /// The record at a place, which must be taken.
     pub(crate) fn get(&self, place: u32) -> &Record {
         self.records.get(place)

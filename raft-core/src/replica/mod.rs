@@ -6,6 +6,7 @@ pub(crate) mod due;
 mod early_rounds;
 pub mod event;
 pub mod fence;
+mod foresight;
 pub mod log_files;
 pub(crate) mod node_session;
 pub mod pinned;

@@ -16,6 +16,7 @@ use crate::replica::event::{
     Status, Submission, Ticket,
 };
 use crate::replica::fence::Fence;
+use crate::replica::foresight::foresee;
 use crate::replica::node_session::NodeSessions;
 use crate::replica::reads::QueuedReads;
 use crate::replica::session::Use;
@@ -423,7 +424,11 @@ impl<S: StateMachine> Replica<S> {
 
     fn apply(&mut self, entries: &Entries) {
         self.builder.applied(entries.bytes().len());
-        for entry in entries.iter() {
+        let mut foreseen = 0;
+        for (number, entry) in entries.iter().enumerate() {
+            if number == foreseen {
+                foreseen += foresee(&self.machine, entries, number);
+            }
             let index = entry.id().index;
             self.applied_log_time = self.applied_log_time.max(entry.log_time());
             match entry.kind() {

@@ -24,6 +24,11 @@ pub trait StateMachine {
     /// changes nothing. Each command arrives once, also if its client had to repeat it.
     fn apply(&mut self, command: EntryRef<'_>, answer: &mut BytesMut);
 
+    /// Is shown the payloads of some of the commands that are applied next, in this order, so
+    /// that it can fetch from memory at once what they would otherwise wait for one after the
+    /// other. Nothing that can be seen of the machine may depend on it.
+    fn foresee(&self, _payloads: &[&[u8]]) {}
+
     /// Answers a query from the current state; appends the answer to `answer`. `log_time` (in
     /// microseconds) is what the node knows of it, for those who ask how long something lasts
     /// yet; a node that does not lead may know it a heartbeat late.

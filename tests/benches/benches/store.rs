@@ -20,6 +20,14 @@ const FIELDS: u64 = 1_000;
 
 const COUNTERS: u64 = 100_000;
 
+/// Keys of a load that lasts, and how often one of them is set before it is measured: so often
+/// that history is as large as it may be.
+const KEYS_CHANGED_OFTEN: u64 = 100_000;
+const CHANGES: u64 = 2_500_000;
+
+/// What a replica reads of a snapshot at once, about. Units: bytes.
+const PART_BYTES: usize = 128 * 1024;
+
 /// How many keys a range has.
 const RANGE: u64 = 100;
 
@@ -130,5 +138,40 @@ fn counters(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(store, keys, hashes, counters);
+/// Few keys and as much history as is kept, as under a load that lasts.
+fn history(criterion: &mut Criterion) {
+    let mut loaded = LoadedStore::new(KEYS_CHANGED_OFTEN);
+    let mut random = Random::new(5);
+    for _ in 0..CHANGES / ROUND {
+        let puts = (0..ROUND).map(|_| put_of(&key(random.below(KEYS_CHANGED_OFTEN))));
+        let entries = loaded.round(puts).expect("there are some");
+        loaded.apply(&entries);
+    }
+    criterion.bench_function("put with a full history", |bencher| {
+        time_applies(bencher, &mut loaded, || put_of(&key(random.below(KEYS_CHANGED_OFTEN))));
+    });
+    criterion.bench_function("a kilobyte of a snapshot", |bencher| {
+        bencher.iter_custom(|times| time_snapshot(&mut loaded, times * 1024));
+    });
+}
+
+/// Times the reading of so many bytes of a snapshot, part by part, and from its begin again
+/// after its end.
+fn time_snapshot(loaded: &mut LoadedStore, bytes: u64) -> Duration {
+    let (mut part, mut read) = (BytesMut::with_capacity(2 * PART_BYTES), 0);
+    let begin = now();
+    loaded.store.pin();
+    while read < bytes {
+        part.clear();
+        if !loaded.store.read_pinned(PART_BYTES, &mut part) {
+            loaded.store.pin();
+        }
+        read += u64::try_from(part.len()).expect("a part is small");
+        black_box(&part);
+    }
+    loaded.store.unpin();
+    begin.elapsed()
+}
+
+criterion_group!(store, keys, history, hashes, counters);
 criterion_main!(store);

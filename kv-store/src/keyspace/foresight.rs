@@ -1,0 +1,76 @@
+//! What commands are going to read, fetched from memory before they do.
+//!
+//! A command follows one reference after the other: from the index to the record, from there to
+//! the newest version and to the older ones, and the same for what it forgets. Each step waits
+//! for memory. Here many commands take each step together, and wait about as long as one.
+
+use std::hint::black_box;
+
+use super::hash_index::Home;
+use super::record::Record;
+use super::{Keyspace, Version};
+
+/// Records that are fetched together, at most.
+const TOGETHER_MAX: usize = 64;
+
+/// Records of one step, filled from the front.
+type Row<'k> = ([Option<&'k Record>; TOGETHER_MAX], usize);
+
+impl Keyspace {
+    /// Fetches what changes of these keys read, and what it takes to forget so many changes
+    /// below a revision.
+    pub(crate) fn fetch<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        forgettable: u64,
+        forgotten_max: usize,
+    ) {
+        let (mut homes, mut count) = ([Home::default(); TOGETHER_MAX], 0);
+        for (home, key) in homes.iter_mut().zip(keys) {
+            *home = self.keys.index().home(key);
+            count += 1;
+        }
+        let homes = &homes[..count];
+        black_box(homes.iter().fold(0, |sum, &home| sum ^ self.keys.index().glance(home)));
+        let changed = homes.iter().filter_map(|&home| self.keys.index().guess(home));
+        let changed = row(changed.map(|place| self.keys.get(place)));
+        let forgotten = self.changes.first(forgettable).take(forgotten_max);
+        let forgotten = row(forgotten.map(|change| self.get_record(change.place)));
+        touch(&changed, |record| u64::from(record.key.is_inline()) ^ record.newest.mod_revision);
+        touch(&forgotten, |record| record.newest.mod_revision);
+        touch(&changed, |record| {
+            first_byte(Some(&record.newest)) ^ revision(record.older().back())
+        });
+        touch(&forgotten, |record| revision(record.older().front()));
+        touch(&forgotten, |record| first_byte(record.older().front()));
+    }
+}
+
+/// Fetches every version of a record, before they are read one after the other.
+pub(super) fn fetch_versions(record: &Record) {
+    let older = record.older().iter();
+    black_box(older.fold(0, |sum, version| sum ^ first_byte(Some(version))));
+}
+
+fn row<'k>(records: impl Iterator<Item = &'k Record>) -> Row<'k> {
+    let (mut row, mut count) = ([None; TOGETHER_MAX], 0);
+    for (place, record) in row.iter_mut().zip(records) {
+        *place = Some(record);
+        count += 1;
+    }
+    (row, count)
+}
+
+/// Reads of each record what is said, none of which waits for another.
+fn touch((records, count): &Row<'_>, read: impl Fn(&Record) -> u64) {
+    let records = records[..*count].iter().flatten();
+    black_box(records.fold(0, |sum, record| sum ^ read(record)));
+}
+
+fn revision(version: Option<&Version>) -> u64 {
+    version.map_or(0, |version| version.mod_revision)
+}
+
+fn first_byte(version: Option<&Version>) -> u64 {
+    version.and_then(|version| version.bytes().first()).copied().map_or(0, u64::from)
+}
