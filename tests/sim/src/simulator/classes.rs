@@ -22,7 +22,7 @@ struct Lasting {
 }
 
 /// The classes beside `FAULTS`.
-const LASTING: [Lasting; 10] = [
+const LASTING: [Lasting; 11] = [
     lasting("datagrams", |w| w.plan.transport == Transport::Datagram, |w| 0 < w.counts.messages),
     lasting("lost messages", |w| 0 < w.plan.loss_per_mille, |w| 0 < w.counts.messages_lost),
     lasting("doubled messages", |w| 0 < w.plan.twice_per_mille, |w| 0 < w.counts.messages_doubled),
@@ -32,6 +32,7 @@ const LASTING: [Lasting; 10] = [
     lasting("rough start", |w| w.plan.starts_roughly, |w| 0 < w.counts.rough_strikes),
     lasting("snapshots", |w| w.plan.limits.makes_snapshots(), |w| 0 < w.counts.snapshots),
     lasting("typed commands", |w| 0 < w.plan.clients.typed_per_mille, |w| 0 < w.counts.typed),
+    lasting("watches", |w| 0 < w.plan.clients.watchers, |w| 0 < w.counts.watch_changes),
     lasting("changed members", |w| w.operator.interval_us.is_some(), |w| 0 < w.counts.changes_made),
 ];
 

@@ -265,8 +265,10 @@ impl World {
         if !self.clients.are_content() {
             return Some(format!("clients wait for answers: {}", self.statuses(core)));
         }
-        let is_behind = core.iter().any(|&node| !self.is_well(node, last));
-        is_behind.then(|| format!("a node is behind: {}", self.statuses(core)))
+        if core.iter().any(|&node| !self.is_well(node, last)) {
+            return Some(format!("a node is behind: {}", self.statuses(core)));
+        }
+        self.watch_complaint()
     }
 
     /// Notes how far the core was when it had answered the probe.

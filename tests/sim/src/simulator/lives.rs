@@ -33,6 +33,7 @@ impl World {
             self.nodes[node].restart_clock(self.dice.below(1 << 40));
         }
         self.break_links_of(node);
+        self.lose_watches_of(node);
         let range = self.dice.pick(&DOWN_US);
         let delay_us = self.dice.between(range);
         self.schedule.after(delay_us, What::Restart { node });
@@ -88,6 +89,9 @@ impl World {
         self.judge.resumed(replica);
         let delay_us = self.dice.below(self.plan.tick_us);
         self.schedule.after(delay_us, What::Tick { node, life });
+        if 0 < self.plan.clients.watchers {
+            self.watch_tick(node, life);
+        }
         if self.plan.transport == Transport::Datagram {
             self.spread_news_of(node);
         }

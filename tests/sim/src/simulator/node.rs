@@ -17,6 +17,7 @@ use crate::simulator::disk::Crash;
 use crate::simulator::files::Files;
 use crate::simulator::plan::{Limits, Plan};
 use crate::simulator::storage::{Disks, Opened, Storage, UnderWay};
+use crate::simulator::watch_actor::WatchActor;
 use crate::simulator::witness::Witness;
 
 /// One node of the cluster.
@@ -83,6 +84,7 @@ pub(crate) struct Process {
     pub(crate) orders: VecDeque<SnapshotOrder>,
     /// Requests that it has taken and not answered.
     pub(crate) unanswered: BTreeSet<Ticket>,
+    pub(crate) watches: WatchActor,
 }
 
 impl Node {
@@ -197,6 +199,7 @@ impl Node {
             is_writing_again: false,
             orders: VecDeque::new(),
             unanswered: BTreeSet::new(),
+            watches: WatchActor::default(),
         });
         self.is_paused = false;
     }

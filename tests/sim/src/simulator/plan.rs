@@ -3,6 +3,7 @@
 //! A class of faults is off in about half of the seeds, so that each is seen alone, together
 //! with any other, and not at all (TigerBeetle: swarm testing).
 
+use kv_store::watching::CHANGES_BYTES_MAX;
 use raft_core::replica::session_limits::SessionLimits;
 
 use crate::simulator::dice::Dice;
@@ -178,6 +179,10 @@ pub(crate) struct Traffic {
     pub(crate) reads_per_mille: u64,
     /// How many writes are commands on types, leases and several keys.
     pub(crate) typed_per_mille: u64,
+    /// How many clients watch.
+    pub(crate) watchers: usize,
+    /// How much of what changed is read for watches at once.
+    pub(crate) changes_bytes_max: usize,
 }
 
 impl Plan {
@@ -262,6 +267,17 @@ impl Plan {
         self
     }
 
+    /// The same plan, in about half of the seeds with clients that watch. Drawn apart, as leases
+    /// are.
+    pub(crate) fn with_watches(mut self, seed: u64) -> Self {
+        let mut dice = Dice::new(seed ^ 0x0077_6174_6368);
+        if dice.chance(500) {
+            self.clients.watchers = dice.pick(&[1, 2, 3, 6]);
+            self.clients.changes_bytes_max = dice.pick(&[1, 300, CHANGES_BYTES_MAX]);
+        }
+        self
+    }
+
     /// How long after the healing everything must be well: eighty election timeouts, and the
     /// longest that a client waits until it asks somebody else, a few times over.
     pub(crate) fn recovery_us(&self) -> u64 {
@@ -319,6 +335,8 @@ impl Traffic {
             loss_per_mille: dice.pick(&[0, 0, 10, 50, 150]),
             reads_per_mille: dice.pick(&[100, 300, 500]),
             typed_per_mille: 0,
+            watchers: 0,
+            changes_bytes_max: CHANGES_BYTES_MAX,
         }
     }
 }

@@ -187,6 +187,20 @@ counts! {
     reads_answered,
     /// Those among them that a leader gave in the turn in which they came, by its lease.
     reads_by_lease,
+    /// Watches that began at a node.
+    watches,
+    /// Changes that watches were shown.
+    watch_changes,
+    /// Times when a watch was told how far it is.
+    watch_marks,
+    /// Connections with watches that ended, so that they went on elsewhere.
+    watch_moves,
+    /// Watches that were told that what they want was compacted.
+    watches_compacted,
+    /// Watches that were ended because their client did not read.
+    watches_slow,
+    /// Snapshots that took the place of a state that somebody watched.
+    watched_installs,
     /// Operations on single keys whose answers one order per key explains.
     explained,
     /// Writes among them of which nobody knows what became.

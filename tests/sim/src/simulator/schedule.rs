@@ -3,9 +3,11 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use kv_store::watching::Push;
 use raft_core::types::NodeId;
 
 use crate::simulator::network::{LinkId, Packet};
+use crate::simulator::watch_actor::Letter;
 
 /// Something that will happen. An event of an earlier life of a node is void.
 #[derive(Debug)]
@@ -36,6 +38,20 @@ pub(crate) enum What {
     Request { node: usize, attempt: u64 },
     /// An answer arrives at its client.
     Answer { attempt: u64 },
+    /// The watches of a node look into their mailbox.
+    WatchWake { node: usize, life: u64 },
+    /// A node reads what changed from a revision on.
+    ReadChanges { node: usize, life: u64, from: u64 },
+    /// A while has passed for the watches of a node.
+    WatchTick { node: usize, life: u64 },
+    /// What a client says of its watches arrives at its node.
+    WatchLetter { node: usize, life: u64, letter: Letter },
+    /// What a node says of a watch arrives at its client.
+    WatchHears(Push),
+    /// A client that watches learns that its connection is gone.
+    WatchLost { connection: u64 },
+    /// A client does something about its watches.
+    WatchStep { watcher: usize },
     /// The operator asks for something.
     Operate,
     /// A fault.
@@ -58,6 +74,23 @@ pub(crate) enum What {
     Heal,
     /// After the healing: is everything as it should be?
     Judge,
+}
+
+impl What {
+    /// Whether it is about watches, which change nothing for a cluster: events are counted
+    /// without them.
+    pub(crate) fn is_of_watches(&self) -> bool {
+        matches!(
+            self,
+            Self::WatchWake { .. }
+                | Self::ReadChanges { .. }
+                | Self::WatchTick { .. }
+                | Self::WatchLetter { .. }
+                | Self::WatchHears(_)
+                | Self::WatchLost { .. }
+                | Self::WatchStep { .. }
+        )
+    }
 }
 
 /// A fact about a link, as its receiver is told.

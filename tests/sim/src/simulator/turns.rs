@@ -121,7 +121,10 @@ impl World {
                     self.judge.admitted(node);
                 }
                 Notice::ForeignIncarnation { .. } => self.counts.foreign_messages += 1,
-                Notice::Installed { .. } => self.counts.installs += 1,
+                Notice::Installed { .. } => {
+                    self.counts.installs += 1;
+                    self.note_watched_install(node);
+                }
                 Notice::Role { .. }
                 | Notice::WaitingFor(_)
                 | Notice::Members { .. }
@@ -154,6 +157,9 @@ impl World {
             self.give_order(node, order);
         }
         self.hand_out(node, &effects.answers);
+        if let Some(applied) = effects.applied {
+            self.watches_applied(node, applied.revision);
+        }
         if effects.more {
             self.wake_again(node);
         }

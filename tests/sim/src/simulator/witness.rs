@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use bytes::{Bytes, BytesMut};
 use kv_store::store::{History, Store};
 use raft_core::entry::{EntryRef, SessionStamp};
-use raft_core::replica::{LoadError, StateMachine};
+use raft_core::replica::{Forgotten, LoadError, StateMachine};
 use raft_core::types::Index;
 
 /// A command that a store has executed, and what came of it.
@@ -68,6 +68,15 @@ impl StateMachine for Witness {
 
     fn revision(&self) -> u64 {
         self.store.revision()
+    }
+
+    fn changes(
+        &self,
+        from: u64,
+        bytes_max: usize,
+        changes: &mut BytesMut,
+    ) -> Result<u64, Forgotten> {
+        self.store.changes(from, bytes_max, changes)
     }
 
     fn state_hash(&self) -> u64 {

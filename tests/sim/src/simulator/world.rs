@@ -14,6 +14,7 @@ use crate::simulator::plan::{FAULTS, Plan, Transport};
 use crate::simulator::report::{Counts, Report};
 use crate::simulator::schedule::{Schedule, What};
 use crate::simulator::trace::Trace;
+use crate::simulator::watchers::Watchers;
 
 /// How often the end is looked at. Units: microseconds.
 pub(crate) const JUDGE_INTERVAL_US: u64 = 20_000;
@@ -32,6 +33,7 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) clients: Clients,
     pub(crate) operator: Operator,
+    pub(crate) watchers: Watchers,
     pub(crate) judge: Judge,
     pub(crate) counts: Counts,
     /// How often each class of faults struck, in the order of `FAULTS`.
@@ -74,7 +76,8 @@ impl World {
     /// The world of a seed, in which nothing has happened.
     pub(crate) fn new(seed: u64, print: Option<fn(&str)>) -> Self {
         let mut dice = Dice::new(seed ^ 0x6b76_6f72_756d);
-        let plan = Plan::of(&mut dice).with_leases(seed).with_small_sessions(seed).with_types(seed);
+        let plan = Plan::of(&mut dice).with_leases(seed).with_small_sessions(seed);
+        let plan = plan.with_types(seed).with_watches(seed);
         let nodes: Vec<Node> = (0..plan.nodes).map(|at| Node::new(at, &plan, &mut dice)).collect();
         let mut trace = Trace::new(print);
         trace.line(0, || format!("seed {seed}: {plan:#?}"));
@@ -85,6 +88,7 @@ impl World {
             network: Network::new(plan.nodes),
             clients: Clients::new(plan.clients.clients + 1),
             operator: Operator::of(seed),
+            watchers: Watchers::new(seed, plan.clients.watchers),
             judge: Judge::new((0..plan.nodes).map(id_of), plan.limits.sessions),
             counts: Counts::default(),
             strikes: [0; FAULTS.len()],
@@ -106,6 +110,9 @@ impl World {
         for client in 0..self.plan.clients.clients {
             self.schedule.after(0, What::ClientStep { client });
         }
+        for watcher in 0..self.plan.clients.watchers {
+            self.schedule.after(0, What::WatchStep { watcher });
+        }
         if self.plan.transport == Transport::Ordered {
             for id in self.network.ids() {
                 let delay_us = self.dice.below(50_000);
@@ -120,7 +127,7 @@ impl World {
         }
         while !self.healed.as_ref().is_some_and(|healed| healed.stage == Stage::Over) {
             let what = self.schedule.next().expect("something always lies ahead");
-            self.counts.events += 1;
+            self.counts.events += u64::from(!what.is_of_watches());
             assert!(self.counts.events < EVENTS_MAX, "the run does not come to an end");
             self.happen(what);
         }
@@ -154,6 +161,13 @@ impl World {
             What::ClientTimeout { attempt } => self.client_timeout(attempt),
             What::Request { node, attempt } => self.request(node, attempt),
             What::Answer { attempt } => self.answer(attempt),
+            What::WatchWake { node, life } => self.watch_wake(node, life),
+            What::ReadChanges { node, life, from } => self.read_changes(node, life, from),
+            What::WatchTick { node, life } => self.watch_tick(node, life),
+            What::WatchLetter { node, life, letter } => self.watch_letter(node, life, letter),
+            What::WatchHears(push) => self.watch_hears(push),
+            What::WatchLost { connection } => self.watch_lost(connection),
+            What::WatchStep { watcher } => self.watch_step(watcher),
             What::Operate => self.operate(),
             What::Strike => self.strike(),
             What::PowerFails { node, life } => self.power_fails(node, life),

@@ -10,6 +10,7 @@ use raft_core::types::{Index, NodeId};
 
 use super::mirror::Mirror;
 use super::model::Model;
+use super::past::Past;
 use crate::simulator::witness::Execution;
 
 /// The common history of all stores.
@@ -21,6 +22,7 @@ pub(crate) struct Executions {
     by_payload: BTreeMap<Bytes, usize>,
     model: Model,
     mirror: Mirror,
+    past: Past,
 }
 
 impl Executions {
@@ -40,6 +42,7 @@ impl Executions {
             assert_eq!(earlier, None, "I19 a put is executed twice: {execution:?}");
         }
         self.mirror.execute(&execution);
+        self.past.note(&execution, self.mirror.store());
         match self.model.execute(&execution.payload) {
             Some(expected) => {
                 assert_eq!(expected, execution.answer, "the store answers as the model does");
@@ -83,6 +86,16 @@ impl Executions {
     pub(crate) fn range(&self, range: &KeyRange<'_>, revision: u64) -> BytesMut {
         assert!(revision <= self.model.revision, "nobody has reached revision {revision}");
         self.model.range(range, revision)
+    }
+
+    /// Everything that ever changed.
+    pub(crate) fn past(&self) -> &Past {
+        &self.past
+    }
+
+    /// At the end of a run: what changed has led to what is there.
+    pub(super) fn check_past(&self) {
+        self.past.check(self.mirror.store());
     }
 
     /// What every key holds now, as an answer to a query for all of them.

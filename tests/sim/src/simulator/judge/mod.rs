@@ -8,11 +8,13 @@ mod executions;
 mod logs;
 mod mirror;
 mod model;
+mod past;
 mod promises;
 mod registers;
 #[cfg(test)]
 mod tests;
 mod view;
+mod watched;
 
 use kv_store::command::Answer;
 use raft_core::consensus::ready::{Notice, Persist, RoleName};
@@ -34,6 +36,7 @@ use logs::Logs;
 use promises::Promises;
 use registers::Registers;
 use view::View;
+pub(crate) use watched::{About, AboutItems, Heard, Watched};
 
 /// Everything that is known about a run.
 #[derive(Debug)]
@@ -89,6 +92,7 @@ impl Judge {
         counts.committed = self.logs.committed_count() as u64;
         counts.executed = self.executions.count() as u64;
         counts.repeats = self.logs.commands_count - counts.executed;
+        self.executions.check_past();
         self.registers.check(&self.executions, counts);
     }
 
