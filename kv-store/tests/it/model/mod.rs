@@ -454,7 +454,8 @@ impl Model {
     /// nothing before it is known.
     pub(crate) fn changes_since(&self, since: u64) -> impl Iterator<Item = &Change> {
         let first = since.max(self.compacted);
-        self.changes.iter().filter(move |change| first <= change.revision)
+        let begin = self.changes.partition_point(|change| change.revision < first);
+        self.changes[begin..].iter()
     }
 
     /// A row as the store's events show it.
