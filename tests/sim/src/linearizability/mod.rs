@@ -13,23 +13,31 @@
 //!   not possible without it: one that nobody sees may as well never have happened.
 //! * Of two ways to the same state with the same answered operations, the one that has used up
 //!   a part of the other's unknown ones can do all that the other can.
+//! * Of unknown operations that ask the same, the one that was called first takes effect first:
+//!   whatever another one can do later, it can do then.
 //!
 //! The search may be exponential all the same, so it has a budget; a history that it cannot
 //! decide within it is `Unknown`, and whoever asked counts that as a failure.
 
+mod counter;
+mod hash;
 mod history;
 mod memo;
 mod model;
 mod register;
 mod search;
+mod set;
 mod timeline;
 
 use std::fmt;
 
+pub use self::counter::{Counter, CounterAnswer, CounterOperation};
+pub use self::hash::{Hash, HashAnswer, HashOperation};
 pub use self::history::{History, Operation, Outcome};
 pub use self::model::Model;
 pub use self::register::{Register, RegisterAnswer, RegisterOperation};
 use self::search::{Found, Search};
+pub use self::set::{Set, SetAnswer, SetOperation};
 
 /// What is known of a history.
 #[must_use]

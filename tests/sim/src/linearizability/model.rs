@@ -9,7 +9,7 @@ pub trait Model {
     /// Everything that later answers depend on; cheap to copy and to compare.
     type State: Clone + Eq + Hash + Default;
     /// What clients ask.
-    type Operation: Debug;
+    type Operation: Debug + PartialEq;
     /// What they are told.
     type Answer: Debug;
 

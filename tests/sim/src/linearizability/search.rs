@@ -21,6 +21,8 @@ pub(super) struct Search<'a, M: Model> {
     timeline: Timeline,
     memo: Memo<M::State>,
     nodes: Vec<Node<M::State>>,
+    /// For each operation of unknown outcome the last one before it that asks the same.
+    twins: Vec<Option<usize>>,
     steps_left: &'a mut u64,
     /// The length of the longest beginning so far, and what was waiting at its end.
     furthest: (usize, usize),
@@ -51,9 +53,14 @@ struct UsedUp;
 
 impl<'a, M: Model> Search<'a, M> {
     pub(super) fn new(operations: &'a [Operation<M>], steps_left: &'a mut u64) -> Self {
+        let timeline = Timeline::new(operations);
+        let asked = |number: usize| &operations[timeline.unknown[number].0].asked;
+        let twin = |number: usize| (0..number).rev().find(|&other| asked(other) == asked(number));
+        let twins = (0..timeline.unknown.len()).map(twin).collect();
         Self {
             operations,
-            timeline: Timeline::new(operations),
+            timeline,
+            twins,
             memo: Memo::new(),
             nodes: Vec::new(),
             steps_left,
@@ -183,7 +190,8 @@ impl<'a, M: Model> Search<'a, M> {
                 let (state, used) = &found[at];
                 // What comes before a blind operation is seen by nobody.
                 let is_idle = 0 < at && M::is_blind(&self.operations[operation].asked);
-                if is_idle || used.contains(number) {
+                let is_early = self.twins[number].is_some_and(|twin| !used.contains(twin));
+                if is_idle || is_early || used.contains(number) {
                     continue;
                 }
                 let Some(after) = self.apply(operation, state)? else { continue };

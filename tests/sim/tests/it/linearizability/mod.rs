@@ -1,6 +1,7 @@
 //! The linearizability checker: right about histories that are known to be right or wrong, as a
 //! naive checker is, and quick.
 
+mod collections;
 mod naive;
 mod service;
 mod stories;

@@ -4,10 +4,11 @@ use raft_core::consensus::rng::Rng;
 use sim::linearizability::RegisterAnswer::{Changed, Done, Value};
 use sim::linearizability::RegisterOperation::{CompareAndSet, Delete, Read, Write};
 use sim::linearizability::{
-    Model, Operation, Outcome, Register, RegisterAnswer, RegisterOperation, Verdict, check,
+    Counter, CounterAnswer, CounterOperation, History, Model, Operation, Outcome, Register,
+    RegisterAnswer, RegisterOperation, Verdict, check,
 };
 
-use super::{Registers, STEPS_MAX};
+use super::STEPS_MAX;
 
 type Number = Register<u64>;
 
@@ -15,8 +16,8 @@ type Number = Register<u64>;
 const HISTORIES: u64 = 60_000;
 
 /// Whether some order of the operations that are left explains all answers.
-fn has_order(left: &[&Operation<Number>], state: Option<u64>) -> bool {
-    let returned = |operation: &Operation<Number>| match operation.outcome {
+fn has_order<M: Model>(left: &[&Operation<M>], state: &M::State) -> bool {
+    let returned = |operation: &Operation<M>| match operation.outcome {
         Outcome::Answered { returned, .. } => returned,
         Outcome::Unknown => u64::MAX,
     };
@@ -31,8 +32,8 @@ fn has_order(left: &[&Operation<Number>], state: Option<u64>) -> bool {
             Outcome::Unknown => None,
         };
         let rest: Vec<_> = left.iter().copied().filter(|it| !std::ptr::eq(*it, next)).collect();
-        let after = Number::apply(&state, &next.asked, answer);
-        !is_late && after.is_some_and(|state| has_order(&rest, state))
+        let after = M::apply(state, &next.asked, answer);
+        !is_late && after.is_some_and(|state| has_order(&rest, &state))
     })
 }
 
@@ -50,13 +51,32 @@ fn any_operation(rng: &mut Rng) -> (RegisterOperation<u64>, RegisterAnswer<u64>)
     }
 }
 
-fn any_history(rng: &mut Rng) -> Vec<Operation<Number>> {
+/// Increments that are often alike, so that many orders are as good as each other.
+fn any_count(rng: &mut Rng) -> (CounterOperation, CounterAnswer) {
+    let number = |rng: &mut Rng| i64::try_from(rng.in_range(0, 4)).expect("a small number");
+    match rng.in_range(0, 8) {
+        0..=2 => {
+            let value = Some(number(rng)).filter(|value| *value != 0);
+            (CounterOperation::Read, CounterAnswer::Value(value))
+        }
+        3..=6 => {
+            let by = 1 + i64::from(rng.in_range(0, 4) == 0);
+            (CounterOperation::Add(by), CounterAnswer::Sum(1 + number(rng)))
+        }
+        _ => (CounterOperation::Delete, CounterAnswer::Forgotten(rng.in_range(0, 2) == 0)),
+    }
+}
+
+/// What a client asks and is told.
+type Draw<M> = fn(&mut Rng) -> (<M as Model>::Operation, <M as Model>::Answer);
+
+fn any_history<M: Model>(rng: &mut Rng, draw: Draw<M>) -> Vec<Operation<M>> {
     let mut called = 0;
     let count = rng.in_range(2, 8);
     let mut operations = Vec::new();
     for _ in 0..count {
         called += rng.in_range(0, 4);
-        let (asked, answer) = any_operation(rng);
+        let (asked, answer) = draw(rng);
         let outcome = if rng.in_range(0, 4) == 0 {
             Outcome::Unknown
         } else {
@@ -68,15 +88,14 @@ fn any_history(rng: &mut Rng) -> Vec<Operation<Number>> {
     operations
 }
 
-#[test]
-fn the_search_finds_an_order_exactly_when_there_is_one() {
+fn compare<M: Model>(draw: Draw<M>) {
     let mut rng = Rng::new(20_000);
     let (mut right, mut wrong) = (0, 0);
     for number in 0..HISTORIES {
-        let operations = any_history(&mut rng);
-        let expected = has_order(&operations.iter().collect::<Vec<_>>(), None);
+        let operations = any_history::<M>(&mut rng, draw);
+        let expected = has_order(&operations.iter().collect::<Vec<_>>(), &M::State::default());
         let told: Vec<String> = operations.iter().map(ToString::to_string).collect();
-        let mut history = Registers::default();
+        let mut history = History::<u8, M>::default();
         operations.into_iter().for_each(|operation| history.add(0, operation));
         let verdict = check(&history, STEPS_MAX);
         let agrees = match verdict {
@@ -89,4 +108,14 @@ fn the_search_finds_an_order_exactly_when_there_is_one() {
     }
     let enough = HISTORIES / 10;
     assert!(enough < right && enough < wrong, "{right} were right and {wrong} wrong");
+}
+
+#[test]
+fn the_search_finds_an_order_of_a_register_exactly_when_there_is_one() {
+    compare::<Number>(any_operation);
+}
+
+#[test]
+fn the_search_finds_an_order_of_a_counter_exactly_when_there_is_one() {
+    compare::<Counter>(any_count);
 }
