@@ -8,6 +8,7 @@ pub mod lone_raft;
 pub mod lone_replica;
 pub mod machine;
 pub mod programs;
+pub mod revision_order;
 pub mod script;
 pub mod simulator;
 pub mod teeth;

@@ -96,14 +96,20 @@ impl Clients {
     ) -> u64 {
         let number = self.number();
         let key = format!("key-{}", dice.below(traffic.keys)).into_bytes();
-        let (asked, body) = if dice.chance(traffic.reads_per_mille) {
+        let is_read = dice.chance(traffic.reads_per_mille);
+        if 0 < traffic.typed_per_mille && dice.chance(traffic.typed_per_mille) {
+            let (asked, body) = if is_read {
+                let query = typed::query(floor, dice);
+                (Asked::Read { query: query.clone() }, query)
+            } else {
+                let session = self.all[client].next_session();
+                (Asked::Write { session, is_done: false }, typed::command((number, floor), dice))
+            };
+            return self.begin_with(client, (asked, body), (number, floor));
+        }
+        let (asked, body) = if is_read {
             read(key, dice.chance(150))
         } else {
-            if 0 < traffic.typed_per_mille && dice.chance(traffic.typed_per_mille) {
-                let session = self.all[client].next_session();
-                let asked = Asked::Write { session, is_done: false };
-                return self.begin_with(client, (asked, typed::command(dice)), (number, floor));
-            }
             let length = dice.between(traffic.value_bytes);
             let is_delete = dice.chance(150);
             let payload = write(number, &key, length, is_delete);
@@ -214,11 +220,11 @@ impl Client {
 }
 
 fn read(key: Vec<u8>, is_prefix: bool) -> (Asked, Bytes) {
-    let key = if is_prefix { b"key".to_vec() } else { key };
-    let range = if is_prefix { KeyRange::prefix(&key) } else { KeyRange::single(&key) };
+    let range = if is_prefix { KeyRange::prefix(b"key") } else { KeyRange::single(&key) };
     let mut body = BytesMut::new();
     Query::Range { range, limit: 0 }.encode(&mut body);
-    (Asked::Read { key, is_prefix }, body.freeze())
+    let body = body.freeze();
+    (Asked::Read { query: body.clone() }, body)
 }
 
 /// A command; the value of a put begins with the number of the operation, so that no two are

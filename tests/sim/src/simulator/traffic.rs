@@ -188,7 +188,7 @@ impl World {
                 Outcome::AnsweredLocally(..) | Outcome::Session(_) | Outcome::Refused(_) => &[],
             };
             let is_over = self.judge.history.answered(
-                &self.judge.executions,
+                &mut self.judge.executions,
                 (asked, made.floor),
                 (&answer.outcome, bytes),
                 &mut self.counts,
@@ -235,10 +235,7 @@ impl World {
             Asked::Write { .. } | Asked::Once { .. } => {
                 registers.write_answered(number, answer, now);
             }
-            Asked::Read { key, is_prefix } => {
-                let key = (!is_prefix).then_some(key.as_slice());
-                registers.read_answered(attempt, key, answer, now);
-            }
+            Asked::Read { query } => registers.read_answered(attempt, query, answer, now),
         }
     }
 

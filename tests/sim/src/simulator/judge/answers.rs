@@ -5,7 +5,7 @@
 //! after an answer was given has a revision that is not lower.
 
 use bytes::Bytes;
-use kv_store::command::{Answer, KeyRange};
+use kv_store::command::Answer;
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Outcome, Refusal, SessionRefusal};
 use raft_core::replica::session_limits::SessionLimits;
@@ -20,8 +20,8 @@ pub(crate) enum Asked {
     Write { session: SessionStamp, is_done: bool },
     /// A put without a session.
     Once { payload: Bytes },
-    /// The value of a key, or all keys that begin so.
-    Read { key: Vec<u8>, is_prefix: bool },
+    /// A query.
+    Read { query: Bytes },
 }
 
 /// How far operations that are over have come.
@@ -48,7 +48,7 @@ impl History {
     /// Returns whether the operation is over.
     pub(crate) fn answered(
         &mut self,
-        executions: &Executions,
+        executions: &mut Executions,
         (asked, floor): (&Asked, u64),
         (outcome, bytes): (&Outcome, &[u8]),
         counts: &mut Counts,
@@ -79,9 +79,11 @@ impl History {
                 self.note_write(floor, bytes, counts);
                 true
             }
-            (Asked::Read { key, is_prefix }, Outcome::Answered(_)) => {
-                let range = if *is_prefix { KeyRange::prefix(key) } else { KeyRange::single(key) };
-                self.note_read(executions, (&range, floor), bytes, counts);
+            (Asked::Read { query }, Outcome::Answered(_)) => {
+                let revision = executions.read(query, bytes);
+                assert!(floor <= revision, "I16 a read at {revision} began after {floor}");
+                self.newest = self.newest.max(revision);
+                counts.reads_answered += 1;
                 true
             }
         }
@@ -137,23 +139,6 @@ impl History {
         assert!(least <= revision, "I16 a write at {revision} began after the answer at {floor}");
         self.newest = self.newest.max(revision);
         counts.writes_answered += 1;
-    }
-
-    fn note_read(
-        &mut self,
-        executions: &Executions,
-        (range, floor): (&KeyRange<'_>, u64),
-        bytes: &[u8],
-        counts: &mut Counts,
-    ) {
-        let Ok(Answer::Range { revision, .. }) = Answer::decode(bytes) else {
-            panic!("a query is answered by a range")
-        };
-        assert!(floor <= revision, "I16 a read at {revision} began after the answer at {floor}");
-        let expected = executions.range(range, revision);
-        assert_eq!(expected, bytes, "I16 a read shows what was there at revision {revision}");
-        self.newest = self.newest.max(revision);
-        counts.reads_answered += 1;
     }
 }
 

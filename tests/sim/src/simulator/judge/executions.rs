@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use kv_store::command::{Command, KeyRange};
+use kv_store::command::Command;
 use kv_store::store::REVISION_EMPTY;
 use raft_core::entry::ClientId;
 use raft_core::types::{Index, NodeId};
 
 use super::mirror::Mirror;
-use super::model::Model;
 use super::past::Past;
+use crate::revision_order::RevisionOrder;
 use crate::simulator::witness::Execution;
 
 /// The common history of all stores.
@@ -20,7 +20,7 @@ pub(crate) struct Executions {
     by_session: BTreeMap<(ClientId, u64), usize>,
     /// Puts; no two have the same value.
     by_payload: BTreeMap<Bytes, usize>,
-    model: Model,
+    order: RevisionOrder,
     mirror: Mirror,
     past: Past,
 }
@@ -42,14 +42,12 @@ impl Executions {
             assert_eq!(earlier, None, "I19 a put is executed twice: {execution:?}");
         }
         self.mirror.execute(&execution);
-        self.past.note(&execution, self.mirror.store());
-        match self.model.execute(&execution.payload) {
-            Some(expected) => {
-                assert_eq!(expected, execution.answer, "the store answers as the model does");
-            }
-            None => self.model.revision = execution.revision,
+        let Execution { log_time, payload, answer, revision, .. } = &execution;
+        if let Err(why) = self.order.execute(*log_time, payload, answer) {
+            panic!("I16 {why}")
         }
-        assert_eq!(self.model.revision, execution.revision, "the store counts as the model does");
+        assert_eq!(self.order.newest(), *revision, "the store counts as the model does");
+        self.past.note(&execution, &self.order);
         self.all.push(execution);
     }
 
@@ -82,20 +80,14 @@ impl Executions {
         Some(&self.all[place].answer)
     }
 
-    /// The answer to a range query at a revision, which some store must have reached.
-    pub(crate) fn range(&self, range: &KeyRange<'_>, revision: u64) -> BytesMut {
-        assert!(revision <= self.model.revision, "nobody has reached revision {revision}");
-        self.model.range(range, revision)
+    /// I16: a read shows what was there at the revision that it names, which is returned.
+    pub(super) fn read(&mut self, query: &[u8], answer: &[u8]) -> u64 {
+        self.order.read(query, answer).unwrap_or_else(|why| panic!("I16 {why}"))
     }
 
     /// Everything that ever changed.
     pub(crate) fn past(&self) -> &Past {
         &self.past
-    }
-
-    /// At the end of a run: what changed has led to what is there.
-    pub(super) fn check_past(&self) {
-        self.past.check(self.mirror.store());
     }
 
     /// What every key holds now, as an answer to a query for all of them.

@@ -76,11 +76,6 @@ impl Mirror {
         assert!(ids.iter().eq(self.leases.keys()), "{ids:?} are there, not {:?}", self.leases);
     }
 
-    /// The store itself.
-    pub(super) fn store(&self) -> &Store {
-        &self.store
-    }
-
     /// What every key holds.
     pub(super) fn everything(&self) -> BytesMut {
         let (mut query, mut found) = (BytesMut::new(), BytesMut::new());

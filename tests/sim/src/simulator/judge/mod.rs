@@ -4,10 +4,10 @@
 //! panics at the first thing that must not be.
 
 mod answers;
+mod collections;
 mod executions;
 mod logs;
 mod mirror;
-mod model;
 mod past;
 mod promises;
 mod registers;
@@ -25,6 +25,7 @@ use raft_core::replica::session_limits::SessionLimits;
 use raft_core::snapshot::SnapshotId;
 use raft_core::types::{Incarnation, Index, NodeId};
 
+use crate::revision_order::revision_of;
 use crate::simulator::node::{id_of, place_of};
 use crate::simulator::report::Counts;
 use crate::simulator::storage::{Opened, UnderWay};
@@ -92,7 +93,6 @@ impl Judge {
         counts.committed = self.logs.committed_count() as u64;
         counts.executed = self.executions.count() as u64;
         counts.repeats = self.logs.commands_count - counts.executed;
-        self.executions.check_past();
         self.registers.check(&self.executions, counts);
     }
 
@@ -155,7 +155,8 @@ impl Judge {
 
     /// I17: what a read of a node shows is durable on a majority.
     pub(crate) fn shown(&self, answer: &[u8]) {
-        let Ok(Answer::Range { revision, .. }) = Answer::decode(answer) else { return };
+        let answer = Answer::decode(answer).expect("stores write answers");
+        let revision = revision_of(&answer);
         let Some(index) = self.executions.index_of(revision) else { return };
         self.logs.check_shown(&self.views, index);
     }

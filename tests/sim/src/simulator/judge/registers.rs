@@ -5,17 +5,22 @@
 //! changes nothing right after it. An operation begins when the first request of it
 //! reaches a node and ends with the first answer that a node gives, whether or not the client
 //! hears it, so the history is stricter than what clients could say.
+//!
+//! Keys of one kind are judged here: registers that are put, removed and read, and the hashes,
+//! sets and counters of `collections`. What meets on other keys has the order of revisions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 
 use bytes::Bytes;
-use kv_store::command::{Answer, Command};
+use kv_store::command::{Answer, Command, Query, RangeEnd};
 
+use super::collections::{self, Family};
 use super::executions::Executions;
-use super::model::is_followed;
 use crate::linearizability::{
-    History, Operation, Outcome, Register, RegisterAnswer, RegisterOperation, Verdict, check,
+    History, Model, Operation, Outcome, Register, RegisterAnswer, RegisterOperation, Verdict, check,
 };
+use crate::revision_order::revision_of;
 use crate::simulator::report::Counts;
 
 /// A hundred times what honest runs need.
@@ -24,40 +29,41 @@ const STEPS_MAX: u64 = 20_000_000;
 /// No two puts have the same value, so the number at its beginning stands for it.
 type Value = u64;
 
-type Seen = Operation<Register<Value>>;
+/// Operations of one model with their keys.
+pub(super) type Seen<M> = Vec<(Vec<u8>, Operation<M>)>;
 
 /// The operations of all clients. Times are numbers of events.
 #[derive(Debug, Default)]
 pub(crate) struct Registers {
     writes: BTreeMap<u64, Write>,
-    /// Answered commands of other kinds.
+    /// Answered commands on other keys.
     others: BTreeSet<u64>,
     reads: BTreeMap<u64, u64>,
     shown: Vec<Shown>,
 }
 
+/// A command on a key of one kind.
 #[derive(Debug)]
-struct Write {
-    called: u64,
-    payload: Bytes,
+pub(super) struct Write {
+    pub(super) called: u64,
+    pub(super) payload: Bytes,
     /// When the first answer was given, and what it said.
-    answer: Option<(u64, Bytes)>,
+    pub(super) answer: Option<(u64, Bytes)>,
 }
 
 /// What a read showed.
 #[derive(Debug)]
-struct Shown {
+pub(super) struct Shown {
     called: u64,
     returned: u64,
-    /// `None` for all keys.
-    key: Option<Vec<u8>>,
-    answer: Bytes,
+    pub(super) query: Bytes,
+    pub(super) answer: Bytes,
 }
 
 impl Registers {
     /// A request of a write reaches a node.
     pub(crate) fn write_called(&mut self, operation: u64, payload: &Bytes, now: u64) {
-        if !is_of_register(payload) {
+        if Family::of_command(payload).is_none() {
             return;
         }
         let write = || Write { called: now, payload: payload.clone(), answer: None };
@@ -78,17 +84,11 @@ impl Registers {
         self.reads.insert(attempt, now);
     }
 
-    /// A node answers a read of one key, or of all if none is given.
-    pub(crate) fn read_answered(
-        &mut self,
-        attempt: u64,
-        key: Option<&[u8]>,
-        answer: &[u8],
-        now: u64,
-    ) {
+    /// A node answers a read.
+    pub(crate) fn read_answered(&mut self, attempt: u64, query: &Bytes, answer: &[u8], now: u64) {
         let called = self.reads.remove(&attempt).expect("an attempt is answered once");
-        let (key, answer) = (key.map(<[u8]>::to_vec), Bytes::copy_from_slice(answer));
-        self.shown.push(Shown { called, returned: now, key, answer });
+        let (query, answer) = (query.clone(), Bytes::copy_from_slice(answer));
+        self.shown.push(Shown { called, returned: now, query, answer });
     }
 
     /// Judges the whole history (I16).
@@ -96,29 +96,59 @@ impl Registers {
     /// Panics: if no order explains it, or if none was found within the budget.
     pub(super) fn check(&self, executions: &Executions, counts: &mut Counts) {
         let answered = self.writes.values().filter(|write| write.answer.is_some());
-        counts.acknowledged = (answered.count() + self.others.len()) as u64;
-        counts.typed = self.others.len() as u64;
-        let writes = self.writes.values();
-        let mut seen: Vec<(Vec<u8>, Seen)> = writes.map(|write| write.seen(executions)).collect();
+        counts.acknowledged = (answered.clone().count() + self.others.len()) as u64;
+        let typed = answered.filter(|write| write.family() != Some(Family::Register));
+        counts.typed = (typed.count() + self.others.len()) as u64;
+        explain(self.registers(executions), counts);
+        explain(collections::hashes(self), counts);
+        explain(collections::sets(self), counts);
+        explain(collections::counters(self), counts);
+    }
+
+    /// The commands on keys of a kind.
+    pub(super) fn writes(&self, family: Family) -> impl Iterator<Item = &Write> {
+        self.writes.values().filter(move |write| write.family() == Some(family))
+    }
+
+    /// All that was read.
+    pub(super) fn shown(&self) -> impl Iterator<Item = &Shown> {
+        self.shown.iter()
+    }
+
+    fn registers(&self, executions: &Executions) -> Seen<Register<Value>> {
+        let writes = self.writes(Family::Register);
+        let mut seen: Seen<_> = writes.map(|write| write.of_register(executions)).collect();
         let keys: BTreeSet<Vec<u8>> = seen.iter().map(|(key, _)| key.clone()).collect();
-        seen.extend(self.shown.iter().flat_map(|shown| shown.seen(&keys)));
-        seen.sort_by_key(|(_, operation)| operation.called);
-        let mut history = History::default();
-        for (key, operation) in seen {
-            let is_known = matches!(operation.outcome, Outcome::Answered { .. });
-            *(if is_known { &mut counts.explained } else { &mut counts.unresolved }) += 1;
-            history.add(String::from_utf8_lossy(&key).into_owned(), operation);
-        }
-        match check(&history, STEPS_MAX) {
-            Verdict::Linearizable => {}
-            Verdict::Illegal(violation) => panic!("I16 {violation}"),
-            Verdict::Unknown { key } => panic!("I16 {STEPS_MAX} steps do not explain {key}"),
-        }
+        seen.extend(self.shown.iter().flat_map(|shown| shown.of_registers(&keys)));
+        seen
+    }
+}
+
+/// Looks for an order of each key.
+fn explain<M: Model>(mut seen: Seen<M>, counts: &mut Counts)
+where
+    M::Answer: Debug,
+{
+    seen.sort_by_key(|(_, operation)| operation.called);
+    let mut history = History::default();
+    for (key, operation) in seen {
+        let is_known = matches!(operation.outcome, Outcome::Answered { .. });
+        *(if is_known { &mut counts.explained } else { &mut counts.unresolved }) += 1;
+        history.add(String::from_utf8_lossy(&key).into_owned(), operation);
+    }
+    match check(&history, STEPS_MAX) {
+        Verdict::Linearizable => {}
+        Verdict::Illegal(violation) => panic!("I16 {violation}"),
+        Verdict::Unknown { key } => panic!("I16 {STEPS_MAX} steps do not explain {key}"),
     }
 }
 
 impl Write {
-    fn seen(&self, executions: &Executions) -> (Vec<u8>, Seen) {
+    fn family(&self) -> Option<Family> {
+        Family::of_command(&self.payload)
+    }
+
+    fn of_register(&self, executions: &Executions) -> (Vec<u8>, Operation<Register<Value>>) {
         let (key, asked) = match Command::decode(&self.payload).expect("clients write commands") {
             Command::Put { key, value } => (key, RegisterOperation::Write(number_of(value))),
             Command::Delete { ranges } => (ranges[0].from, RegisterOperation::Delete),
@@ -145,32 +175,45 @@ impl Write {
 }
 
 impl Shown {
-    /// What the read showed of each of its keys, of which `keys` are those that were written.
-    fn seen(&self, keys: &BTreeSet<Vec<u8>>) -> Vec<(Vec<u8>, Seen)> {
-        let Ok(Answer::Range { revision, kvs, .. }) = Answer::decode(&self.answer) else {
-            panic!("a query is answered by a range")
-        };
-        let mut values: BTreeMap<Vec<u8>, Option<Value>> = match &self.key {
-            Some(key) => BTreeMap::from([(key.clone(), None)]),
-            None => keys.iter().map(|key| (key.clone(), None)).collect(),
-        };
-        values.extend(kvs.iter().map(|kv| (kv.key.to_vec(), Some(number_of(kv.value)))));
-        let (called, returned) = (self.called, self.returned);
-        let read = |(key, value)| {
-            let outcome = Outcome::Answered { returned, answer: RegisterAnswer::Value(value) };
-            let (asked, guess) = (RegisterOperation::Read, Some(2 * revision + 1));
-            (key, Operation { asked, called, outcome, guess })
-        };
-        values.into_iter().map(read).collect()
+    /// A read that was asked and answered so.
+    pub(super) fn operation<M: Model>(
+        &self,
+        asked: M::Operation,
+        answer: M::Answer,
+    ) -> Operation<M> {
+        let revision = revision_of(&Answer::decode(&self.answer).expect("stores write answers"));
+        let outcome = Outcome::Answered { returned: self.returned, answer };
+        Operation { asked, called: self.called, outcome, guess: Some(2 * revision + 1) }
     }
-}
 
-/// Whether a command puts or removes a key that is read.
-fn is_of_register(payload: &[u8]) -> bool {
-    match Command::decode(payload).expect("clients write commands") {
-        Command::Put { .. } => true,
-        Command::Delete { ranges } => is_followed(ranges[0].from),
-        _ => false,
+    /// What the read showed of each register, of which `keys` are those that were written.
+    fn of_registers(&self, keys: &BTreeSet<Vec<u8>>) -> Seen<Register<Value>> {
+        let query = Query::decode(&self.query).expect("clients write queries");
+        let Query::Range { range, limit: 0 } = query else { return Vec::new() };
+        let keys: Vec<&[u8]> = match range.end {
+            RangeEnd::Single if Family::of_key(range.from) == Some(Family::Register) => {
+                vec![range.from]
+            }
+            RangeEnd::Prefix => {
+                keys.iter().map(Vec::as_slice).filter(|key| range.contains(key)).collect()
+            }
+            RangeEnd::Single | RangeEnd::HalfOpen(_) | RangeEnd::From => return Vec::new(),
+        };
+        let Ok(Answer::Range { kvs, .. }) = Answer::decode(&self.answer) else {
+            panic!("a range is answered by a range")
+        };
+        let found: BTreeMap<&[u8], Value> =
+            kvs.iter().map(|kv| (kv.key, number_of(kv.value))).collect();
+        let read = |key: &[u8]| {
+            let answer = RegisterAnswer::Value(found.get(key).copied());
+            (key.to_vec(), self.operation(RegisterOperation::Read, answer))
+        };
+        keys.into_iter()
+            .chain(found.keys().copied())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(read)
+            .collect()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod collections;
 mod naive;
+mod revision_order;
 mod service;
 mod stories;
 

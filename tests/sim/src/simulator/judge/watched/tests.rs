@@ -9,11 +9,13 @@ use raft_core::replica::changes::{Changes, NoChanges};
 use raft_core::types::{Index, Term};
 
 use super::*;
+use crate::revision_order::RevisionOrder;
 use crate::simulator::witness::Witness;
 
 /// A store with what has happened to it.
 struct Scene {
     witness: Witness,
+    order: RevisionOrder,
     past: Past,
     index: u64,
 }
@@ -21,7 +23,12 @@ struct Scene {
 impl Scene {
     /// Five revisions, 2 to 6, of which the second one also changes a field.
     fn begin() -> Self {
-        let mut scene = Self { witness: Witness::default(), past: Past::default(), index: 0 };
+        let mut scene = Self {
+            witness: Witness::default(),
+            order: RevisionOrder::default(),
+            past: Past::default(),
+            index: 0,
+        };
         let put = |key, value| Command::Put { key, value };
         let gone = [KeyRange::single(b"key-1")].into_iter().collect();
         let fields = [Item { name: b"a", value: b"1" }].into_iter().collect();
@@ -44,7 +51,9 @@ impl Scene {
         let mut answer = BytesMut::new();
         entries.iter().for_each(|entry| self.witness.apply(entry, &mut answer));
         for execution in self.witness.take_seen() {
-            self.past.note(&execution, &self.witness.store);
+            let (payload, answer) = (&execution.payload, &execution.answer);
+            self.order.execute(execution.log_time, payload, answer).expect("it is right");
+            self.past.note(&execution, &self.order);
         }
     }
 
