@@ -8,6 +8,7 @@ mod model;
 mod node;
 mod random;
 mod ranges;
+mod rel_h_changes;
 mod retention;
 mod revisions;
 mod snapshot;

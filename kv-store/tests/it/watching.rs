@@ -84,7 +84,7 @@ impl Post {
     }
 
     /// What a watch was shown since it was asked last, as lines.
-    fn lines(&mut self, owner: Owner) -> Vec<String> {
+    pub(crate) fn lines(&mut self, owner: Owner) -> Vec<String> {
         self.words(owner).iter().flat_map(lines).collect()
     }
 }

@@ -31,6 +31,7 @@ mod rel_e_without_vote;
 mod rel_f_transfers;
 mod rel_g_builds;
 mod rel_g_installs;
+mod rel_h_applies;
 mod scripts;
 mod sessions;
 mod teeth;
