@@ -148,7 +148,8 @@ fn no_quorum(endpoint: &str, last: Option<Refusal>) -> String {
              was done; ask another node with --endpoints"
         ),
         Some(Refusal::NoSpace) => {
-            "no majority of the nodes has room on its disk, nothing was done; make room there"
+            "the store takes all the memory it may, or no majority of the nodes has room on its \
+             disk, nothing was done; see kvctl status, and delete or make room"
                 .to_owned()
         }
         Some(Refusal::NotHandedOver) => {

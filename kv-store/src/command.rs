@@ -7,6 +7,7 @@
 mod answer;
 mod codec;
 mod collection;
+mod growth;
 pub(crate) mod interest;
 pub(crate) mod key_range;
 mod limits;

@@ -8,6 +8,7 @@ mod changes;
 mod ends;
 mod foresight;
 mod hash_index;
+mod live;
 mod order;
 mod record;
 mod stored;
@@ -17,6 +18,7 @@ mod version;
 
 use self::changes::{Change, Changes, Place};
 use self::ends::Ends;
+use self::live::live_bytes;
 use self::record::Record;
 pub(crate) use self::stored::{Passed, Standing, Subject};
 use self::table::Table;
@@ -41,6 +43,8 @@ pub(crate) struct Keyspace {
     changes: Changes,
     /// Who does not stay for ever.
     ends: Ends,
+    /// What everything that exists takes, about. Units: bytes.
+    live_bytes: u64,
 }
 
 /// What became of a key, or of an item of one, in a revision.
@@ -68,7 +72,7 @@ impl Keyspace {
     /// A keyspace without keys; the seed is that of its hashes.
     pub(crate) fn new(hash_seed: u64) -> Self {
         let (keys, items) = (Table::new(hash_seed), Table::new(hash_seed));
-        Self { keys, items, changes: Changes::default(), ends: Ends::default() }
+        Self { keys, items, changes: Changes::default(), ends: Ends::default(), live_bytes: 0 }
     }
 
     /// The seed of the hashes.
@@ -179,6 +183,7 @@ impl Keyspace {
     fn note_first(&mut self, revision: u64, place: Place, tenure: Tenure) {
         self.changes.push(Change { revision, place }, 0);
         self.ends.add(place, tenure);
+        self.live_bytes += live_bytes(self.get_record(place));
     }
 
     /// Removes a field or member, and with the last one the key. Returns whether there was one.
@@ -304,13 +309,18 @@ impl Keyspace {
             self.ends.add(place, after);
         }
         let record = self.get_record_mut(place);
-        if record.newest.mod_revision == revision {
+        let (live_before, cost_bytes) = (live_bytes(record), record.newest.cost_bytes());
+        let is_first = record.newest.mod_revision < revision;
+        if is_first {
+            record.supersede(version);
+        } else {
             record.replace(version);
-            return;
         }
-        let cost_bytes = record.newest.cost_bytes();
-        record.supersede(version);
-        self.changes.push(Change { revision, place }, cost_bytes);
+        let live_after = live_bytes(record);
+        self.live_bytes = self.live_bytes - live_before + live_after;
+        if is_first {
+            self.changes.push(Change { revision, place }, cost_bytes);
+        }
     }
 
     fn get_record(&self, place: Place) -> &Record {
@@ -452,6 +462,11 @@ impl Keyspace {
                 }
             }
         }
+    }
+
+    /// What everything that exists takes, about. Units: bytes.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.live_bytes
     }
 
     /// What the versions cost that can be read above a revision only, about. Units: bytes.

@@ -27,6 +27,9 @@ pub(crate) struct Leases {
     by_end: BTreeSet<(u64, u64)>,
 }
 
+/// What a lease takes in memory, about. Units: bytes.
+const LEASE_COST_BYTES: u64 = 96;
+
 /// When something ends that begins to last so long now, which is never 0.
 pub(crate) fn end_of(log_time: u64, ttl_ms: u64) -> u64 {
     log_time.saturating_add(ttl_ms.saturating_mul(1_000)).max(1)
@@ -49,6 +52,11 @@ impl Leases {
     pub(crate) fn remove(&mut self, id: u64) -> bool {
         let removed = self.by_id.remove(&id);
         removed.is_some_and(|lease| self.by_end.remove(&(lease.ends_at, id)))
+    }
+
+    /// What all of them take in memory, about. Units: bytes.
+    pub(crate) fn cost_bytes(&self) -> u64 {
+        self.by_id.len() as u64 * LEASE_COST_BYTES
     }
 
     /// The earliest end of all. Units: microseconds of log time.

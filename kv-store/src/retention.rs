@@ -19,10 +19,19 @@ pub struct History {
     pub bytes_max: u64,
 }
 
+impl History {
+    /// An hour or 100,000 revisions, whichever is longer, within a quarter of what live data may
+    /// take, which is in bytes.
+    #[must_use]
+    pub fn beside(live_bytes_max: u64) -> Self {
+        Self { age_us: 3_600_000_000, revisions: 100_000, bytes_max: live_bytes_max / 4 }
+    }
+}
+
 impl Default for History {
-    /// An hour or 100,000 revisions, whichever is longer, within 512 MiB.
+    /// Beside 2 GiB of live data.
     fn default() -> Self {
-        Self { age_us: 3_600_000_000, revisions: 100_000, bytes_max: 512 * 1024 * 1024 }
+        Self::beside(2 * 1024 * 1024 * 1024)
     }
 }
 

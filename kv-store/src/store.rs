@@ -83,6 +83,14 @@ impl Store {
         Self { history, ..self }
     }
 
+    /// What everything that exists takes in memory, about: keys with their newest values, items and
+    /// leases, and not history. Counted by lengths and fixed shares, so that nodes with the same
+    /// state say the same. Units: bytes.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        self.keyspace.live_bytes() + self.leases.cost_bytes()
+    }
+
     /// The revision before which nothing can be read any more; 0 while everything can be.
     #[must_use]
     pub fn compacted_revision(&self) -> u64 {
@@ -322,6 +330,14 @@ impl StateMachine for Store {
 
     fn state_hash(&self) -> u64 {
         self.hash.value()
+    }
+
+    fn live_bytes(&self) -> u64 {
+        self.live_bytes()
+    }
+
+    fn grows(&self, command: &[u8]) -> bool {
+        Command::decode(command).is_ok_and(|command| command.grows())
     }
 
     fn due(&self, log_time: u64, command: &mut BytesMut) {

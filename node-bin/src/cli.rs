@@ -10,9 +10,11 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use kv_store::store::{History, Store};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::api::BodyChecks;
+use crate::directory::new_incarnation;
 use crate::error::StartError;
 
 /// A replicated key-value store: one node per machine, or a whole cluster to play with.
@@ -107,6 +109,11 @@ fn log_at(level: LogLevel) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+}
+
+/// A store without keys for a node whose live data may take so much.
+fn new_store(memory_max: u64) -> Store {
+    Store::with_hash_seed(new_incarnation().0).keeping(History::beside(memory_max))
 }
 
 /// What the key-value store refuses before it is replicated.

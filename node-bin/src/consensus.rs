@@ -279,6 +279,14 @@ fn tell(node: u64, notice: &Notice) {
             "the disk has no room for the log: nothing is acknowledged here until there is"
         ),
         Notice::DiskFull { is_full: false } => tracing::info!(node, "the disk has room again"),
+        Notice::MemoryFull { is_full: true, live_bytes_max } => tracing::warn!(
+            node,
+            live_bytes_max,
+            "live data takes as much memory as it may: what would add to it is refused"
+        ),
+        Notice::MemoryFull { is_full: false, .. } => {
+            tracing::info!(node, "there is memory for more live data again");
+        }
         Notice::SlowDisk => {
             tracing::warn!(node, "the disk is slow, so this node gives leadership away");
         }

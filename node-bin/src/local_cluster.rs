@@ -21,7 +21,8 @@ use crate::directory::{Data, MemoryData, new_incarnation};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::error::{NodeEnd, StartError};
 use crate::node::{
-    Disks, ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, Node, NodeOptions, SNAPSHOT_LOG_BYTES, Wires,
+    Disks, ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, Node, NodeOptions,
+    SNAPSHOT_LOG_BYTES, Wires,
 };
 
 /// Nodes in one process at most.
@@ -73,6 +74,8 @@ pub struct ClusterOptions {
     pub heartbeat_interval_ms: u64,
     /// As `NodeOptions::snapshot_log_bytes`.
     pub snapshot_log_bytes: u64,
+    /// As `NodeOptions::memory_max`.
+    pub memory_max: u64,
     /// As `NodeOptions::lease_reads`.
     pub lease_reads: bool,
     /// As `NodeOptions::checks`.
@@ -90,6 +93,7 @@ impl ClusterOptions {
             election_timeout_ms: ELECTION_TIMEOUT_MS,
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+            memory_max: MEMORY_MAX,
             lease_reads: false,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
         }
@@ -209,6 +213,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             heartbeat_interval_ms: self.options.heartbeat_interval_ms,
             wal_segment_bytes: WAL_SEGMENT_BYTES,
             snapshot_log_bytes: self.options.snapshot_log_bytes,
+            memory_max: self.options.memory_max,
             lease_reads: self.options.lease_reads,
             wires: self.wires.clone(),
             checks: self.options.checks,

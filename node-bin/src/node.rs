@@ -35,6 +35,10 @@ pub(crate) const HEARTBEAT_INTERVAL_MS: u64 = 50;
 pub(crate) const WAL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// The default of `NodeOptions::snapshot_log_bytes`.
 pub(crate) const SNAPSHOT_LOG_BYTES: u64 = 64 * 1024 * 1024;
+/// The default of `NodeOptions::memory_max`.
+pub(crate) const MEMORY_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// The least memory that can be asked for.
+pub(crate) const MEMORY_MAX_MIN: u64 = 1024 * 1024;
 /// The shortest segment that can be asked for.
 pub(crate) const WAL_SEGMENT_BYTES_MIN: u64 = 64 * 1024;
 /// The default of `NodeOptions::voters_target`.
@@ -95,6 +99,11 @@ pub struct NodeOptions {
     /// A snapshot is made when this much log, and as much as the last snapshot has, lies
     /// behind that one. Units: bytes.
     pub snapshot_log_bytes: u64,
+    /// How much live data the state machine may hold, as it counts itself, before commands that
+    /// add to it are refused with `NoSpace`; what makes room goes on. The same on all nodes: what
+    /// the node that is asked is set to counts, and up to a sixteenth above that the leader.
+    /// Units: bytes.
+    pub memory_max: u64,
     /// What every node of the cluster knows and nobody else.
     pub cluster_secret: Option<ClusterSecret>,
     /// TCP or memory.
@@ -124,6 +133,7 @@ impl NodeOptions {
             lease_reads: false,
             wal_segment_bytes: WAL_SEGMENT_BYTES,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+            memory_max: MEMORY_MAX,
             cluster_secret: None,
             wires: Wires::Tcp,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
@@ -150,6 +160,12 @@ impl NodeOptions {
             return wrong(format!(
                 "a log segment of {bytes} bytes is too short, it must have at least \
                  {WAL_SEGMENT_BYTES_MIN}"
+            ));
+        }
+        if self.memory_max < MEMORY_MAX_MIN {
+            let bytes = self.memory_max;
+            return wrong(format!(
+                "{bytes} bytes of memory are too few, there must be at least {MEMORY_MAX_MIN}"
             ));
         }
         if !(1..=VOTERS_MAX).contains(&self.voters_target) {
@@ -230,8 +246,9 @@ pub enum RequestError {
     /// Nothing was done: this node's state differs from the majority's. Ask another node.
     #[error("this node's state differs from the majority's, nothing was done")]
     Fenced,
-    /// Nothing was done: no majority of the disks has room. Try again when there is space.
-    #[error("no majority of the nodes has room on its disk, nothing was done")]
+    /// Nothing was done: there is no room for it, on the disks of a majority or in memory. Try
+    /// again when there is; what makes room is not refused for lack of memory.
+    #[error("there is no room for it in memory or on the disks of a majority, nothing was done")]
     NoSpace,
     /// Nobody took over leadership in time; who leads stays as it is.
     #[error("nobody took over leadership in time, it stays as it is")]

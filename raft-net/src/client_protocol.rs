@@ -276,6 +276,19 @@ pub struct NodeStatus {
     /// was demoted and is not promoted by leaders, or `outgoing` for one that votes only until the
     /// change that is under way is complete.
     pub member_roles: Vec<(u64, String)>,
+    /// What live data takes in the node's memory, about. Units: bytes.
+    pub live_bytes: u64,
+    /// From so much on the node refuses what would add to it; 0 if it does not say.
+    /// Units: bytes.
+    pub live_bytes_max: u64,
+}
+
+impl NodeStatus {
+    /// Whether the node refuses what would add to its live data.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.live_bytes_max != 0 && self.live_bytes_max <= self.live_bytes
+    }
 }
 
 /// The part of a member that votes.
@@ -347,7 +360,9 @@ impl Serialize for NodeStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Left out when nothing is said, as by a program that did not know it.
         let has_roles = !self.member_roles.is_empty();
-        let mut map = serializer.serialize_map(Some(16 + usize::from(has_roles)))?;
+        let has_room = self.live_bytes_max != 0;
+        let entries = 16 + usize::from(has_roles) + 2 * usize::from(has_room);
+        let mut map = serializer.serialize_map(Some(entries))?;
         map.serialize_entry("node_id", &self.node_id)?;
         map.serialize_entry("cluster_id", &self.cluster_id)?;
         map.serialize_entry("role", &self.role)?;
@@ -366,6 +381,10 @@ impl Serialize for NodeStatus {
         map.serialize_entry("fenced", &self.fenced)?;
         if has_roles {
             map.serialize_entry("member_roles", &self.member_roles)?;
+        }
+        if has_room {
+            map.serialize_entry("live_bytes", &self.live_bytes)?;
+            map.serialize_entry("live_bytes_max", &self.live_bytes_max)?;
         }
         map.end()
     }

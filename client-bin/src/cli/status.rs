@@ -51,6 +51,10 @@ enum Node<'a> {
         state_hash: String,
         snapshot_index: u64,
         fenced: bool,
+        live_bytes: u64,
+        memory_max: u64,
+        /// Whether what would add to live data is refused, until there is room again.
+        full: bool,
         version: &'a str,
         #[serde(skip_serializing_if = "<[u64]>::is_empty")]
         waiting_for: &'a [u64],
@@ -77,6 +81,9 @@ impl<'a> From<&'a ClusterStatus> for Document<'a> {
             state_hash: format!("{:016x}", node.state_hash),
             snapshot_index: node.snapshot_index,
             fenced: node.fenced,
+            live_bytes: node.live_bytes,
+            memory_max: node.live_bytes_max,
+            full: node.is_full(),
             version: &node.version,
             waiting_for: &node.waiting_for,
         };
@@ -119,6 +126,10 @@ fn lines(output: &mut dyn Write, cluster: &ClusterStatus) -> io::Result<()> {
         )?;
         if node.fenced {
             write!(output, ", fenced: its state differs from the majority's and is replaced")?;
+        }
+        if node.is_full() {
+            let (live, limit) = (node.live_bytes, node.live_bytes_max);
+            write!(output, ", full: {live} bytes of live data, --memory-max is {limit}")?;
         }
         if !node.waiting_for.is_empty() {
             write!(output, ", waits for {}", waits(node))?;

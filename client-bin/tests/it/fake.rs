@@ -254,6 +254,8 @@ impl Node {
             version: "0.1.0".to_owned(),
             address: state.addresses[&self.node_id].clone(),
             members: state.addresses.clone().into_iter().collect(),
+            live_bytes: 700,
+            live_bytes_max: 700,
             ..NodeStatus::default()
         }
     }

@@ -302,7 +302,8 @@ fn status_finds_every_member_from_one_endpoint() {
         json!({
             "node_id": id, "address": address, "role": role, "term": 5, "leader_id": 1,
             "commit_index": 9, "applied_index": 8, "revision": 1, "version": "0.1.0",
-            "state_hash": "0000000000000000", "snapshot_index": 0, "fenced": false
+            "state_hash": "0000000000000000", "snapshot_index": 0, "fenced": false,
+            "live_bytes": 700, "memory_max": 700, "full": true
         })
     };
     assert_eq!(
@@ -320,6 +321,7 @@ fn status_finds_every_member_from_one_endpoint() {
     );
     let (code, output, _) = kvctl(&["status", "--endpoints", &first]);
     assert!(code == 0 && output.lines().count() == 4, "{output}");
+    assert!(output.contains("full: 700 bytes of live data, --memory-max is 700"), "{output}");
     let (code, output, _) = kvctl(&["status", "--endpoints", &first, "-w", "table"]);
     assert!(code == 0 && output.lines().count() == 4 && output.contains("no answer"), "{output}");
 }

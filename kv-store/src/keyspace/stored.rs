@@ -6,6 +6,7 @@ use raft_core::replica::LoadError;
 
 use super::changes::{Change, Place};
 use super::foresight::fetch_versions;
+use super::live::live_bytes;
 use super::record::Record;
 use super::version::Version;
 use super::{Keyspace, item_key, name_of, owner_of};
@@ -137,6 +138,7 @@ impl Keyspace {
             let record = self.items.get(place);
             note_changes(record, Place::Item(place), compacted, &mut changes);
             self.ends.add(Place::Item(place), record.newest.tenure());
+            self.live_bytes += live_bytes(record);
             if !record.newest.is_gone() {
                 *counts.entry(owner_of(record)).or_insert(0) += 1;
             }
@@ -145,6 +147,7 @@ impl Keyspace {
             let record = self.keys.get(place);
             note_changes(record, Place::Key(place), compacted, &mut changes);
             self.ends.add(Place::Key(place), record.newest.tenure());
+            self.live_bytes += live_bytes(record);
             if counts.remove(&place).unwrap_or(0) != self.item_count(place) {
                 return Err(LoadError::because("a key has not as many items as it says"));
             }

@@ -2,6 +2,7 @@
 
 use super::Keyspace;
 use super::changes::Place;
+use super::live::live_bytes;
 use super::version::Tenure;
 
 impl Keyspace {
@@ -19,8 +20,11 @@ impl Keyspace {
         while let Some(change) = self.changes.last().filter(|last| last.revision == revision) {
             let record = self.get_record_mut(change.place);
             let after = record.newest.tenure();
+            let live_after = live_bytes(record);
             let cost_bytes = record.take_back();
+            let live_before = cost_bytes.map_or(0, |_| live_bytes(record));
             let before = cost_bytes.map_or(Tenure::default(), |_| record.newest.tenure());
+            self.live_bytes = self.live_bytes - live_after + live_before;
             self.ends.remove(change.place, after);
             self.ends.add(change.place, before);
             match (cost_bytes, change.place) {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod codec;
+mod growth;
 mod lasting;
 mod limits;
 mod model;

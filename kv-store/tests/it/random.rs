@@ -166,6 +166,9 @@ impl<'t> Trio<'t> {
         assert_eq!(self.one.store.revision(), revision, "the revision after {command:?}");
         let hashes = [&self.one, &self.other].map(|node| node.store.state_hash());
         assert_eq!(hashes[0], hashes[1], "the hashes after {command:?}");
+        // One of them may have counted anew, from a snapshot.
+        let live = [&self.one, &self.other].map(|node| node.store.live_bytes());
+        assert_eq!(live[0], live[1], "the live bytes after {command:?}");
     }
 
     fn ask(&mut self, query: &Query<'_>) {

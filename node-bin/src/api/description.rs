@@ -34,6 +34,8 @@ pub(super) fn of(info: &NodeInfo, status: &Status) -> NodeStatus {
             .collect(),
         snapshot_index: status.snapshot_index.0,
         fenced: status.is_fenced,
+        live_bytes: status.live_bytes,
+        live_bytes_max: status.live_bytes_max,
     }
 }
 

@@ -13,11 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::command::{WORDS, parse};
 use self::session::{Outcome, Session};
 use super::settings::{DevArguments, TransportName};
-use super::store_checks;
-use crate::directory::new_incarnation;
+use super::{new_store, store_checks};
 use crate::error::StartError;
 use crate::local_cluster::{ClusterOptions, LocalCluster, Storage, Transport};
-use crate::node::SNAPSHOT_LOG_BYTES;
+use crate::node::{MEMORY_MAX, SNAPSHOT_LOG_BYTES};
 
 /// Exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -26,6 +25,7 @@ const INTERRUPTED: u8 = 130;
 pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
     let options = ClusterOptions {
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+        memory_max: MEMORY_MAX,
         lease_reads: false,
         nodes: arguments.nodes,
         transport: match arguments.transport {
@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,
         checks: store_checks(),
     };
-    let cluster = LocalCluster::start(options, || Store::with_hash_seed(new_incarnation().0))?;
+    let cluster = LocalCluster::start(options, || new_store(MEMORY_MAX))?;
     greet(arguments, &cluster);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -6,12 +6,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use kv_store::store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::settings::{FIRST_ID, ServeArguments, Switch};
-use super::{join, store_checks};
-use crate::directory::{self, Data, new_incarnation};
+use super::{join, new_store, store_checks};
+use crate::directory::{self, Data};
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
 use crate::node::{Node, NodeOptions};
@@ -48,6 +47,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,
         wal_segment_bytes: arguments.wal_segment_bytes,
         snapshot_log_bytes: arguments.snapshot_log_bytes,
+        memory_max: arguments.memory_max,
         cluster_secret,
         checks: store_checks(),
         ..NodeOptions::new(
@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
     }
     let node_id = options.node_id.number();
     abort_on_panic();
-    let node = Node::start(options, Store::with_hash_seed(new_incarnation().0))?;
+    let node = Node::start(options, new_store(arguments.memory_max))?;
     announce(&node, node_id, &directory);
     wait_for_signal(&node).map_err(StartError::Thread)?;
     Ok(match node.stop() {

@@ -11,7 +11,7 @@ use raft_net::handshake::ClusterSecret;
 use super::LogLevel;
 use crate::error::StartError;
 use crate::node::{
-    ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, SNAPSHOT_LOG_BYTES, VOTERS_TARGET,
+    ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, SNAPSHOT_LOG_BYTES, VOTERS_TARGET,
     WAL_SEGMENT_BYTES,
 };
 
@@ -79,6 +79,10 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "BYTES", env = "KVORUM_SNAPSHOT_LOG_BYTES",
           default_value_t = SNAPSHOT_LOG_BYTES)]
     pub(super) snapshot_log_bytes: u64,
+    /// How much live data is taken in before what would add to it is refused, the same on all
+    /// nodes; history may take a quarter of it beside that
+    #[arg(long, value_name = "BYTES", env = "KVORUM_MEMORY_MAX", default_value_t = MEMORY_MAX)]
+    pub(super) memory_max: u64,
     /// What every node of the cluster knows and nobody else; peers must prove that they do
     #[arg(long, value_name = "TEXT", env = "KVORUM_CLUSTER_SECRET", hide_env_values = true)]
     pub(super) cluster_secret: Option<String>,

@@ -162,6 +162,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         Some(loaded) => Replica::resume(config, hard_state, log, loaded, clock.now()),
         None => Replica::new(config, hard_state, log, machine, clock.now()),
     };
+    let replica = replica.with_live_bytes_max(options.memory_max);
     let (incarnation, secret) = (identity.incarnation, options.cluster_secret);
     let wire = Wire {
         identity: Arc::new(Identity {

@@ -175,6 +175,13 @@ pub enum Notice {
         /// Whether it is full.
         is_full: bool,
     },
+    /// The state machine takes as much memory as it may, or less again.
+    MemoryFull {
+        /// Whether it takes as much.
+        is_full: bool,
+        /// How much it may. Units: bytes.
+        live_bytes_max: u64,
+    },
     /// The leader's own disk is so slow that it gives leadership away.
     SlowDisk,
     /// A message was void because the cluster knows the sender's id under another incarnation.

@@ -209,7 +209,8 @@ pub enum Refusal {
     TooLarge,
     /// The node is stopping: nothing was done. Try another node.
     Stopping,
-    /// No majority of the disks has room: nothing was done. Try again when there is space.
+    /// There is no room for it, on the disks of a majority or in memory: nothing was done. Try
+    /// again when there is; what makes room is not refused for lack of memory.
     NoSpace,
     /// This node's state differs from that of the majority and is being replaced: nothing was
     /// done. Ask another node.
@@ -254,6 +255,10 @@ pub struct Status {
     pub log_time: u64,
     /// The state machine's hash.
     pub state_hash: u64,
+    /// What its state takes in memory, about. Units: bytes.
+    pub live_bytes: u64,
+    /// What that may be before commands that add to it are refused. Units: bytes.
+    pub live_bytes_max: u64,
     /// For whom it waits, if it has an empty directory.
     pub waiting_for: Vec<NodeId>,
     /// Whether the state machine differs from the majority's, and waits to be replaced.

@@ -14,6 +14,7 @@ pub(crate) mod reads;
 pub(crate) mod recency;
 #[allow(clippy::module_inception, reason = "the folder is named after its main type")]
 pub mod replica;
+mod room;
 pub(crate) mod session;
 pub mod session_limits;
 pub(crate) mod session_records;

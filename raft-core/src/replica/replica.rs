@@ -19,6 +19,7 @@ use crate::replica::fence::Fence;
 use crate::replica::foresight::foresee;
 use crate::replica::node_session::NodeSessions;
 use crate::replica::reads::QueuedReads;
+use crate::replica::room::Room;
 use crate::replica::session::Use;
 use crate::replica::session_limits::SessionLimits;
 use crate::replica::sessions::{Sessions, Verdict};
@@ -56,6 +57,7 @@ pub struct Replica<S> {
     /// The log time of the last entry that was applied. Units: microseconds.
     pub(super) applied_log_time: u64,
     pub(super) fence: Fence,
+    pub(super) room: Room,
     /// How far the state was last said to be.
     reported_index: Index,
     /// Makes contexts and client ids that no earlier life of this node has used.
@@ -116,6 +118,7 @@ impl<S: StateMachine> Replica<S> {
             orders: Vec::new(),
             applied_log_time: 0,
             fence: Fence::default(),
+            room: Room::default(),
             reported_index: Index::ZERO,
             rng,
             led_by: (Term::ZERO, None),
@@ -151,6 +154,13 @@ impl<S: StateMachine> Replica<S> {
     pub fn with_session_limits(mut self, limits: SessionLimits) -> Self {
         self.sessions = self.sessions.with_limits(limits);
         self
+    }
+
+    /// The same replica that takes no commands that add to the machine's live bytes, while there
+    /// are as many as this.
+    #[must_use]
+    pub fn with_live_bytes_max(self, live_bytes_max: u64) -> Self {
+        Self { room: Room::within(live_bytes_max), ..self }
     }
 
     /// Takes an event. What follows from it comes out of the next `turn`.
@@ -214,6 +224,8 @@ impl<S: StateMachine> Replica<S> {
         self.answer_reads(now);
         self.answer_local_reads(now);
         self.end_transfers(now);
+        let mut notices = ready.notices;
+        notices.extend(self.note_room());
         // Whoever stopped leading by what was just applied or released is noticed next turn.
         let applied_index = self.raft.log().applied_index();
         // A state that was rebuilt goes back, which nobody outside needs to know.
@@ -231,7 +243,7 @@ impl<S: StateMachine> Replica<S> {
             snapshots: std::mem::take(&mut self.orders),
             cut_before: ready.cut_before,
             configuration: ready.configuration,
-            notices: ready.notices,
+            notices,
             more: self.raft.has_more(),
         }
     }
@@ -344,8 +356,11 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         let Ok(draft) = Draft::decode(commands) else { return };
-        // Who forwarded it sends it again if it was not taken.
-        let _ = self.propose(now, Some(envelope.from), draft);
+        let draft = self.without_growth(draft);
+        if !draft.is_empty() {
+            // Who forwarded it sends it again if it was not taken.
+            let _ = self.propose(now, Some(envelope.from), draft);
+        }
     }
 
     fn on_transfer(&mut self, now: Time, ticket: Ticket, (to, timeout_us): (Option<NodeId>, u64)) {
@@ -381,6 +396,10 @@ impl<S: StateMachine> Replica<S> {
         draft.assign_sessions(|| self.node_stamp());
         if self.raft.lacks_space() {
             self.refuse_all(&draft, tickets, Refusal::NoSpace);
+            return;
+        }
+        let (draft, tickets) = self.refuse_growth(draft, tickets);
+        if draft.is_empty() {
             return;
         }
         // The log has the decision on a change; whoever has to ask again asks the question.
@@ -682,6 +701,8 @@ impl<S: StateMachine> Replica<S> {
             revision: self.machine.revision(),
             log_time: self.raft.log_time(),
             state_hash: self.machine.state_hash(),
+            live_bytes: self.machine.live_bytes(),
+            live_bytes_max: self.room.live_bytes_max(),
             waiting_for: self.raft.waiting_for(),
             is_fenced: self.fence.is_fenced(),
             snapshot_index: self.raft.snapshot().map_or(Index::ZERO, |id| id.last.index),

@@ -109,6 +109,14 @@ impl Session {
         self.answers.get(place)?.as_ref().map(StoredAnswer::as_slice)
     }
 
+    /// Whether the command with this serial was executed, as far as is known here.
+    pub(crate) fn has_executed(&self, serial: u64) -> bool {
+        match serial.checked_sub(self.acknowledged + 1) {
+            Some(place) => usize::try_from(place).is_ok_and(|place| self.answer(place).is_some()),
+            None => true,
+        }
+    }
+
     /// Forgets the answers that the client has.
     pub(crate) fn acknowledge(&mut self, up_to: u64) {
         if up_to <= self.acknowledged {

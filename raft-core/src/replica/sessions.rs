@@ -104,6 +104,12 @@ impl Sessions {
         matches!(ruling(&session, stamp, &self.limits), Ruling::Execute(_))
     }
 
+    /// Whether a command is answered from what is remembered, as far as that is known here.
+    pub(crate) fn has_executed(&self, stamp: &SessionStamp) -> bool {
+        let session = self.table.get(&stamp.client);
+        session.is_some_and(|session| session.has_executed(stamp.serial))
+    }
+
     /// Remembers the answer to a command that `admit` let through.
     ///
     /// Panics: if it was not let through just before.

@@ -40,6 +40,19 @@ pub trait StateMachine {
     /// A hash of the state: equal on two nodes that have applied the same commands.
     fn state_hash(&self) -> u64;
 
+    /// What the machine's present state takes in memory, about, as a function of that state alone.
+    /// A leader compares it with what may be taken. A machine that does not say is never too large.
+    /// Units: bytes.
+    fn live_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Whether a command may add to `live_bytes`, so that a leader refuses it while these are too
+    /// many. Judged by the command alone; `apply` does whatever stands in the log.
+    fn grows(&self, _command: &[u8]) -> bool {
+        false
+    }
+
     /// Appends a command that the machine asks for at `log_time` (in microseconds), if there is
     /// one. The leader proposes it for itself; nothing is asked again before it was applied.
     /// It is applied like any other command, perhaps after others that make it void.

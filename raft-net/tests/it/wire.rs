@@ -242,6 +242,7 @@ fn later_responses() -> Vec<Response<'static>> {
         Reply::Events { is_cut: true, body: b"events" },
         Reply::Mark(301),
         Reply::Ended(Box::new(ended)),
+        Reply::Status(Box::new(NodeStatus { live_bytes: 300, live_bytes_max: 1 << 31, ..status() })),
     ];
     (100..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }

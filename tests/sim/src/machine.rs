@@ -154,6 +154,14 @@ impl StateMachine for Registers {
         self.revision
     }
 
+    fn live_bytes(&self) -> u64 {
+        self.values.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+    }
+
+    fn grows(&self, command: &[u8]) -> bool {
+        !command.starts_with(b"delete")
+    }
+
     /// FNV-1a over keys and values in order.
     fn state_hash(&self) -> u64 {
         let texts = self.values.iter().flat_map(|(key, value)| [key, "=", value, ";"]);

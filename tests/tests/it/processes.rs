@@ -2,6 +2,7 @@
 
 mod crashes;
 mod exactly_once;
+mod full_memory;
 mod leases;
 mod locks;
 mod members;

@@ -9,6 +9,7 @@ mod clocks;
 pub(crate) mod course;
 mod disk;
 mod membership;
+mod memory;
 mod questions;
 mod snapshots;
 mod views;
@@ -352,6 +353,8 @@ impl Cluster {
             Notice::NoMajorityOfStates { index } => format!("n{id} finds no majority at {index}"),
             Notice::DiskFull { is_full: true } => format!("n{id} has no room on its disk"),
             Notice::DiskFull { is_full: false } => format!("n{id} has room again"),
+            Notice::MemoryFull { is_full: true, .. } => format!("n{id} has no room in memory"),
+            Notice::MemoryFull { is_full: false, .. } => format!("n{id} has room in memory again"),
             Notice::SlowDisk => format!("n{id} has a slow disk"),
         });
     }

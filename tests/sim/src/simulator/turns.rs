@@ -130,6 +130,7 @@ impl World {
                 | Notice::Members { .. }
                 | Notice::Removed
                 | Notice::DiskFull { .. }
+                | Notice::MemoryFull { .. }
                 | Notice::Fenced { .. }
                 | Notice::NoMajorityOfStates { .. }
                 | Notice::SlowDisk => {}

@@ -3,6 +3,7 @@
 mod catalogue;
 mod disk_errors;
 mod disk_full;
+mod full_memory;
 mod large_clusters;
 mod linearizability;
 mod local_reads;

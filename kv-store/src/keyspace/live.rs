@@ -1,0 +1,16 @@
+//! What everything that exists takes in memory: counted as it changes, and the same on every node,
+//! whether it was put there or loaded from a snapshot.
+
+use super::record::Record;
+
+/// What a key or an item that exists takes beside its name and its newest version: its record, and
+/// its places in the index and in the order. Units: bytes.
+const RECORD_OVERHEAD_BYTES: u64 = 96;
+
+/// What a record adds to the live bytes, about; nothing if it does not exist. Units: bytes.
+pub(super) fn live_bytes(record: &Record) -> u64 {
+    if record.newest.is_gone() {
+        return 0;
+    }
+    RECORD_OVERHEAD_BYTES + record.key.as_bytes().len() as u64 + record.newest.cost_bytes()
+}
