@@ -7,7 +7,7 @@
 
 use bytes::BytesMut;
 use raft_core::consensus::message::{AppendResult, Envelope, Message};
-use raft_core::entry::{Entries, INDEX_MAX, TERM_MAX};
+use raft_core::entry::{Entries, EntryRef, INDEX_MAX, TERM_MAX};
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
 
 use crate::frame::{self, FrameError, PEER_FRAME_BYTES_MAX};
@@ -59,6 +59,7 @@ fn says_something_possible(message: &Message) -> bool {
             is_plausible_id(prev)
                 && is_plausible_index(*commit_index)
                 && follow_each_other(*prev, entries)
+                && entries.iter().flat_map(Entries::iter).all(has_plausible_time)
         }
         Message::AppendEntriesResponse { result, .. } => match result {
             AppendResult::Accepted { match_index } => is_plausible_index(*match_index),
@@ -67,7 +68,7 @@ fn says_something_possible(message: &Message) -> bool {
             }
         },
         Message::Heartbeat { commit_index, log_time, .. } => {
-            is_plausible_index(*commit_index) && *log_time <= LOG_TIME_US_MAX
+            is_plausible_index(*commit_index) && is_plausible_time(*log_time)
         }
         Message::ReadIndexResponse { index, .. }
         | Message::StateHash { index, .. }
@@ -110,6 +111,14 @@ fn is_plausible(term: Term) -> bool {
 
 fn is_plausible_index(index: Index) -> bool {
     index <= INDEX_MAX
+}
+
+fn is_plausible_time(log_time: u64) -> bool {
+    log_time <= LOG_TIME_US_MAX
+}
+
+fn has_plausible_time(entry: EntryRef<'_>) -> bool {
+    is_plausible_time(entry.log_time())
 }
 
 fn is_plausible_id(id: &EntryId) -> bool {

@@ -38,10 +38,14 @@ fn session() -> SessionStamp {
 }
 
 fn entries(term: u64, first: u64, payloads: &[&[u8]]) -> Entries {
+    entries_at(5, (term, first), payloads)
+}
+
+fn entries_at(log_time: u64, (term, first): (u64, u64), payloads: &[&[u8]]) -> Entries {
     let mut draft = Draft::default();
     payloads.iter().for_each(|it| draft.push(EntryKind::Command, &session(), it));
     let (term, first) = (Term(term), Index(first));
-    draft.stamp(&Stamp { term, first, log_time: 5, wall_time: 6, seed: 7 })
+    draft.stamp(&Stamp { term, first, log_time, wall_time: 6, seed: 7 })
 }
 
 fn messages() -> Vec<Message> {
@@ -242,7 +246,11 @@ fn later_responses() -> Vec<Response<'static>> {
         Reply::Events { is_cut: true, body: b"events" },
         Reply::Mark(301),
         Reply::Ended(Box::new(ended)),
-        Reply::Status(Box::new(NodeStatus { live_bytes: 300, live_bytes_max: 1 << 31, ..status() })),
+        Reply::Status(Box::new(NodeStatus {
+            live_bytes: 300,
+            live_bytes_max: 1 << 31,
+            ..status()
+        })),
     ];
     (100..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }
@@ -464,11 +472,15 @@ fn terms_and_indexes_that_no_cluster_reaches_are_refused() {
         Message::ReadIndexResponse { context: 1, index: far },
         append(gap),
         append(falling),
+        append(vec![entries_at(u64::MAX, (2, 10), &[b"a"])]),
+        append(vec![entries(2, 10, &[b"a"]), entries_at((1 << 60) + 1, (2, 11), &[b"a", b"b"])]),
     ] {
         let name = message.name();
         let error = peer_codec::read(&content(&framed(&envelope(message))), &ends());
         assert_eq!(error, Err(FrameError::Implausible(name)));
     }
+    let old = append(vec![entries_at(1 << 60, (2, 10), &[b"a"])]);
+    assert!(peer_codec::read(&content(&framed(&envelope(old))), &ends()).is_ok());
     let late = Envelope { term: Term(u64::MAX), ..envelope(Message::TimeoutNow) };
     assert!(peer_codec::read(&content(&framed(&late)), &ends()).is_err());
 }
