@@ -8,6 +8,7 @@ mod arguments;
 mod bench;
 mod commands;
 mod elect;
+mod line;
 mod listing;
 mod lock;
 mod member;
@@ -15,6 +16,7 @@ mod output;
 mod session;
 mod shell;
 mod status;
+mod stop;
 mod transaction;
 mod value;
 mod verify;
@@ -31,6 +33,8 @@ use tokio::time::Instant;
 
 use self::arguments::{Action, Arguments, Shared};
 use self::commands::Job;
+pub use self::line::{Lines, Order, WORDS};
+pub use self::stop::Stop;
 use crate::error::ClientError;
 
 /// Exit code of a command that was carried out and whose answer is no.
@@ -56,7 +60,7 @@ pub struct Streams<'a> {
 
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CommandError {
+pub enum CommandError {
     /// The cluster's side.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -84,6 +88,10 @@ pub(crate) enum CommandError {
 }
 
 impl CommandError {
+    fn name_of_no_write() -> Self {
+        Self::Usage("only a write can have a --request-id".to_owned())
+    }
+
     fn exit_code(&self) -> u8 {
         match self {
             Self::Client(error) => error.exit_code(),
@@ -158,12 +166,24 @@ impl Console<'_> {
             | Action::Elect(_)
                 if shared.request_id.is_some() =>
             {
-                return Err(CommandError::Usage("only a write can have a --request-id".to_owned()));
+                return Err(CommandError::name_of_no_write());
             }
             Action::Shell(arguments) => return block_on(shell::run(self, shared, arguments)),
-            Action::Session(command) => return block_on(session::run(self, shared, command)),
-            Action::Lock(arguments) => return block_on(lock::run(self, shared, arguments)),
-            Action::Elect(arguments) => return block_on(elect::run(self, shared, arguments)),
+            Action::Session(command) => {
+                return self.until_interrupted(async |output, stop| {
+                    session::run(output, shared, command, stop).await
+                });
+            }
+            Action::Lock(arguments) => {
+                return self.until_interrupted(async |output, stop| {
+                    lock::run(output, shared, arguments, stop).await
+                });
+            }
+            Action::Elect(arguments) => {
+                return self.until_interrupted(async |output, stop| {
+                    elect::run(output, shared, arguments, stop).await
+                });
+            }
             Action::Bench(arguments) => return block_on(bench::run(self, shared, &arguments)),
         };
         let format = shared.write_out;
@@ -173,13 +193,19 @@ impl Console<'_> {
             let target = commands::Target { endpoints, shell: None, request_id };
             let deadline = Instant::now() + shared.timeout();
             let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
-            let is_endless = job.is_endless();
-            tokio::select! {
-                result = job.run(&target, deadline, format, told) => result,
-                () = interrupts.next() => {
-                    if is_endless { Ok(0) } else { Err(CommandError::Interrupted) }
-                }
-            }
+            let mut stop = Stop::when(interrupts.next());
+            job.run_until(&mut stop, (&target, deadline), format, told).await
+        })
+    }
+
+    /// Runs a command that Ctrl-C may end.
+    fn until_interrupted(
+        &mut self,
+        run: impl AsyncFnOnce(&mut dyn Write, &mut Stop<'_>) -> Result<u8, CommandError>,
+    ) -> Result<u8, CommandError> {
+        block_on(async {
+            let mut interrupts = Interrupts::new()?;
+            run(self.output, &mut Stop::when(interrupts.next())).await
         })
     }
 }

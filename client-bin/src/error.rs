@@ -122,7 +122,7 @@ fn session_words(refusal: SessionRefusal) -> &'static str {
         SessionRefusal::SessionExpired => {
             "the cluster does not know this client id, or no longer, and nothing was done now; if \
              the write was asked for before, read what it was to change; then kvctl session open \
-             gives another id"
+             gives another id, and another number begins anew"
         }
         SessionRefusal::AlreadyAcknowledged => {
             "this serial is too far below the newest one of its client id, and nothing was done \

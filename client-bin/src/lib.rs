@@ -25,6 +25,7 @@ mod back_off;
 pub mod bench;
 pub mod cli;
 mod client;
+mod client_name;
 mod dial;
 mod driver;
 mod error;
@@ -46,6 +47,7 @@ mod watch;
 mod watches;
 
 pub use client::{Client, Deleted, KeyValue, Options, Page, Pages};
+pub use client_name::{ClientName, RequestName};
 pub use error::ClientError;
 pub use kv_store::command::{
     Direction, Filter, Interest, Items, KeyRange, Kind, Name, No, Order, OrderBy, PutOptions,

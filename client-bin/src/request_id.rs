@@ -37,7 +37,7 @@ pub struct RequestId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadId {
     /// It names no session.
-    #[error("a client id is what kvctl session open prints")]
+    #[error("a client id is a number of your own, or what kvctl session open prints")]
     Session,
     /// It has no serial from 1 on.
     #[error("a request id is CLIENT:SERIAL, with serials from 1 on")]
@@ -114,7 +114,7 @@ impl FromStr for RequestId {
 }
 
 /// Digits and nothing else.
-fn number(text: &str) -> Option<u64> {
+pub(crate) fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 

@@ -23,6 +23,8 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct ClusterStatus {
     /// The nodes that answered, by id.
     pub nodes: BTreeMap<u64, NodeStatus>,
+    /// Where each of them was reached, which need not be the address that it has for other nodes.
+    pub reached: BTreeMap<u64, String>,
     /// The nodes and endpoints that did not, in the order of their addresses.
     pub silent: Vec<SilentNode>,
 }
@@ -110,6 +112,7 @@ pub async fn cluster_status(
     };
     asked.iter().for_each(|address| begin(&mut tasks, address.clone()));
     let (mut nodes, mut errors) = (BTreeMap::<u64, NodeStatus>::new(), BTreeMap::new());
+    let mut reached = BTreeMap::new();
     while let Some(ended) = tasks.join_next().await {
         let (address, result) = ended.expect("asking a node does not panic");
         match result {
@@ -122,6 +125,7 @@ pub async fn cluster_status(
                         begin(&mut tasks, member.clone());
                     }
                 }
+                reached.insert(node.node_id, address);
                 nodes.insert(node.node_id, node);
             }
         }
@@ -129,7 +133,7 @@ pub async fn cluster_status(
     if nodes.is_empty() {
         return Err(nobody(endpoints, errors));
     }
-    Ok(ClusterStatus { silent: silent_nodes(&nodes, errors), nodes })
+    Ok(ClusterStatus { silent: silent_nodes(&nodes, errors), nodes, reached })
 }
 
 fn nobody(endpoints: &[String], errors: BTreeMap<String, ClientError>) -> ClientError {

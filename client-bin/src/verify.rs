@@ -81,8 +81,8 @@ pub async fn verify(endpoints: &[String], within: Duration) -> Result<Verificati
     let missing: BTreeMap<String, String> = silent.collect();
     for attempt in 1.. {
         let mut tasks = JoinSet::new();
-        for (&id, node) in &cluster.nodes {
-            let address = node.address.clone();
+        for (&id, address) in &cluster.reached {
+            let address = address.clone();
             let timeout = deadline.saturating_duration_since(Instant::now());
             tasks.spawn(async move { (id, ask(&address, timeout).await, address) });
         }
@@ -125,7 +125,7 @@ async fn ask(address: &str, timeout: Duration) -> Result<Trail, ClientError> {
 fn compare(trails: &BTreeMap<u64, Trail>) -> Verdict {
     let from = trails.values().map(|trail| trail.hashes[0].0).max().unwrap_or(0);
     let to = trails.values().map(|trail| trail.applied_index).min().unwrap_or(0);
-    if to < from {
+    if to < from || trails.is_empty() {
         return Verdict::Apart;
     }
     let points: BTreeSet<u64> = trails
@@ -168,6 +168,7 @@ mod tests {
         assert_eq!(verdict(&[one.clone(), behind.clone()]), equal(2, 6, 50));
         assert_eq!(verdict(&[one.clone(), young.clone()]), equal(9, 9, 90));
         assert_eq!(verdict(&[one, behind, young]), Verdict::Apart);
+        assert_eq!(verdict(&[]), Verdict::Apart, "of nobody nothing is known");
     }
 
     #[test]

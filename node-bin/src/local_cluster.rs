@@ -1,5 +1,7 @@
 //! A whole cluster in one process, whose nodes can be killed and revived.
 
+mod doors;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -14,8 +16,10 @@ use raft_core::replica::StateMachine;
 use raft_core::types::NodeId;
 use raft_core::wal::disk::Disk as _;
 use raft_core::wal::identity::{IDENTITY_FILE, Identity};
+use raft_net::stream;
 use raft_net::switchboard::{Dial, Listen, Switchboard};
 
+use self::doors::Doors;
 use crate::api::BodyChecks;
 use crate::directory::{Data, MemoryData, new_incarnation};
 use crate::disk::{FileDisk, NodeDisk};
@@ -137,6 +141,8 @@ pub struct LocalCluster<S> {
     cluster_id: u64,
     places: BTreeMap<NodeId, Place>,
     wires: Wires,
+    /// Ways in for clients, if somebody wanted them.
+    doors: Option<Doors>,
     /// Kept until the nodes are gone.
     _exchange: Option<Exchange>,
 }
@@ -186,8 +192,17 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             ids.iter().map(|id| Ok((*id, address(id)?))).collect::<Result<_, StartError>>()?;
         let machine = Box::new(machine);
         let places = BTreeMap::new();
-        let mut cluster =
-            Self { options, machine, members, cluster_id, places, wires, _exchange: exchange };
+        let doors = None;
+        let mut cluster = Self {
+            options,
+            machine,
+            members,
+            cluster_id,
+            places,
+            wires,
+            doors,
+            _exchange: exchange,
+        };
         for id in ids {
             let data = match &cluster.options.storage {
                 Storage::Memory => Data::Memory(MemoryData::default()),
@@ -227,6 +242,29 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     #[must_use]
     pub fn members(&self) -> &BTreeMap<NodeId, String> {
         &self.members
+    }
+
+    /// Lets clients of the native protocol in: over TCP they are let in anyway, and of a cluster in
+    /// memory each node gets a port on loopback, which it keeps. `first_port` is as in
+    /// `Transport::Tcp`.
+    ///
+    /// Errors: `StartError` if there are no such ports.
+    pub fn open_doors(&mut self, first_port: Option<u16>) -> Result<(), StartError> {
+        let Wires::Memory { dial, .. } = &self.wires else { return Ok(()) };
+        let ids: Vec<NodeId> = self.members.keys().copied().collect();
+        let transport = stream::Transport::Memory(dial.clone());
+        self.doors = Some(Doors::open(bind(&ids, first_port)?, &self.members, &transport)?);
+        Ok(())
+    }
+
+    /// Where clients reach each node, as `host:port`; in memory without doors, nowhere.
+    #[must_use]
+    pub fn client_addresses(&self) -> BTreeMap<NodeId, String> {
+        match (&self.doors, &self.wires) {
+            (Some(doors), _) => doors.addresses().clone(),
+            (None, Wires::Tcp) => self.members.clone(),
+            (None, Wires::Memory { .. }) => BTreeMap::new(),
+        }
     }
 
     /// The running node of this id, if there is one.

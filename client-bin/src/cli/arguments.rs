@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::WRONG_USAGE;
-use crate::request_id::{RequestId, SessionId};
+use crate::client_name::{ClientName, RequestName};
 use crate::seconds;
 
 /// The longest that a command may be told to wait. Units: seconds.
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 }
 
 /// Flags that stand before or after the command.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Shared {
     /// Nodes to ask; any will do, and those that do not answer are passed over
     #[arg(
@@ -48,10 +48,10 @@ pub(crate) struct Shared {
     #[arg(short = 'w', long, value_enum, default_value = "simple", global = true)]
     pub(crate) write_out: Format,
     /// The name of a write: the first time it is carried out, each further time its answer is
-    /// given again, from any process and through any node. CLIENT is what session open prints,
-    /// SERIAL counts its writes from 1; the newest 1,024 can be repeated
+    /// given again, from any process and through any node. CLIENT is a number of your own, or what
+    /// session open prints; SERIAL counts its writes from 1; the newest 1,024 can be repeated
     #[arg(long, value_name = "CLIENT:SERIAL", global = true)]
-    pub(crate) request_id: Option<RequestId>,
+    pub(crate) request_id: Option<RequestName>,
 }
 
 impl Shared {
@@ -152,9 +152,10 @@ pub(crate) struct ClaimArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
 pub(crate) struct ShellArguments {
     /// Numbers the writes 1, 2, ... of this client, so that the same lines again under the same
-    /// id change nothing and are answered as before
+    /// id change nothing and are answered as before; a number of your own, or what session open
+    /// prints
     #[arg(long, value_name = "CLIENT")]
-    pub(crate) client_id: Option<SessionId>,
+    pub(crate) client_id: Option<ClientName>,
 }
 
 /// The commands that the shell knows too.
@@ -164,8 +165,11 @@ pub(crate) enum DataCommand {
     ///
     /// A value of - is read from standard input and @FILE from a file, byte by byte. After --
     /// key and value are taken as they stand: kvctl put name -- @home.
-    #[command(override_usage = "put [OPTIONS] <KEY> <VALUE|-|@FILE>\n       \
-                                put [OPTIONS] -- <KEY> <VALUE>")]
+    #[command(
+        alias = "set",
+        override_usage = "put [OPTIONS] <KEY> <VALUE|-|@FILE>\n       \
+                          put [OPTIONS] -- <KEY> <VALUE>"
+    )]
     Put(PutArguments),
     /// Prints the value of a key, or with --prefix keys and values on alternate lines
     ///
@@ -602,7 +606,7 @@ pub(crate) struct Line {
     pub(crate) write_out: Option<Format>,
     /// The name of a write, as for kvctl itself
     #[arg(long, value_name = "CLIENT:SERIAL", global = true)]
-    pub(crate) request_id: Option<RequestId>,
+    pub(crate) request_id: Option<RequestName>,
     #[command(subcommand)]
     pub(crate) action: LineAction,
 }
@@ -611,9 +615,48 @@ pub(crate) struct Line {
 pub(crate) enum LineAction {
     #[command(flatten)]
     Data(DataCommand),
+    /// Opens sessions, for writes that are repeated by hand
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Takes a lock, and holds it while a command runs, or until you have had enough
+    #[command(override_usage = "lock [OPTIONS] <NAME> [-- COMMAND [ARGUMENT]...]")]
+    Lock(LockArguments),
+    /// Stands for election, and shows a value while elected, until you have had enough
+    Elect(ElectArguments),
     /// Leaves
     #[command(alias = "quit")]
     Exit,
+}
+
+impl LineAction {
+    /// Whether the command goes on until somebody ends it.
+    pub(crate) fn is_endless(&self) -> bool {
+        match self {
+            Self::Data(command) => match command {
+                DataCommand::Watch(WatchArguments { events, .. }) => events.is_none(),
+                DataCommand::Lease(arguments) => arguments.is_keep_alive(),
+                _ => false,
+            },
+            Self::Lock(arguments) => arguments.command.is_empty(),
+            Self::Elect(_) => true,
+            Self::Session(_) | Self::Exit => false,
+        }
+    }
+
+    /// Whether the command shows or holds something for a while.
+    pub(crate) fn takes_a_while(&self) -> bool {
+        match self {
+            Self::Data(command) => matches!(command, DataCommand::Watch(_)) || self.is_endless(),
+            Self::Lock(_) | Self::Elect(_) => true,
+            Self::Session(_) | Self::Exit => false,
+        }
+    }
+}
+
+impl TypedArguments {
+    fn is_keep_alive(&self) -> bool {
+        self.words.first().is_some_and(|word| word == "keep-alive")
+    }
 }
 
 /// Prints help where it was asked for, else what is wrong in one line. Returns the exit code.

@@ -11,12 +11,13 @@ use super::arguments::{
     MemberCommand, TypedArguments, WatchArguments,
 };
 use super::output::{self, PairWriter};
+use super::stop::Stop;
 use super::{CommandError, DECIDED_NO, listing, member, status, transaction, value, verify, watch};
 use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
 use crate::typed::Typed;
 use crate::{
-    Direction, Filter, Held, KeyRange, Kind, No, Order, OrderBy, PutOptions, RangeEnd, RequestId,
+    Direction, Filter, Held, KeyRange, Kind, No, Order, OrderBy, PutOptions, RangeEnd, RequestName,
     Selection, Show,
 };
 
@@ -53,7 +54,7 @@ pub(crate) struct Target<'a> {
     /// The shell's client; without one a command has a client of its own.
     pub(crate) shell: Option<&'a Client>,
     /// The name of the command, which must be a write.
-    pub(crate) request_id: Option<RequestId>,
+    pub(crate) request_id: Option<RequestName>,
 }
 
 impl Job {
@@ -148,11 +149,34 @@ impl Job {
         matches!(self, Self::Watch(WatchArguments { events: None, .. }))
     }
 
+    /// Whether the command is about the cluster as a whole, and asks every node.
+    pub(crate) fn is_of_all(&self) -> bool {
+        matches!(self, Self::Status | Self::Verify | Self::Member(_))
+    }
+
     fn check_name(&self, target: &Target<'_>) -> Result<(), CommandError> {
         if target.request_id.is_some() && !self.is_write() {
-            return Err(CommandError::Usage("only a write can have a --request-id".to_owned()));
+            return Err(CommandError::name_of_no_write());
         }
         Ok(())
+    }
+
+    /// As `run`, until `stop` comes: if that is how the command ends it is its end, else it is an
+    /// error.
+    pub(crate) async fn run_until(
+        self,
+        stop: &mut Stop<'_>,
+        (target, deadline): (&Target<'_>, Instant),
+        format: Format,
+        told: Told<'_>,
+    ) -> Result<u8, CommandError> {
+        let is_endless = self.is_endless();
+        tokio::select! {
+            result = self.run(target, deadline, format, told) => result,
+            () = stop.comes() => {
+                if is_endless { Ok(0) } else { Err(CommandError::Interrupted) }
+            }
+        }
     }
 
     /// Carries the command out and writes the answer, and what is to be said beside it. Returns
@@ -259,7 +283,10 @@ impl Target<'_> {
             }
         };
         Ok(match self.request_id {
-            Some(id) => client.with_request_id(id),
+            Some(name) => {
+                let id = name.id(&client, self.endpoints, deadline).await?;
+                client.with_request_id(id)
+            }
             None => client,
         })
     }

@@ -1,34 +1,36 @@
 //! `kvctl elect`: stands for election, or shows who wins.
 
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::arguments::{ElectArguments, Shared};
 use super::lock::Claim;
-use super::{CommandError, Console, Interrupts, output};
+use super::stop::Stop;
+use super::{CommandError, output};
 use crate::client::{Client, Options};
 use crate::{Interest, KeyRange, WatchOptions};
 
 /// Carries the command out. Returns the exit code.
 pub(super) async fn run(
-    console: &mut Console<'_>,
+    output: &mut dyn Write,
     shared: &Shared,
     arguments: ElectArguments,
+    stop: &mut Stop<'_>,
 ) -> Result<u8, CommandError> {
     let ElectArguments { name, value, claim, listen } = arguments;
-    let mut interrupts = Interrupts::new()?;
     if listen {
         return tokio::select! {
-            result = show_winners(console, shared, name.as_bytes()) => result,
-            () = interrupts.next() => Ok(0),
+            result = show_winners(output, shared, name.as_bytes()) => result,
+            () = stop.comes() => Ok(0),
         };
     }
     let claimed = Claim::begin(shared, claim.ttl).await?;
     let held = tokio::select! {
         held = claimed.win(&name, value.as_bytes(), claim) => held,
-        () = interrupts.next() => Err(CommandError::Interrupted),
+        () = stop.comes() => Err(CommandError::Interrupted),
     };
     let result = match held {
-        Ok(held) => claimed.hold(console, shared.write_out, &held, &mut interrupts).await,
+        Ok(held) => claimed.hold(output, shared.write_out, &held, stop).await,
         Err(error) => Err(error),
     };
     claimed.end().await;
@@ -37,7 +39,7 @@ pub(super) async fn run(
 
 /// Shows the winner, and each one after it.
 async fn show_winners(
-    console: &mut Console<'_>,
+    output: &mut dyn Write,
     shared: &Shared,
     name: &[u8],
 ) -> Result<u8, CommandError> {
@@ -51,8 +53,8 @@ async fn show_winners(
         let winner = client.winner(name).await?;
         let identity = winner.as_ref().map(|kv| (kv.key.clone(), kv.mod_revision));
         if let Some(kv) = winner.filter(|_| identity != shown) {
-            output::winner(console.output, shared.write_out, &kv)?;
-            console.output.flush()?;
+            output::winner(output, shared.write_out, &kv)?;
+            output.flush()?;
         }
         shown = identity;
         watch.next().await?;

@@ -12,7 +12,8 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::arguments::{ClaimArguments, Format, LockArguments, Shared};
-use super::{CommandError, Console, Interrupts, WRONG_USAGE, output};
+use super::stop::Stop;
+use super::{CommandError, WRONG_USAGE, output};
 use crate::client::{Client, Options};
 use crate::error::ClientError;
 use crate::locks::Held;
@@ -31,22 +32,20 @@ pub(super) struct Claim {
 
 /// Carries the command out. Returns the exit code.
 pub(super) async fn run(
-    console: &mut Console<'_>,
+    output: &mut dyn std::io::Write,
     shared: &Shared,
     arguments: LockArguments,
+    stop: &mut Stop<'_>,
 ) -> Result<u8, CommandError> {
     let LockArguments { name, claim, command } = arguments;
-    let mut interrupts = Interrupts::new()?;
     let claimed = Claim::begin(shared, claim.ttl).await?;
     let held = tokio::select! {
         held = claimed.win(&name, b"", claim) => held,
-        () = interrupts.next() => Err(CommandError::Interrupted),
+        () = stop.comes() => Err(CommandError::Interrupted),
     };
     let result = match held {
-        Ok(held) if command.is_empty() => {
-            claimed.hold(console, shared.write_out, &held, &mut interrupts).await
-        }
-        Ok(held) => claimed.hold_for(command, &held, &mut interrupts).await,
+        Ok(held) if command.is_empty() => claimed.hold(output, shared.write_out, &held, stop).await,
+        Ok(held) => claimed.hold_for(command, &held, stop).await,
         Err(error) => Err(error),
     };
     claimed.end().await;
@@ -83,20 +82,20 @@ impl Claim {
         }
     }
 
-    /// Says that it is held, and holds it until Ctrl-C.
+    /// Says that it is held, and holds it until somebody has had enough.
     pub(super) async fn hold(
         &self,
-        console: &mut Console<'_>,
+        output: &mut dyn std::io::Write,
         format: Format,
         held: &Held,
-        interrupts: &mut Interrupts,
+        stop: &mut Stop<'_>,
     ) -> Result<u8, CommandError> {
-        tell(console.output, format, held)?;
+        tell(output, format, held)?;
         tokio::select! {
             over = self.client.keep_alive(self.lease) => {
                 Err(self.lost(&OsString::from_vec(held.key.to_vec()), over))
             }
-            () = interrupts.next() => Ok(0),
+            () = stop.comes() => Ok(0),
         }
     }
 
@@ -104,7 +103,7 @@ impl Claim {
         &self,
         command: Vec<OsString>,
         held: &Held,
-        interrupts: &mut Interrupts,
+        stop: &mut Stop<'_>,
     ) -> Result<u8, CommandError> {
         let variable = [&held.key[..], format!("@{}", held.revision).as_bytes()].concat();
         let (program, arguments) = command.split_first().expect("there is a command");
@@ -124,7 +123,7 @@ impl Claim {
                     return Err(self.lost(&OsString::from_vec(held.key.to_vec()), over));
                 }
                 // The terminal tells the command too, and the lock is held until it has ended.
-                () = interrupts.next() => {}
+                () = stop.comes() => {}
             }
         }
     }

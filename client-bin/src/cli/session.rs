@@ -3,22 +3,23 @@
 use serde::Serialize;
 
 use super::arguments::{Format, SessionCommand, Shared};
-use super::{CommandError, Console, Interrupts, output};
+use super::stop::Stop;
+use super::{CommandError, output};
 use crate::request_id::SessionId;
 
 /// Carries the command out and writes the answer. Returns the exit code.
 pub(super) async fn run(
-    console: &mut Console<'_>,
+    output: &mut dyn std::io::Write,
     shared: &Shared,
     command: SessionCommand,
+    stop: &mut Stop<'_>,
 ) -> Result<u8, CommandError> {
     let SessionCommand::Open = command;
-    let mut interrupts = Interrupts::new()?;
     let session = tokio::select! {
         session = SessionId::open(shared.endpoints.clone(), shared.timeout()) => session?,
-        () = interrupts.next() => return Err(CommandError::Interrupted),
+        () = stop.comes() => return Err(CommandError::Interrupted),
     };
-    opened(console.output, shared.write_out, session)?;
+    opened(output, shared.write_out, session)?;
     Ok(0)
 }
 

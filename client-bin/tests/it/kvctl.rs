@@ -421,9 +421,43 @@ fn request_ids_are_for_writes_and_have_a_form() {
         let expected = "kvctl: only a write can have a --request-id\n";
         assert_eq!((code, errors.as_str()), (2, expected), "{words:?}");
     }
-    for bad in ["7:1", "1-00000000000000ff:0", "1-00000000000000ff"] {
+    for bad in ["seven:1", "7:0", "1-00000000000000ff:0", "1-00000000000000ff"] {
         let (code, _, errors) = with(&["put", "a", "1", "--request-id", bad]);
         assert_eq!((code, errors.lines().count()), (2, 1), "{errors}");
-        assert!(errors.contains("client id is what") || errors.contains("CLIENT:SERIAL"));
+        assert!(errors.contains("client id is a number") || errors.contains("CLIENT:SERIAL"));
     }
+}
+
+/// A number stands for one session for good, whoever asks through whichever node.
+#[test]
+fn a_number_names_a_client_that_outlives_processes() {
+    let world = World::default();
+    let (one, two) = (world.node(1, &[]), world.node(2, &[]));
+    let put = |at: &str, name: &str| {
+        json_of(kvctl(&["--endpoints", at, "put", "a", "1", "--request-id", name, "-w", "json"]))
+    };
+    let first = put(&one, "7:1");
+    assert_eq!(first, json!({ "revision": 3 }), "behind the number's own key");
+    assert_eq!(put(&two, "7:1"), first);
+    assert_eq!(put(&two, "7:2"), json!({ "revision": 4 }));
+    assert_eq!(put(&one, "7:1"), first);
+    assert_eq!(put(&one, "8:1"), json!({ "revision": 6 }), "another number is another client");
+    let text = world.value("kvorum/clients/7").expect("the number is bound");
+    let text = String::from_utf8(text).unwrap();
+    let named: Vec<(String, u64)> = world
+        .writes()
+        .iter()
+        .map(|seen| seen.session)
+        .map(|it| (format!("{}-{:016x}", it.client.issued_at, it.client.random), it.serial))
+        .filter(|(client, _)| *client == text)
+        .collect();
+    let serials: Vec<u64> = named.iter().map(|(_, serial)| *serial).collect();
+    assert_eq!(serials, [1, 1, 2, 1]);
+    assert_ne!(world.value("kvorum/clients/8"), world.value("kvorum/clients/7"));
+
+    let with = |words: &[&str]| kvctl(&[&["--endpoints", &one][..], words].concat());
+    with(&["put", "kvorum/clients/9", "mine"]);
+    let (code, _, errors) = with(&["put", "a", "1", "--request-id", "9:1"]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("\"kvorum/clients/9\" holds no client id"), "{errors}");
 }

@@ -71,3 +71,21 @@ fn lines_under_a_client_id_can_be_given_again() {
     };
     assert_eq!((written(&again.1), again.0), (written(&output), 0));
 }
+
+#[test]
+fn lines_under_a_number_can_be_given_again() {
+    let world = World::default();
+    let (one, two) = (world.node(1, &[]), world.node(2, &[]));
+    let shell = |at: &str, lines| {
+        kvctl_with(&["shell", "--client-id", "7", "--endpoints", at, "-w", "json"], lines)
+    };
+    let lines = b"get a --prefix\nput a 1\nput a 2\n";
+    let (code, output, errors) = shell(&one, lines);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let revision = world.revision();
+    let again = shell(&two, b"put a 1\nput a 2\n");
+    assert_eq!(world.revision(), revision, "nothing is done twice");
+    assert_eq!(output.lines().skip(1).collect::<Vec<_>>(), again.1.lines().collect::<Vec<_>>());
+    shell(&two, b"put a 1\nput a 2\nput a 3\n");
+    assert_eq!(world.revision(), revision + 1, "the third is new");
+}

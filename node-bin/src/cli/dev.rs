@@ -1,16 +1,18 @@
 //! `kvorum dev`: a whole cluster in this process, and a prompt.
 
 mod command;
+mod keyboard;
+mod line;
 mod session;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use kv_store::store::Store;
-use kvorum_client::prompt::{self, Entered, Prompt};
-use tokio::signal::unix::{SignalKind, signal};
+use kvorum_client::prompt::{self, Entered};
 
-use self::command::{WORDS, parse};
+use self::command::{Command, WORDS, parse};
+use self::keyboard::Keyboard;
 use self::session::{Outcome, Session};
 use super::settings::{DevArguments, TransportName};
 use super::{new_store, store_checks};
@@ -37,7 +39,8 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,
         checks: store_checks(),
     };
-    let cluster = LocalCluster::start(options, || new_store(MEMORY_MAX))?;
+    let mut cluster = LocalCluster::start(options, || new_store(MEMORY_MAX))?;
+    cluster.open_doors(arguments.port)?;
     greet(arguments, &cluster);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -58,56 +61,55 @@ fn greet(arguments: &DevArguments, cluster: &LocalCluster<Store>) {
         addresses.join(", ")
     );
     eprintln!("data in {}", arguments.data_dir.display());
-    if arguments.transport == TransportName::Tcp {
-        eprintln!("from another terminal: kvctl --endpoints {} status", addresses.join(","));
-    }
+    let doors: Vec<String> = cluster.client_addresses().into_values().collect();
+    eprintln!("from another terminal: kvctl --endpoints {} status", doors.join(","));
     eprintln!("help shows what can be typed here");
 }
 
 /// Carries out line by line. A line that fails makes a script fail, and a person try again.
 async fn converse(session: &mut Session) -> io::Result<ExitCode> {
-    // One listener for all: a signal that comes together with a line must not get lost.
-    let mut interrupts = signal(SignalKind::interrupt())?;
-    let is_terminal = io::stdin().is_terminal();
-    let mut prompt = if is_terminal {
-        Prompt::on_terminal("kvorum> ", WORDS)
-    } else {
-        Prompt::on_input(Box::new(io::BufReader::new(io::stdin())))
-    };
+    let mut keyboard = Keyboard::new("kvorum> ", WORDS)?;
     let mut code = ExitCode::SUCCESS;
     loop {
-        let entered = tokio::select! {
-            entered = prompt.next() => entered,
-            _ = interrupts.recv() => return Ok(ExitCode::from(INTERRUPTED)),
-        };
-        let result = match entered {
+        let outcome = match keyboard.next().await {
             Ok(Entered::End) => return Ok(code),
             Ok(Entered::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
-            Ok(Entered::Line(line)) => tokio::select! {
-                result = carry_out(session, &line) => result,
-                _ = interrupts.recv() => return Ok(ExitCode::from(INTERRUPTED)),
-            },
+            Ok(Entered::Line(line)) => carry_out(session, &mut keyboard, &line).await,
             Err(error) => Err(error.to_string()),
         };
-        match result {
-            Ok(None) => {}
-            Ok(Some(Outcome::Exit)) => return Ok(code),
-            Ok(Some(Outcome::Said(text))) => say(&text),
+        let has_failed = match outcome {
+            Ok(Outcome::Silent) => false,
+            Ok(Outcome::Exit) => return Ok(code),
+            Ok(Outcome::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
+            Ok(Outcome::Said(text)) => {
+                say(&text);
+                false
+            }
+            Ok(Outcome::Failed) => true,
             Err(error) => {
                 say(format!("error: {error}").as_bytes());
-                if !is_terminal {
-                    code = ExitCode::FAILURE;
-                }
+                true
             }
+        };
+        if has_failed && !keyboard.is_terminal() {
+            code = ExitCode::FAILURE;
         }
     }
 }
 
-async fn carry_out(session: &mut Session, line: &str) -> Result<Option<Outcome>, String> {
+async fn carry_out(
+    session: &mut Session,
+    keyboard: &mut Keyboard,
+    line: &str,
+) -> Result<Outcome, String> {
     let words = prompt::split(line).map_err(|error| error.to_string())?;
     match parse(&words)? {
-        Some(command) => session.run(command).await.map(Some),
-        None => Ok(None),
+        None => Ok(Outcome::Silent),
+        Some(Command::OfKvctl { words }) => session.carry_out(&words, keyboard).await,
+        Some(command) => tokio::select! {
+            outcome = session.run(command) => outcome,
+            () = keyboard.enough(false) => Ok(Outcome::Interrupted),
+        },
     }
 }
 

@@ -13,5 +13,6 @@ mod tidy;
 mod acceptance;
 mod bad_input;
 mod dev_prompt;
+mod dev_prompt_of_kvctl;
 mod local_cluster;
 mod processes;

@@ -1,7 +1,8 @@
 //! What can be typed at the prompt of `kvorum dev`.
 
+use kvorum_client::cli::Order;
 use kvorum_client::prompt::Word;
-use kvorum_client::typed::Typed;
+use kvorum_client::typed::{TYPED, Typed};
 use raft_core::types::NodeId;
 
 /// The commands, as `help` shows them.
@@ -19,11 +20,19 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
     ("SMEMBERS key", "prints every member; SCARD counts"),
     ("INCR key [[f] n]", "adds to a number and prints the sum"),
     ("TXN if ... then", "if COMPARE and ... then OPERATION ; ... else OPERATION ; ..."),
+    ("watch key", "prints what happens, until Enter; --prefix, --since N, --events N"),
+    ("history key", "prints every version; revert KEY N goes back, compact N forgets"),
+    ("ls [prefix]", "lists what stands directly below; tree shows all of it"),
+    ("lease ...", "grant SECONDS, revoke ID, renew ID, show ID, list, keep-alive ID"),
+    ("lock name", "holds a lock until Enter; elect stands for election"),
+    ("member ...", "list, add, remove, promote, demote, update, transfer"),
+    ("session open", "prints a client id for --request-id"),
+    ("verify", "compares what all nodes have made of the same commands"),
     ("status", "prints a line for each node"),
     ("kill N", "ends a node as kill -9 would; its disk stays"),
     ("revive [N]", "starts a dead node again, or every dead node"),
     ("use N|any", "sends what follows through node N, or through any"),
-    ("help", "prints this"),
+    ("help [command]", "prints this, or what kvctl says of the command"),
     ("exit", "stops the cluster; its data stays"),
 ];
 
@@ -45,11 +54,27 @@ pub(super) const WORDS: &[Word] = &[
     Word { name: "scard", usage: "KEY" },
     Word { name: "incr", usage: "KEY [[FIELD] BY]" },
     Word { name: "txn", usage: "[if COMPARE [and ...]] [then OPERATION [; ...]] [else ...]" },
+    Word { name: "put", usage: "KEY VALUE [--ttl SECONDS] [--lease ID]" },
+    Word { name: "expire", usage: "KEY [FIELD] SECONDS" },
+    Word { name: "persist", usage: "KEY [FIELD]" },
+    Word { name: "ttl", usage: "KEY [FIELD]" },
+    Word { name: "watch", usage: "KEY [--prefix] [--since REVISION] [--prev] [--events N]" },
+    Word { name: "history", usage: "KEY [--since REVISION]" },
+    Word { name: "revert", usage: "KEY REVISION" },
+    Word { name: "compact", usage: "REVISION" },
+    Word { name: "ls", usage: "[PREFIX]" },
+    Word { name: "tree", usage: "[PREFIX]" },
+    Word { name: "lease", usage: "grant SECONDS [ID]|revoke|renew|show|list|keep-alive" },
+    Word { name: "lock", usage: "NAME [-- COMMAND]" },
+    Word { name: "elect", usage: "NAME [VALUE] [--listen]" },
+    Word { name: "session", usage: "open" },
+    Word { name: "member", usage: "list|add|remove|promote|demote|update|transfer" },
+    Word { name: "verify", usage: "" },
     Word { name: "status", usage: "" },
     Word { name: "kill", usage: "N|leader" },
     Word { name: "revive", usage: "[N]" },
     Word { name: "use", usage: "N|any" },
-    Word { name: "help", usage: "" },
+    Word { name: "help", usage: "[COMMAND]" },
     Word { name: "exit", usage: "" },
 ];
 
@@ -82,6 +107,10 @@ pub(super) enum Command {
     Revive(Option<NodeName>),
     /// `None` is "any".
     Use(Option<NodeName>),
+    /// What `kvctl` knows, and the prompt has no words of its own for.
+    OfKvctl {
+        words: Vec<String>,
+    },
     Help,
     Exit,
 }
@@ -91,6 +120,9 @@ pub(super) enum Command {
 /// Errors: one line that says what is wrong with it and what would be right.
 pub(super) fn parse(words: &[String]) -> Result<Option<Command>, String> {
     let Some((name, arguments)) = words.split_first() else { return Ok(None) };
+    if is_of_kvctl(&name.to_ascii_lowercase(), arguments) {
+        return Ok(Some(Command::OfKvctl { words: words.to_vec() }));
+    }
     let bytes: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
     if let Some(typed) = Typed::parse(&bytes) {
         return typed.map(|typed| Some(Command::Typed(typed)));
@@ -110,6 +142,18 @@ pub(super) fn parse(words: &[String]) -> Result<Option<Command>, String> {
         (name, _) => return Err(wrong_usage(name)),
     };
     Ok(Some(command))
+}
+
+/// Whether a line is for `kvctl`: a command that the prompt has not, or one with flags.
+fn is_of_kvctl(name: &str, arguments: &[String]) -> bool {
+    let has_flags = arguments.iter().any(|word| word.starts_with("--") || word == "-w");
+    let is_own = match name {
+        "set" | "get" | "del" | "status" | "kill" | "revive" | "use" | "exit" | "quit" => true,
+        "help" => arguments.is_empty(),
+        "lease" => arguments.first().is_none_or(|word| word != "keep-alive"),
+        name => TYPED.iter().any(|(known, ..)| *known == name),
+    };
+    (has_flags || !is_own) && Order::is_known(name)
 }
 
 fn wrong_usage(name: &str) -> String {
@@ -151,6 +195,26 @@ mod tests {
         assert_eq!(parsed("use ANY"), Ok(Some(Command::Use(None))));
         assert_eq!(parsed("revive"), Ok(Some(Command::Revive(None))));
         assert_eq!(parsed("  "), Ok(None));
+    }
+
+    #[test]
+    fn what_the_prompt_has_no_words_for_is_a_line_of_kvctl() {
+        for line in [
+            "Watch a --events 2",
+            "get a --prefix",
+            "SET a b --ttl 5",
+            "lease keep-alive 7",
+            "member list",
+            "hget a b -w json",
+            "help watch",
+            "put a b",
+        ] {
+            let words = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(parsed(line), Ok(Some(Command::OfKvctl { words })), "{line}");
+        }
+        for line in ["get a", "lease grant 5", "hset a b:c", "incr a -5", "help", "status"] {
+            assert!(!matches!(parsed(line), Ok(Some(Command::OfKvctl { .. }))), "{line}");
+        }
     }
 
     #[test]

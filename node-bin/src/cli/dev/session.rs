@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use kv_store::command::{Answer, Command as StoreCommand, KeyRange, Kind, List, No, Query};
 use kv_store::store::Store;
+use kvorum_client::cli::Lines;
 use raft_core::entry::{ClientId, SessionStamp};
 use raft_core::replica::event::SessionRefusal;
 use raft_core::types::NodeId;
@@ -14,7 +15,7 @@ use crate::local_cluster::LocalCluster;
 use crate::node::{Node, RequestError};
 
 /// How long a command waits for a leader, a little less than the ten seconds that are promised.
-const PATIENCE: Duration = Duration::from_millis(9_500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(9_500);
 
 /// The same while too few nodes live for anybody to lead: the user is told soon.
 const PATIENCE_WITHOUT_QUORUM: Duration = Duration::from_secs(3);
@@ -37,6 +38,8 @@ pub(super) struct Session {
     /// Whose writes these are, and how many there were; `None` before the first, and when the
     /// cluster has forgotten the client.
     client: Option<(ClientId, u64)>,
+    /// For the commands of `kvctl`; `None` before the first one, and for another way through.
+    pub(super) lines: Option<Lines>,
 }
 
 /// What a command came to.
@@ -44,6 +47,12 @@ pub(super) struct Session {
 pub(super) enum Outcome {
     /// Lines for standard output, as bytes.
     Said(Vec<u8>),
+    /// All was said already, if there was anything to say.
+    Silent,
+    /// The same, and it is a failure.
+    Failed,
+    /// Ctrl-C.
+    Interrupted,
     /// The session is over.
     Exit,
 }
@@ -56,7 +65,7 @@ impl From<String> for Outcome {
 
 impl Session {
     pub(super) fn new(cluster: LocalCluster<Store>) -> Self {
-        Self { cluster, through: None, client: None }
+        Self { cluster, through: None, client: None, lines: None }
     }
 
     pub(super) fn cluster(&mut self) -> &mut LocalCluster<Store> {
@@ -95,20 +104,31 @@ impl Session {
             }
             Command::Revive(name) => self.revive(name).await,
             Command::Use(None) => {
-                self.through = None;
+                (self.through, self.lines) = (None, None);
                 Ok("through any node".to_owned().into())
             }
             Command::Use(Some(name)) => {
                 let id = self.find(name).await?;
-                self.through = Some(id);
+                (self.through, self.lines) = (Some(id), None);
                 Ok(format!("through node {id}").into())
             }
             Command::Help => {
-                let lines = COMMANDS.iter().map(|(usage, what)| format!("{usage:<14} {what}"));
+                let lines = COMMANDS.iter().map(|(usage, what)| format!("{usage:<16} {what}"));
                 Ok(lines.collect::<Vec<_>>().join("\n").into())
             }
             Command::Exit => Ok(Outcome::Exit),
+            Command::OfKvctl { .. } => unreachable!("`carry_out` is for these"),
         }
+    }
+
+    /// Where the commands of `kvctl` go, and where every node is reached.
+    ///
+    /// Errors: one line, if nobody there is alive.
+    pub(super) fn addresses(&self) -> Result<(Vec<String>, Vec<String>), String> {
+        self.pick(0)?;
+        let all = self.cluster.client_addresses();
+        let through = all.iter().filter(|(id, _)| self.through.is_none_or(|it| it == **id));
+        Ok((through.map(|(_, at)| at.clone()).collect(), all.values().cloned().collect()))
     }
 
     async fn get(&mut self, key: &[u8]) -> Result<Outcome, String> {
@@ -174,6 +194,8 @@ impl Session {
             match result {
                 Ok(answer) => return Ok(answer),
                 Err(RequestError::Unknown) => is_open = true,
+                // An earlier attempt may have been executed all the same.
+                Err(RequestError::NoSpace) if is_open => {}
                 // No attempt can have been executed, so it may become another client's.
                 Err(RequestError::Session(SessionRefusal::SessionExpired)) if !is_open => {
                     self.client = None;
