@@ -171,9 +171,9 @@ pub(crate) enum DataCommand {
                           put [OPTIONS] -- <KEY> <VALUE>"
     )]
     Put(PutArguments),
-    /// Prints the value of a key, or with --prefix keys and values on alternate lines
+    /// Prints the value of a key, or null; with --prefix keys and values on alternate lines
     ///
-    /// Exit code 1 and no output if the key does not exist.
+    /// Exit code 1 if the key does not exist, so that it can be told from one that says null.
     Get(GetArguments),
     /// Removes keys and prints how many there were
     Del(DelArguments),

@@ -235,6 +235,9 @@ impl PairWriter {
         output: &mut dyn Write,
         staleness: Option<Staleness>,
     ) -> io::Result<u64> {
+        if self.is_single && self.count == 0 && self.format == Format::Simple {
+            line(output, b"null")?;
+        }
         if self.format == Format::Json {
             write!(output, "],\"count\":{},\"revision\":{}", self.count, self.revision)?;
             if let Some(Staleness { applied_index, contact_age }) = staleness {
@@ -379,7 +382,8 @@ mod tests {
         let pages = [vec![kv(b"a", b"1")], vec![kv(b"b", b"")]];
         assert_eq!(written(Format::Simple, false, &pages), "a\n1\nb\n\n");
         assert_eq!(written(Format::Simple, true, &pages[..1]), "1\n");
-        assert_eq!(written(Format::Simple, true, &[vec![]]), "");
+        assert_eq!(written(Format::Simple, true, &[vec![]]), "null\n");
+        assert_eq!(written(Format::Simple, false, &[vec![]]), "");
     }
 
     #[test]

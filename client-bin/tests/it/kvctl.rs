@@ -46,7 +46,7 @@ fn keys_are_put_got_and_removed() {
     assert_eq!(kvctl(&["put", "b", "2", "--endpoints", &node]), said(0, "OK\n"));
     assert_eq!(with(&["put", "c", ""]), said(0, "OK\n"));
     assert_eq!(with(&["get", "a"]), said(0, "1\n"));
-    assert_eq!(with(&["get", "x"]), said(1, ""));
+    assert_eq!(with(&["get", "x"]), said(1, "null\n"));
     assert_eq!(with(&["get", "--prefix", ""]), said(0, "a\n1\nb\n2\nc\n\n"));
     assert_eq!(with(&["get", "--prefix", "x"]), said(0, ""));
     assert_eq!(with(&["del", "a", "x"]), said(0, "1\n"));
@@ -63,7 +63,7 @@ fn a_local_get_says_beside_the_value_how_old_it_may_be() {
     let heard = words("in touch with the leader 12 ms ago");
     let get = |at: &str, key: &str| kvctl(&["--endpoints", at, "get", "--local", key]);
     assert_eq!(get(&leader, "a"), (0, "1\n".to_owned(), heard.clone()));
-    assert_eq!(get(&leader, "x"), (1, String::new(), heard));
+    assert_eq!(get(&leader, "x"), (1, "null\n".to_owned(), heard));
     let never = words("never in touch with a leader since it started");
     assert_eq!(get(&follower, "a"), (0, "1\n".to_owned(), never));
     let document = json_of(kvctl(&["--endpoints", &leader, "-w", "json", "get", "--local", "x"]));
@@ -85,7 +85,7 @@ fn the_past_is_read_and_compacted() {
     assert_eq!(with(&["put", "a", "4", "--prev"]), said(0, "OK\n3\n"));
     assert_eq!(with(&["put", "c", "5", "--prev"]), said(0, "OK\n"));
     assert_eq!(with(&["get", "a", "--rev", "3"]), said(0, "1\n"));
-    assert_eq!(with(&["get", "b", "--rev", "5"]), said(1, ""));
+    assert_eq!(with(&["get", "b", "--rev", "5"]), said(1, "null\n"));
     assert_eq!(with(&["get", "--prefix", "", "--rev", "4"]), said(0, "a\n3\nb\n2\n"));
     assert_eq!(with(&["get", "a", "--to", "c"]), said(0, "a\n4\n"));
     assert_eq!(with(&["get", "b", "--from-key", "--keys-only"]), said(0, "c\n"));
@@ -132,7 +132,7 @@ fn keys_are_listed_as_paths_and_go_back_to_what_they_were() {
     assert_eq!(with(&["get", "etc0"]), said(0, "4\n"));
     assert_eq!(with(&["history", "etc0"]), said(0, "5 put 4\n7 put 5\n8 put 4\n"));
     assert_eq!(with(&["revert", "etc0", "4"]), said(0, "OK\n"));
-    assert_eq!(with(&["get", "etc0"]), said(1, ""));
+    assert_eq!(with(&["get", "etc0"]), said(1, "null\n"));
     let other = "kvctl: wrong type: the key is a HASH\n";
     assert_eq!(with(&["revert", "etc/net/link", "6"]), (1, String::new(), other.to_owned()));
 }

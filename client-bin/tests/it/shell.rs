@@ -34,7 +34,7 @@ fn a_line_that_fails_is_named_and_the_rest_is_carried_out() {
     assert_eq!((lines.len(), world.revision()), (3, 1));
 
     let (code, output, _) = kvctl_with(&["shell", "--endpoints", &node], b"get x\nget a\n");
-    assert_eq!((code, output.as_str()), (1, "1\n"));
+    assert_eq!((code, output.as_str()), (1, "null\n1\n"));
 }
 
 #[test]

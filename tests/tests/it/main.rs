@@ -16,3 +16,4 @@ mod dev_prompt;
 mod dev_prompt_of_kvctl;
 mod local_cluster;
 mod processes;
+mod reference_commands;
