@@ -89,15 +89,18 @@ impl Client {
     /// Makes a lease last as long again as it was granted for, and returns how long that is;
     /// `None` if there is no such lease, because it has ended.
     ///
-    /// Errors: as [`Client::put`].
+    /// It has no session, and may be done twice: a renewal that was done twice is done. So nodes
+    /// make one entry of the log of all renewals that come together.
+    ///
+    /// Errors: as [`Client::put`], except `Unknown`.
     pub async fn renew_lease(&self, id: u64) -> Result<Option<Duration>, ClientError> {
         let command = Command::RenewLeases { ids: [id].into_iter().collect::<List<u64>>() };
-        let answer = self.ask(Work::Write(encode_command(&command))).await?;
+        let answer = self.ask(Work::Repeatable(encode_command(&command))).await?;
         match decode(&answer)? {
             Answer::Renewed { ttls_ms, .. } if ttls_ms.len() == 1 => {
                 Ok(Some(Duration::from_millis(ttls_ms[0])).filter(|ttl| !ttl.is_zero()))
             }
-            other => Err(self.no_answer_to_a_write(&other)),
+            other => Err(no_answer_to_a_read(&other)),
         }
     }
 

@@ -41,6 +41,9 @@ pub(crate) enum Work {
     ReadLocally(Bytes),
     /// A change of the members, made once like a command.
     Change(MemberChange),
+    /// A command that may as well be done twice. It has no session, so that nodes can let it share
+    /// an entry of the log with others.
+    Repeatable(Bytes),
 }
 
 impl Work {
@@ -48,7 +51,7 @@ impl Work {
     fn has_effects(&self) -> bool {
         match self {
             Self::Write(_) | Self::Change(_) => true,
-            Self::Read(_) | Self::ReadLocally(_) => false,
+            Self::Read(_) | Self::ReadLocally(_) | Self::Repeatable(_) => false,
         }
     }
 }
@@ -288,7 +291,9 @@ impl Requests {
             | Reply::Mark(_)
             | Reply::Ended(_) => Err(match pending.work {
                 Work::Write(_) | Work::Change(_) => ClientError::Unknown,
-                Work::Read(_) | Work::ReadLocally(_) => ClientError::nonsense(),
+                Work::Read(_) | Work::ReadLocally(_) | Work::Repeatable(_) => {
+                    ClientError::nonsense()
+                }
             }),
         };
         self.finish(id, result);
@@ -379,6 +384,7 @@ fn prepare<'p>(pending: &'p mut Pending, session: &mut Session, now: Instant) ->
     Some(match &pending.work {
         Work::Read(body) => Op::Read { timeout_ms, body },
         Work::ReadLocally(body) => Op::ReadLocally { body },
+        Work::Repeatable(body) => Op::Write { session: SessionStamp::default(), timeout_ms, body },
         Work::Write(body) => Op::Write { session: stamped(stamp, session)?, timeout_ms, body },
         Work::Change(change) => {
             let session = stamped(stamp, session)?;

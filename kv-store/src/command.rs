@@ -13,6 +13,7 @@ pub(crate) mod key_range;
 mod limits;
 mod list;
 mod plain;
+pub(crate) mod renewals;
 mod selection;
 mod transaction;
 

@@ -4,13 +4,14 @@
 //! change of that command bears it (etcd: revision).
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use bytes::BytesMut;
 use raft_core::entry::EntryRef;
 use raft_core::replica::state_machine::{Forgotten, LoadError, StateMachine};
 use raft_core::types::Index;
 
-use crate::command::{Answer, Command, KeyRange, No, PutOptions, Query};
+use crate::command::{Answer, Command, KeyRange, No, PutOptions, Query, renewals};
 use crate::events::{Event, Lost};
 use crate::keyspace::{Keyspace, NEWEST, Tenure};
 use crate::lasting::At;
@@ -322,6 +323,18 @@ impl StateMachine for Store {
             Ok(decoded) => self.answer(&decoded, log_time).encode(answer),
             Err(error) => Answer::Malformed { why: error.reason() }.encode(answer),
         }
+    }
+
+    fn joinable_parts(&self, command: &[u8]) -> u32 {
+        renewals::leases_renewed(command)
+    }
+
+    fn join(&self, commands: &[&[u8]], joined: &mut BytesMut) {
+        renewals::join(commands, joined);
+    }
+
+    fn split(&self, answer: &[u8], parts: Range<u32>, own: &mut BytesMut) {
+        renewals::split(answer, parts, own);
     }
 
     fn revision(&self) -> u64 {

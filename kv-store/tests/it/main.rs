@@ -10,6 +10,7 @@ mod node;
 mod random;
 mod ranges;
 mod rel_h_changes;
+mod renewals;
 mod retention;
 mod revisions;
 mod snapshot;

@@ -7,6 +7,7 @@ mod early_rounds;
 pub mod event;
 pub mod fence;
 mod foresight;
+mod joining;
 pub mod log_files;
 pub(crate) mod node_session;
 pub mod pinned;

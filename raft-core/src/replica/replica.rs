@@ -1,6 +1,8 @@
 //! `Replica`: Raft, a state machine and everybody who waits for an answer, as a function from
 //! events to effects. The actors around it, and the simulator, only carry things.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::consensus::message::{Envelope, Message};
@@ -17,6 +19,7 @@ use crate::replica::event::{
 };
 use crate::replica::fence::Fence;
 use crate::replica::foresight::foresee;
+use crate::replica::joining::Shares;
 use crate::replica::node_session::NodeSessions;
 use crate::replica::reads::QueuedReads;
 use crate::replica::room::Room;
@@ -80,6 +83,20 @@ pub(super) struct AnswerBuffer {
 impl AnswerBuffer {
     pub(super) fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
         self.list.push(Answer { ticket, outcome: Outcome::Refused(refusal) });
+    }
+
+    /// Adds parts of a joint answer as an answer of their own; returns where it lies.
+    fn split(
+        &mut self,
+        machine: &impl StateMachine,
+        all: &Range<usize>,
+        parts: Range<u32>,
+    ) -> Range<usize> {
+        let mut own = BytesMut::new();
+        machine.split(&self.bytes[all.clone()], parts, &mut own);
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(&own);
+        begin..self.bytes.len()
     }
 
     fn take(&mut self) -> Answers {
@@ -389,16 +406,17 @@ impl<S: StateMachine> Replica<S> {
     }
 
     fn on_submit(&mut self, now: Time, submission: Submission) {
-        let Submission { mut draft, tickets, timeout_us, wall_time } = submission;
+        let Submission { draft, tickets, timeout_us, wall_time } = submission;
         assert_eq!(draft.len(), tickets.len(), "somebody waits for each command");
         self.wall_time = wall_time;
         let deadline = now.after(timeout_us);
+        let (mut draft, shares) = self.join(draft, tickets);
         draft.assign_sessions(|| self.node_stamp());
         if self.raft.lacks_space() {
-            self.refuse_all(&draft, tickets, Refusal::NoSpace);
+            self.refuse_all(&draft, shares, Refusal::NoSpace);
             return;
         }
-        let (draft, tickets) = self.refuse_growth(draft, tickets);
+        let (draft, shares) = self.refuse_growth(draft, shares);
         if draft.is_empty() {
             return;
         }
@@ -406,17 +424,17 @@ impl<S: StateMachine> Replica<S> {
         let asked = draft.concerns_members().then(|| draft.clone().into_commands().1);
         match (self.propose(now, None, draft), asked) {
             (Ok(_) | Err((ProposeError::TooEarly, _)), Some(asked)) => {
-                self.wait_for(asked, tickets, deadline, Some(now));
+                self.wait_for(asked, shares, deadline, Some(now));
             }
-            (Ok(entries), None) => self.wait_for(entries.commands(), tickets, deadline, Some(now)),
+            (Ok(entries), None) => self.wait_for(entries.commands(), shares, deadline, Some(now)),
             (Err((error, draft)), _)
                 if error == ProposeError::TooMuchInFlight || self.writes.is_full() =>
             {
-                self.refuse_all(&draft, tickets, Refusal::Overloaded);
+                self.refuse_all(&draft, shares, Refusal::Overloaded);
             }
             (Err((_, draft)), asked) => {
                 let commands = asked.unwrap_or_else(|| draft.into_commands().1);
-                self.wait_for(commands, tickets, deadline, None);
+                self.wait_for(commands, shares, deadline, None);
                 self.send_again(now, Time(0));
             }
         }
@@ -425,19 +443,19 @@ impl<S: StateMachine> Replica<S> {
     fn wait_for(
         &mut self,
         commands: impl IntoIterator<Item = Bytes>,
-        tickets: Vec<Ticket>,
+        shares: Vec<Shares>,
         deadline: Time,
         sent_at: Option<Time>,
     ) {
-        for (command, ticket) in commands.into_iter().zip(tickets) {
-            self.writes.add(command, ticket, deadline, sent_at);
+        for (command, shares) in commands.into_iter().zip(shares) {
+            self.writes.add(command, shares, deadline, sent_at);
         }
     }
 
-    fn refuse_all(&mut self, draft: &Draft, tickets: Vec<Ticket>, refusal: Refusal) {
-        for (command, ticket) in draft.iter().zip(tickets) {
+    fn refuse_all(&mut self, draft: &Draft, shares: Vec<Shares>, refusal: Refusal) {
+        for (command, shares) in draft.iter().zip(shares) {
             self.node_sessions.close(&command.session());
-            self.answers.refuse(ticket, refusal);
+            shares.each(|ticket, _| self.answers.refuse(ticket, refusal));
         }
     }
 
@@ -492,9 +510,18 @@ impl<S: StateMachine> Replica<S> {
             self.node_session_refused(&session, refusal);
             return;
         }
-        self.writes.take(&session, |ticket| {
+        let machine = &self.machine;
+        self.writes.take(&session, |shares| {
             is_awaited = true;
-            answers.list.push(Answer { ticket, outcome: outcome.clone() });
+            shares.each(|ticket, parts| {
+                let outcome = match (parts, &outcome) {
+                    (Some(parts), Outcome::Answered(all)) => {
+                        Outcome::Answered(answers.split(machine, all, parts))
+                    }
+                    (Some(_) | None, outcome) => outcome.clone(),
+                };
+                answers.list.push(Answer { ticket, outcome });
+            });
         });
         if is_awaited {
             self.node_sessions.close(&session);

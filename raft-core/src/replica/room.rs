@@ -11,7 +11,8 @@
 use crate::consensus::ready::Notice;
 use crate::entry::{Draft, EntryKind, EntryRef};
 use crate::replica::Replica;
-use crate::replica::event::{Refusal, Ticket};
+use crate::replica::event::Refusal;
+use crate::replica::joining::Shares;
 use crate::replica::state_machine::StateMachine;
 
 /// The part of what may be taken that other nodes may exceed it by.
@@ -47,19 +48,19 @@ impl<S: StateMachine> Replica<S> {
     pub(super) fn refuse_growth(
         &mut self,
         draft: Draft,
-        tickets: Vec<Ticket>,
-    ) -> (Draft, Vec<Ticket>) {
+        shares: Vec<Shares>,
+    ) -> (Draft, Vec<Shares>) {
         if self.machine.live_bytes() < self.room.live_bytes_max {
-            return (draft, tickets);
+            return (draft, shares);
         }
         let (mut rest, mut waiting) = (Draft::default(), Vec::new());
-        for (entry, ticket) in draft.iter().zip(tickets) {
+        for (entry, shares) in draft.iter().zip(shares) {
             if self.would_grow(entry) {
                 self.node_sessions.close(&entry.session());
-                self.answers.refuse(ticket, Refusal::NoSpace);
+                shares.each(|ticket, _| self.answers.refuse(ticket, Refusal::NoSpace));
             } else {
                 rest.push_again(entry.bytes());
-                waiting.push(ticket);
+                waiting.push(shares);
             }
         }
         (rest, waiting)

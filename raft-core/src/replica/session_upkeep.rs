@@ -41,7 +41,9 @@ impl<S: StateMachine> Replica<S> {
         }
         let answers = &mut self.answers;
         // Nobody can tell any more whether an earlier copy was executed.
-        self.writes.take(session, |ticket| answers.refuse(ticket, Refusal::Unknown));
+        self.writes.take(session, |shares| {
+            shares.each(|ticket, _| answers.refuse(ticket, Refusal::Unknown));
+        });
         self.node_sessions.abandon(session.client);
         self.node_sessions.close(session);
     }

@@ -1,6 +1,7 @@
 //! What a user of the library brings: a deterministic state machine.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::BytesMut;
 
@@ -51,6 +52,26 @@ pub trait StateMachine {
     /// many. Judged by the command alone; `apply` does whatever stands in the log.
     fn grows(&self, _command: &[u8]) -> bool {
         false
+    }
+
+    /// In how many parts of an answer a command shows that can be joined with others of its kind;
+    /// 0 if it cannot. Asked of commands of clients without a session.
+    fn joinable_parts(&self, _command: &[u8]) -> u32 {
+        0
+    }
+
+    /// Appends one command that does what all of these do, each of which can be joined. The parts
+    /// of its answer are theirs, in this order.
+    ///
+    /// Panics: may panic if one of them cannot be joined.
+    fn join(&self, _commands: &[&[u8]], _joined: &mut BytesMut) {
+        unreachable!("commands are joined only by machines that say that they can be");
+    }
+
+    /// Appends what a client is answered whose command has these parts of the answer to a joined
+    /// one.
+    fn split(&self, _answer: &[u8], _parts: Range<u32>, _own: &mut BytesMut) {
+        unreachable!("answers are split only by machines that join commands");
     }
 
     /// Appends a command that the machine asks for at `log_time` (in microseconds), if there is

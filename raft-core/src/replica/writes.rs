@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::entry::{ClientId, Draft, EntryRef, SessionStamp};
 use crate::replica::event::{Refusal, Ticket};
+use crate::replica::joining::Shares;
 use crate::teeth::is_removed;
 use crate::types::Time;
 
@@ -20,9 +21,9 @@ const ROUND_BYTES_MAX: usize = 1024 * 1024;
 struct Waiting {
     /// The command as an entry, stamped or not.
     command: Bytes,
-    ticket: Ticket,
+    shares: Shares,
     /// Others who gave the same command of the same session.
-    more: Vec<Ticket>,
+    more: Vec<Shares>,
     deadline: Time,
     /// When it last left for a log; `None` if it never did, so that it cannot have happened.
     sent_at: Option<Time>,
@@ -48,21 +49,20 @@ impl Writes {
     pub(crate) fn add(
         &mut self,
         command: Bytes,
-        ticket: Ticket,
+        shares: Shares,
         deadline: Time,
         sent_at: Option<Time>,
     ) {
         let session = EntryRef::of(&command).session();
         let added = command.len();
-        let waiting = Waiting { command, ticket, more: Vec::new(), deadline, sent_at };
         match self.waiting.entry((session.client, session.serial)) {
             Entry::Vacant(vacant) => {
                 self.bytes += added;
-                vacant.insert(waiting);
+                vacant.insert(Waiting { command, shares, more: Vec::new(), deadline, sent_at });
             }
             Entry::Occupied(same) => {
                 let same = same.into_mut();
-                same.more.push(ticket);
+                same.more.push(shares);
                 same.deadline = same.deadline.max(deadline);
                 same.sent_at = same.sent_at.or(sent_at);
             }
@@ -70,13 +70,13 @@ impl Writes {
     }
 
     /// Whoever waits for this command gets its answer now and waits no more.
-    pub(crate) fn take(&mut self, session: &SessionStamp, mut each: impl FnMut(Ticket)) {
+    pub(crate) fn take(&mut self, session: &SessionStamp, mut each: impl FnMut(Shares)) {
         if self.waiting.is_empty() || !session.is_session() {
             return;
         }
         if let Some(waiting) = self.waiting.remove(&(session.client, session.serial)) {
             self.bytes -= waiting.command.len();
-            each(waiting.ticket);
+            each(waiting.shares);
             waiting.more.into_iter().for_each(each);
         }
     }
@@ -104,8 +104,11 @@ impl Writes {
             };
             let stamp = SessionStamp { client: *client, serial: *serial, acknowledged: 0 };
             self.bytes -= waiting.command.len();
-            each(&stamp, waiting.ticket, refusal);
-            waiting.more.iter().for_each(|&ticket| each(&stamp, ticket, refusal));
+            let more = std::mem::take(&mut waiting.more);
+            let shares = std::mem::replace(&mut waiting.shares, Shares::Joint(Vec::new()));
+            for shares in std::iter::once(shares).chain(more) {
+                shares.each(|ticket, _| each(&stamp, ticket, refusal));
+            }
             false
         });
     }

@@ -1,7 +1,11 @@
 //! Keys that go by themselves, on real nodes.
 
+use kv_store::command::{Answer, Command};
+use raft_core::entry::SessionStamp;
+use raft_net::client_protocol::Op;
 use rustix::process::Signal;
 
+use crate::harness::client::{Connection, Said, encoded};
 use crate::harness::cluster::Cluster;
 use crate::harness::wait;
 
@@ -70,4 +74,56 @@ async fn the_time_that_is_left_survives_the_leader() {
     let after = remaining(&cluster).await;
     assert!(after < before + 0.5, "{after} s are left after {before} s were");
     assert!(before - 30.0 < after, "{after} s are left after {before} s were");
+}
+
+/// Renewals that come together are one entry of the log, at the leader and at a follower, and each
+/// is answered with the time of its own leases.
+#[tokio::test]
+async fn renewals_of_one_turn_share_an_entry() {
+    let _turn = wait::turn().await;
+    let cluster = Cluster::start(3).await;
+    let (leader, follower) = (cluster.leader().await, cluster.follower().await);
+    let mut connection = Connection::open(cluster.address(leader)).await.unwrap();
+    for id in 1..=100 {
+        let grant = Command::GrantLease { id, ttl_ms: 60_000 + id };
+        let answer = write(&mut connection, &grant).await;
+        let granted = Answer::Granted { id, ttl_ms: 60_000 + id, revision: 1 };
+        assert_eq!(Answer::decode(&answer), Ok(granted));
+    }
+    for at in [leader, follower] {
+        let mut connection = Connection::open(cluster.address(at)).await.unwrap();
+        let before = cluster.status(leader).await.last_index;
+        let mut asked = Vec::new();
+        for number in 0..100 {
+            // Every tenth asks for two leases and one that is not there.
+            let first = 1 + number;
+            let ids = if number % 10 == 0 { vec![first, 5_000, 100] } else { vec![first] };
+            let command = Command::RenewLeases { ids: ids.iter().copied().collect() };
+            let body = encoded(|bytes| command.encode(bytes));
+            let session = SessionStamp::default();
+            let op = Op::Write { session, timeout_ms: 5_000, body: &body };
+            asked.push((connection.send(op).await.unwrap(), ids));
+        }
+        for _ in 0..asked.len() {
+            let (id, said) = connection.receive().await.unwrap();
+            let Said::Answer(answer) = said else { panic!("a renewal is answered by {said:?}") };
+            let (_, ids) = asked.iter().find(|(asked, _)| *asked == id).expect("it was asked for");
+            let ttl_of = |&id: &u64| if id == 5_000 { 0 } else { 60_000 + id };
+            let ttls_ms = ids.iter().map(ttl_of).collect();
+            assert_eq!(Answer::decode(&answer), Ok(Answer::Renewed { revision: 1, ttls_ms }));
+        }
+        let entries = cluster.status(leader).await.last_index - before;
+        assert!((1..=50).contains(&entries), "{entries} entries for 100 renewals at node {at}");
+    }
+    cluster.check_equal().await;
+}
+
+/// Sends a command, and returns the answer.
+async fn write(connection: &mut Connection, command: &Command<'_>) -> bytes::Bytes {
+    let body = encoded(|bytes| command.encode(bytes));
+    let session = SessionStamp::default();
+    match connection.ask(Op::Write { session, timeout_ms: 5_000, body: &body }).await {
+        Ok(Said::Answer(answer)) => answer,
+        other => panic!("{command:?} is answered by {other:?}"),
+    }
 }
