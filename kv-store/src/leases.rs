@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use raft_core::replica::pinned::{BeforeImages, Slice};
+
 /// A lease that was granted and has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
@@ -25,6 +27,8 @@ impl Lease {
 pub(crate) struct Leases {
     by_id: BTreeMap<u64, Lease>,
     by_end: BTreeSet<(u64, u64)>,
+    /// What leases were that have changed since a snapshot was begun.
+    before: BeforeImages<u64, Lease>,
 }
 
 /// What a lease takes in memory, about. Units: bytes.
@@ -42,6 +46,7 @@ impl Leases {
 
     /// Adds a lease, or puts another in its place.
     pub(crate) fn set(&mut self, id: u64, lease: Lease) {
+        self.will_change(id);
         if let Some(before) = self.by_id.insert(id, lease) {
             self.by_end.remove(&(before.ends_at, id));
         }
@@ -50,8 +55,33 @@ impl Leases {
 
     /// Forgets a lease; returns whether there was one.
     pub(crate) fn remove(&mut self, id: u64) -> bool {
+        self.will_change(id);
         let removed = self.by_id.remove(&id);
         removed.is_some_and(|lease| self.by_end.remove(&(lease.ends_at, id)))
+    }
+
+    fn will_change(&mut self, id: u64) {
+        if self.before.is_pinned() {
+            self.before.will_change(&id, self.by_id.get(&id));
+        }
+    }
+
+    /// Makes the present leases those that `next_slice` shows, whatever becomes of them.
+    pub(crate) fn pin(&mut self) {
+        self.before.pin();
+    }
+
+    /// Shows the next of the pinned leases, in the order of their ids, until it is enough; returns
+    /// whether there may be more.
+    ///
+    /// Panics: if nothing is pinned.
+    pub(crate) fn next_slice(&mut self, mut visit: impl FnMut(u64, Lease) -> Slice) -> bool {
+        self.before.next_slice(&self.by_id, |id, lease| visit(*id, *lease))
+    }
+
+    /// Ends showing, and forgets what was.
+    pub(crate) fn unpin(&mut self) {
+        self.before.unpin();
     }
 
     /// What all of them take in memory, about. Units: bytes.
@@ -94,6 +124,34 @@ mod tests {
         leases.set(8, lease(300));
         assert_eq!(leases.from(8).collect::<Vec<_>>(), [(8, lease(300))]);
         assert_eq!(leases.from(0).count(), 2);
+    }
+
+    #[test]
+    fn a_pinned_list_is_shown_as_it_was_and_costs_nothing_to_pin() {
+        let mut leases = Leases::default();
+        let lease = |ends_at| Lease { ttl_ms: 1, ends_at };
+        (1..=6).for_each(|id| leases.set(id, lease(10 * id)));
+        leases.pin();
+        assert!(leases.before.is_pinned());
+        let mut shown = Vec::new();
+        let mut slice = |leases: &mut Leases, count: usize| {
+            let end = shown.len() + count;
+            let more = leases.next_slice(|id, lease| {
+                shown.push((id, lease.ends_at));
+                if shown.len() < end { Slice::GoesOn } else { Slice::Ends }
+            });
+            (more, shown.clone())
+        };
+        assert!(slice(&mut leases, 2).0);
+        leases.set(1, lease(99));
+        leases.set(3, lease(99));
+        leases.remove(4);
+        leases.set(7, lease(99));
+        let (more, all) = slice(&mut leases, 9);
+        assert!(!more);
+        assert_eq!(all, (1..=6).map(|id| (id, 10 * id)).collect::<Vec<_>>());
+        leases.unpin();
+        assert_eq!(leases.from(3).next(), Some((3, lease(99))));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use raft_core::replica::LoadError;
+use raft_core::replica::pinned::Slice;
 
 use crate::keyspace::{Keyspace, Passed, Standing, Subject, Version};
 use crate::leases::{Lease, Leases};
@@ -43,21 +44,17 @@ pub(crate) struct Totals {
 pub(crate) struct Reading {
     totals: Totals,
     marks: Option<Marks>,
-    /// Those that were not read yet, the next one last.
-    leases: Vec<(u64, Lease)>,
     /// The last version that was read.
     passed: Option<Passed>,
     records: u64,
 }
 
 impl Reading {
-    /// The present state of a store, of which nothing was read.
+    /// The present state of a store, of which nothing was read; its leases are pinned as well.
     pub(crate) fn of(store: &Store) -> Self {
         let (revision, compacted) = (store.revision, store.compacted);
         let totals = Totals { revision, compacted, hash: store.hash.value() };
-        let mut leases: Vec<(u64, Lease)> = store.leases.from(0).collect();
-        leases.reverse();
-        Self { totals, marks: Some(store.marks.clone()), leases, passed: None, records: 0 }
+        Self { totals, marks: Some(store.marks.clone()), passed: None, records: 0 }
     }
 
     /// What was before this revision is not shown.
@@ -68,7 +65,7 @@ impl Reading {
     /// Appends the next part; returns whether more follow.
     pub(crate) fn next_part(
         &mut self,
-        keyspace: &Keyspace,
+        (keyspace, leases): (&Keyspace, &mut Leases),
         bytes_max: usize,
         part: &mut BytesMut,
     ) -> bool {
@@ -80,12 +77,13 @@ impl Reading {
             put_totals(part, &self.totals);
             marks.iter().for_each(|mark| put_mark(part, mark));
         }
-        while let Some((id, lease)) = self.leases.pop() {
+        let is_full = leases.next_slice(|id, lease| {
             put_lease(part, id, lease);
             self.records += 1;
-            if end <= part.len() {
-                return true;
-            }
+            if end <= part.len() { Slice::Ends } else { Slice::GoesOn }
+        });
+        if is_full {
+            return true;
         }
         let Totals { revision, compacted, .. } = self.totals;
         let passed = self.passed.take();

@@ -375,18 +375,20 @@ impl StateMachine for Store {
     }
 
     fn pin(&mut self) {
+        self.leases.pin();
         self.reading = Some(Reading::of(self));
     }
 
     fn read_pinned(&mut self, bytes_max: usize, part: &mut BytesMut) -> bool {
         let mut reading = self.reading.take().expect("the store is pinned before it is read");
-        let more = reading.next_part(&self.keyspace, bytes_max, part);
+        let more = reading.next_part((&self.keyspace, &mut self.leases), bytes_max, part);
         self.reading = Some(reading);
         more
     }
 
     fn unpin(&mut self) {
         self.reading = None;
+        self.leases.unpin();
     }
 
     fn empty(&self) -> Self {
