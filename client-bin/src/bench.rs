@@ -82,7 +82,8 @@ pub struct Report {
     /// Operations that were answered.
     pub operations: u64,
     /// Refusals that were received and requests that were given up with nothing done; each
-    /// refused request was tried again.
+    /// refused request was tried again. An attempt of which a node says that it took too long is
+    /// no refusal.
     pub errors: u64,
     /// Writes that were given up and may or may not have taken effect.
     pub unknown: u64,

@@ -215,11 +215,13 @@ impl Slots {
                 return Err(ClientError::rejected("the command is longer than an entry may be"));
             }
             Reply::Refused(refusal) => {
-                slot.in_doubt |= *refusal == Refusal::Unknown;
+                // That an attempt took too long refuses nothing: it counts if it is given up.
+                let is_open = *refusal == Refusal::Unknown;
+                slot.in_doubt |= is_open;
                 slot.attempts += 1;
                 slot.stage = Stage::Paused(now + pause(slot.attempts));
                 self.waiting += 1;
-                self.batch.errors += 1;
+                self.batch.errors += u64::from(!is_open);
             }
             Reply::Session(refusal) => {
                 self.needs_session |= *refusal == SessionRefusal::SessionExpired;
@@ -440,6 +442,28 @@ mod tests {
         slots.expire(now + Duration::from_secs(2));
         let batch = slots.take_batch();
         assert_eq!((batch.errors, batch.unknown), (3, 0));
+    }
+
+    #[test]
+    fn attempts_that_took_too_long_are_no_errors() {
+        let now = Instant::now();
+        let mut slots = slots(1, now);
+        let first = sent(&mut slots, now);
+        for _ in 0..3 {
+            let reply = Reply::Refused(Refusal::Unknown);
+            slots.answered(&Response { id: first[0].0, reply }, now).unwrap();
+            let due = slots.next_due().unwrap();
+            assert_eq!(sent(&mut slots, due), first);
+        }
+        answer(&mut slots, first[0].0, now);
+        let batch = slots.take_batch();
+        assert_eq!((batch.samples.len(), batch.errors, batch.unknown), (1, 0, 0));
+        let second = sent(&mut slots, now);
+        let reply = Reply::Refused(Refusal::Unknown);
+        slots.answered(&Response { id: second[0].0, reply }, now).unwrap();
+        slots.expire(now + Duration::from_secs(2));
+        let batch = slots.take_batch();
+        assert_eq!((batch.errors, batch.unknown), (0, 1));
     }
 
     #[test]

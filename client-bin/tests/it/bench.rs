@@ -71,6 +71,7 @@ fn lost_connections_and_refusals_lose_no_write() {
         Act::Refuse(Refusal::NoLeader),
         Act::HangUp,
         Act::Refuse(Refusal::Unknown),
+        Act::Refuse(Refusal::NoLeader),
     ];
     let (a, b) = (world.node(1, &acts), world.node(2, &acts));
     let report = bench(&format!("{a},{b}"), &["--in-flight", "4"]);
