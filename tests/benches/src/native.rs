@@ -1,4 +1,5 @@
-//! As much of a native client as the comparison needs: a command and status, one at a time.
+//! As much of a native client as the comparison needs: a command and status one at a time, and many
+//! small commands together.
 
 use std::io;
 
@@ -13,6 +14,9 @@ use tokio::net::TcpStream;
 
 /// How long the node is asked to wait for a leader. The caller's own patience is shorter.
 const TIMEOUT_MS: u64 = 10_000;
+
+/// Commands that are under way together where many are asked for.
+const IN_FLIGHT: usize = 1_000;
 
 /// A connection to a node of Kvorum.
 ///
@@ -52,6 +56,49 @@ impl NativeClient {
         self.write(&Command::Compact { revision }).await
     }
 
+    /// Grants leases with these ids.
+    ///
+    /// Errors: as [`NativeClient::put`].
+    pub async fn grant_leases(&mut self, ids: &[u64], ttl_ms: u64) -> io::Result<()> {
+        self.each(ids, |&id| Command::GrantLease { id, ttl_ms }).await
+    }
+
+    /// Renews these leases, each by a request of its own.
+    ///
+    /// Errors: as [`NativeClient::put`].
+    pub async fn renew_leases(&mut self, ids: &[u64]) -> io::Result<()> {
+        self.each(ids, |&id| Command::RenewLeases { ids: [id].into_iter().collect() }).await
+    }
+
+    /// A command for each of these, many of them under way at a time.
+    async fn each(
+        &mut self,
+        ids: &[u64],
+        command: impl Fn(&u64) -> Command<'static>,
+    ) -> io::Result<()> {
+        for some in ids.chunks(IN_FLIGHT) {
+            let mut output = BytesMut::new();
+            for id in some {
+                let mut body = BytesMut::new();
+                command(id).encode(&mut body);
+                self.last_id += 1;
+                let session = SessionStamp::default();
+                let op = Op::Write { session, timeout_ms: TIMEOUT_MS, body: &body };
+                Request { id: self.last_id, op }.encode(&mut output).map_err(io::Error::other)?;
+            }
+            self.stream.write_all(&output).await?;
+            for _ in some {
+                let frame = self.receive().await?;
+                let response = Response::decode(&frame).map_err(io::Error::other)?;
+                if !matches!(response.reply, Reply::Answer(_)) {
+                    let text = format!("the command was answered with {:?}", response.reply);
+                    return Err(io::Error::other(text));
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn write(&mut self, command: &Command<'_>) -> io::Result<()> {
         let mut body = BytesMut::new();
         command.encode(&mut body);
@@ -79,6 +126,10 @@ impl NativeClient {
         let mut output = BytesMut::new();
         Request { id: self.last_id, op }.encode(&mut output).map_err(io::Error::other)?;
         self.stream.write_all(&output).await?;
+        self.receive().await
+    }
+
+    async fn receive(&mut self) -> io::Result<BytesMut> {
         loop {
             if let Some(frame) = self.frames.next(&mut self.input).map_err(io::Error::other)? {
                 return Ok(frame);

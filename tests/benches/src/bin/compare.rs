@@ -7,7 +7,7 @@ use std::time::Duration;
 use benches::compare::cluster::Programs;
 use benches::compare::load::Load;
 use benches::compare::plan::{self, Phase, Settings};
-use benches::compare::{builds, compaction, snapshots, soak, table};
+use benches::compare::{builds, compaction, leases, snapshots, soak, table};
 use benches::error::BenchError;
 use benches::etcd::load::Op;
 use clap::{Args, Parser, Subcommand};
@@ -57,6 +57,12 @@ enum Mode {
     },
     /// Measures what compaction costs whoever puts meanwhile
     Compaction,
+    /// Measures what many leases cost while nobody renews them, and their renewals
+    Leases {
+        /// How many
+        #[arg(long, value_name = "N", default_value = "100000")]
+        leases: u64,
+    },
     /// Measures what snapshots cost and how quick they are
     Snapshots,
     /// Compares with another build: puts in pairs, instructions of a put under valgrind
@@ -145,6 +151,10 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, BenchError> {
         Some(Mode::Compaction) => {
             let found = compaction::run(&programs, &data.0, &puts(&arguments.shared)).await;
             found.and_then(|found| tell(&results, "compaction", (&found.markdown(), &found)))
+        }
+        Some(Mode::Leases { leases }) => {
+            let found = leases::run(&programs, &data.0, *leases).await;
+            found.and_then(|found| tell(&results, "leases", (&found.markdown(), &found)))
         }
         Some(Mode::Snapshots) => snapshots(&arguments.shared, &programs, &data.0, &results).await,
         Some(Mode::Builds { before, pairs, counts }) => {

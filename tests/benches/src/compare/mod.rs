@@ -9,6 +9,7 @@ pub mod builds;
 pub mod cluster;
 pub mod compaction;
 pub mod fail_over;
+pub mod leases;
 pub mod load;
 pub mod machine;
 pub mod plan;
