@@ -33,6 +33,8 @@ pub(crate) enum Act {
     Session(SessionRefusal),
     /// Says nothing, for ever.
     Ignore,
+    /// Lets somebody else put this key just before each write, and answers.
+    AfterAnother(&'static str),
 }
 
 /// How a fake meets a connection.
@@ -213,9 +215,12 @@ impl Node {
             let act = if self.repeats { acts.front().cloned() } else { acts.pop_front() };
             act.unwrap_or(Act::Answer)
         };
+        if let (Act::AfterAnother(key), Op::Write { .. }) = (&act, &request.op) {
+            state.write(&Command::Put { key: key.as_bytes(), value: b"another's" });
+        }
         let body;
         let reply = match act {
-            Act::Answer => {
+            Act::Answer | Act::AfterAnother(_) => {
                 body = state.carry_out(&request.op);
                 match &request.op {
                     Op::ReadLocally { .. } => Reply::Local(LocalAnswer {
@@ -265,6 +270,9 @@ impl State {
     fn carry_out(&mut self, op: &Op<'_>) -> Vec<u8> {
         match op {
             Op::Write { session, body, .. } => {
+                if !session.is_session() {
+                    return self.write(&Command::decode(body).unwrap());
+                }
                 let write = (session.client.random, session.serial);
                 if !self.answers.contains_key(&write) {
                     let answer = self.write(&Command::decode(body).unwrap());
@@ -307,8 +315,10 @@ impl State {
             return encoded(&Answer::Malformed { why: &error.to_string() });
         }
         let mut query = query.clone();
-        if let Query::Range { limit, .. } = &mut query {
-            *limit = 2;
+        match &mut query {
+            Query::Range { limit, .. } => *limit = 2,
+            Query::Select(selection) if 2 < selection.limit => selection.limit = 2,
+            _ => {}
         }
         let (mut body, mut answer) = (BytesMut::new(), BytesMut::new());
         query.encode(&mut body);

@@ -138,6 +138,18 @@ fn keys_are_listed_as_paths_and_go_back_to_what_they_were() {
 }
 
 #[test]
+fn a_revert_undoes_nothing_that_nobody_has_seen() {
+    let world = World::default();
+    let node = world.node(1, &[]);
+    assert_eq!(kvctl(&["--endpoints", &node, "put", "a", "1"]), said(0, "OK\n"));
+    let busy = world.stubborn(2, Act::AfterAnother("a"));
+    let (code, output, errors) = kvctl(&["--endpoints", &busy, "revert", "a", "2"]);
+    assert_eq!((code, output.as_str()), (1, ""), "{errors}");
+    assert!(errors.contains("\"a\" was changed by others each time"), "{errors}");
+    assert_eq!(world.value("a").as_deref(), Some(&b"another's"[..]));
+}
+
+#[test]
 fn hashes_and_sets_answer_with_bare_values_null_true_and_false() {
     let world = World::default();
     let node = world.node(1, &[]);
