@@ -142,3 +142,35 @@ fn note(error: &ClientError, unknown: &mut u64) {
         other => panic!("a put is answered: {other}"),
     }
 }
+
+/// A number that a user chose names one client, for many processes at a time, at every node and
+/// after the leader is gone; one whose session is not known is refused, and nothing is done.
+#[tokio::test]
+async fn a_number_names_one_client_everywhere() {
+    let _turn = wait::turn().await;
+    let mut cluster = Cluster::start(3).await;
+    let words = ["put", "counted", "1", "--request-id", "7:1", "-w", "json"];
+    let asking: Vec<_> = cluster.ids().into_iter().chain(cluster.ids()).collect();
+    let asking: Vec<_> =
+        asking.iter().map(|&id| cluster.begin_kvctl_at(cluster.address(id), &words)).collect();
+    let mut answers = BTreeSet::new();
+    for process in asking {
+        let ended = process.end().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        answers.insert(ended.stdout);
+    }
+    assert_eq!(answers.len(), 1, "one put has one answer: {answers:?}");
+    cluster.kill(cluster.leader().await);
+    let again = cluster.kvctl(&words).await;
+    assert_eq!(Some(&again.stdout), answers.first(), "{}", again.stderr);
+    let kv = cluster.client().await;
+    let (revision, found) = kv.prefix("counted").await;
+    assert_eq!(found[0].version, 1);
+    // As it is when the cluster has forgotten it: nobody has handed this id out, or not yet.
+    kv.put("kvorum/clients/8", "99999999999999999-00000000000000ff").await;
+    let ended = cluster.kvctl(&["put", "counted", "2", "--request-id", "8:1"]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("does not know this client id"), "{}", ended.stderr);
+    assert_eq!(kv.prefix("counted").await, (revision + 1, found));
+    cluster.check_equal().await;
+}
