@@ -14,6 +14,7 @@ mod clock;
 mod consensus;
 mod directory;
 mod disk;
+mod doors;
 mod error;
 mod fault;
 mod local_cluster;

@@ -1,7 +1,8 @@
 //! Listener: finds out what a new connection speaks and hands it to whom it concerns.
 //!
 //! Commands: `Stop`.  Facts taken: `Incoming` (accept loop, Switchboard).
-//! Facts given: `PeerAccepted` (to Network), `ClientAccepted` (to Api).
+//! Facts given: `PeerAccepted` (to Network), `ClientAccepted` (to Api), `DoorAccepted` (to the
+//! door that the connection knocks at).
 //! Limits: `UNDECIDED_MAX` connections that have not said yet who they are; beyond it the
 //! oldest is closed. Each has `UNDECIDED_DEADLINE` to say it.
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
@@ -21,7 +22,7 @@ use crate::handshake::{self, HandshakeError, Identity};
 use crate::peer_codec::Ends;
 use crate::preface::{Greeting, LinkClass, MAGIC, Preface, Refused, Role, Why};
 use crate::sniff::{Sniffed, sniff};
-use crate::stream::{self, ByteStream};
+use crate::stream::{self, ByteStream, end_gently};
 use crate::task::{Stop, Task};
 
 /// How many connections may be undecided at a time; the oldest makes way.
@@ -77,6 +78,33 @@ pub struct ClientAccepted {
     pub from: String,
 }
 
+/// Says that a connection speaks another protocol than the native one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct DoorAccepted {
+    /// Which one: `Resp`, `Http` or `Http2`.
+    pub speaks: Sniffed,
+    /// The connection.
+    pub stream: Box<dyn ByteStream>,
+    /// All that has been read, from its first byte.
+    pub read: BytesMut,
+    /// Where it comes from, for the log.
+    pub from: String,
+}
+
+/// Who takes connections when it is known what they speak.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// Links of peers.
+    pub peers: Recipient<PeerAccepted>,
+    /// Clients of the native protocol.
+    pub clients: Recipient<ClientAccepted>,
+    /// Redis clients.
+    pub resp: Recipient<DoorAccepted>,
+    /// Clients of HTTP/1 and HTTP/2.
+    pub http: Recipient<DoorAccepted>,
+}
+
 /// The actor.
 #[derive(Debug)]
 pub struct Listener {
@@ -90,13 +118,8 @@ impl Listener {
     /// Will sort what comes. With `tcp` it accepts there; without it, `Incoming` comes from
     /// elsewhere.
     #[must_use]
-    pub fn new(
-        identity: Arc<Identity>,
-        tcp: Option<TcpListener>,
-        peers: Recipient<PeerAccepted>,
-        clients: Recipient<ClientAccepted>,
-    ) -> Self {
-        let desk = Desk { identity, peers, clients };
+    pub fn new(identity: Arc<Identity>, tcp: Option<TcpListener>, doors: Doors) -> Self {
+        let desk = Desk { identity, doors };
         Self { tcp, accept_loop: None, undecided: VecDeque::new(), desk }
     }
 
@@ -166,8 +189,7 @@ async fn accept(tcp: TcpListener, to: Recipient<Incoming>) {
 #[derive(Clone, Debug)]
 struct Desk {
     identity: Arc<Identity>,
-    peers: Recipient<PeerAccepted>,
-    clients: Recipient<ClientAccepted>,
+    doors: Doors,
 }
 
 impl Desk {
@@ -176,10 +198,16 @@ impl Desk {
         let mut read = BytesMut::with_capacity(1024);
         match timeout(UNDECIDED_DEADLINE, self.decide(&mut stream, &mut read, &from)).await {
             Ok(Some(Decided::Peer { ends, link, address })) => {
-                self.peers.do_send(PeerAccepted { ends, link, address, stream, read, from });
+                self.doors.peers.do_send(PeerAccepted { ends, link, address, stream, read, from });
             }
             Ok(Some(Decided::Client { version, preface })) => {
-                self.clients.do_send(ClientAccepted { version, preface, stream, read, from });
+                let accepted = ClientAccepted { version, preface, stream, read, from };
+                self.doors.clients.do_send(accepted);
+            }
+            Ok(Some(Decided::Other(speaks))) => {
+                let is_resp = speaks == Sniffed::Resp;
+                let door = if is_resp { &self.doors.resp } else { &self.doors.http };
+                door.do_send(DoorAccepted { speaks, stream, read, from });
             }
             Ok(None) => (),
             Err(_) => {
@@ -205,9 +233,18 @@ impl Desk {
                 return None;
             }
         };
-        if sniffed != Sniffed::Native {
-            turn_away(stream, sniffed, from).await;
-            return None;
+        match sniffed {
+            Sniffed::Native => (),
+            Sniffed::Resp | Sniffed::Http | Sniffed::Http2 => {
+                return Some(Decided::Other(sniffed));
+            }
+            Sniffed::Tls | Sniffed::Unknown | Sniffed::MoreNeeded => {
+                let is_tls = sniffed == Sniffed::Tls;
+                let name = if is_tls { "TLS" } else { "an unknown protocol" };
+                debug!("closed a connection from {from}: it speaks {name}");
+                end_gently(stream).await;
+                return None;
+            }
         }
         let _magic = read.split_to(MAGIC.len());
         match self.shake_hands(stream, read).await {
@@ -254,33 +291,5 @@ impl Desk {
 enum Decided {
     Peer { ends: Ends, link: LinkClass, address: String },
     Client { version: u16, preface: Preface },
-}
-
-/// Ends a connection that speaks something else, in its own language if that is a line.
-async fn turn_away(stream: &mut Box<dyn ByteStream>, sniffed: Sniffed, from: &str) {
-    let (name, answer): (_, &[u8]) = match sniffed {
-        Sniffed::Http => (
-            "HTTP",
-            b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 43\r\n\r\n\
-              this port speaks the kvorum protocol only\r\n",
-        ),
-        Sniffed::Resp => ("Redis", b"-ERR this port speaks the kvorum protocol only\r\n"),
-        Sniffed::Http2 => ("HTTP/2", b""),
-        Sniffed::Tls => ("TLS", b""),
-        Sniffed::Unknown => ("an unknown protocol", b""),
-        Sniffed::Native | Sniffed::MoreNeeded => return,
-    };
-    debug!("closed a connection from {from}: it speaks {name}, which this node does not");
-    // If it is gone already, nobody reads the answer.
-    let _ = stream.write_all(answer).await;
-    end_gently(stream).await;
-}
-
-/// Closes our half and lets the other end say the rest: closing with bytes unread would make
-/// TCP take back the answer that was just given. The caller's deadline bounds it.
-async fn end_gently(stream: &mut Box<dyn ByteStream>) {
-    let mut ignored = [0; 1024];
-    if stream.shutdown().await.is_ok() {
-        while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
-    }
+    Other(Sniffed),
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 
 use crate::switchboard::{Dial, DialReply};
@@ -90,4 +90,13 @@ pub fn prepare(stream: &TcpStream) -> io::Result<()> {
         sockopt::set_tcp_keepintvl(stream, Duration::from_secs(1))?;
     }
     Ok(())
+}
+
+/// Closes our half and lets the other end say the rest: closing with bytes unread would make
+/// TCP take back what was written last. Has no deadline of its own.
+pub async fn end_gently<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(stream: &mut S) {
+    let mut ignored = [0; 1024];
+    if stream.shutdown().await.is_ok() {
+        while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
+    }
 }

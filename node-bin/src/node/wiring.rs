@@ -16,7 +16,7 @@ use raft_core::wal::Wal;
 use raft_net::Stop;
 use raft_net::discovery::Discovery;
 use raft_net::handshake::Identity;
-use raft_net::listener::Listener;
+use raft_net::listener::{self, Listener};
 use raft_net::network::{Facts, Network};
 use raft_net::stream::Transport;
 use raft_net::switchboard::Listen;
@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver, Tick};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
+use crate::doors::Doors;
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
@@ -241,12 +242,8 @@ fn connect<S: StateMachine + Unpin + 'static>(
         watch: watch.clone().recipient(),
     };
     api.run(Api::new(info, checks, requests, FaultGuard::new("Api", faults)));
-    let Wire { identity, tcp, wires, listens_at, members } = wire;
-    let (peers, clients) = (network.clone().recipient(), to_api.clone().recipient());
-    let listener = Listener::new(identity, tcp, peers, clients).start();
-    if let Wires::Memory { listen, .. } = &wires {
-        listen.do_send(Listen { address: listens_at, to: listener.clone().recipient() });
-    }
+    let members = wire.members.clone();
+    let listener = start_listener(wire, &to_api, &network, faults);
     Discovery::of_list(members, network.clone().recipient()).start();
     let tickers = [
         ticker::start(TICK, Tick, to_consensus.clone().recipient()),
@@ -306,6 +303,28 @@ fn start_network<S: StateMachine + Unpin + 'static>(
         lost: consensus.clone().recipient(),
     };
     Network::new(wire.identity.clone(), transport, facts).start()
+}
+
+/// Opens the door for peers, clients and strangers.
+fn start_listener(
+    wire: Wire,
+    api: &Addr<Api>,
+    network: &Addr<Network>,
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Addr<Listener> {
+    let Wire { identity, tcp, wires, listens_at, .. } = wire;
+    let doors = Doors::new(FaultGuard::new("Doors", faults)).start();
+    let doors = listener::Doors {
+        peers: network.clone().recipient(),
+        clients: api.clone().recipient(),
+        resp: doors.clone().recipient(),
+        http: doors.recipient(),
+    };
+    let listener = Listener::new(identity, tcp, doors).start();
+    if let Wires::Memory { listen, .. } = wires {
+        listen.do_send(Listen { address: listens_at, to: listener.clone().recipient() });
+    }
+    listener
 }
 
 /// Binds the port before anything is written, so that a port in use leaves no traces.

@@ -10,6 +10,7 @@ use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use raft_net::handshake::open_as_client;
 use raft_net::listener::{UNDECIDED_DEADLINE, UNDECIDED_MAX};
 use raft_net::preface::{Greeting, MAGIC};
+use raft_net::sniff::Sniffed;
 use raft_net::stream::{ByteStream, Transport};
 use raft_net::switchboard::{Listen, Switchboard};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -72,31 +73,31 @@ async fn a_client_is_handed_over_with_what_it_has_said() {
 }
 
 #[actix_rt::test]
-async fn strangers_are_answered_in_their_own_language() {
-    let (_node, transport) = door().await;
-    let table: [(&[u8], &[u8]); 6] = [
-        (b"PING\r\n", b"-ERR this port speaks"),
-        (b"*1\r\n$4\r\nPING\r\n", b"-ERR this port speaks"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n"),
-        (b"\x16\x03\x01\x02\x00", b""),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b""),
-        (b"\xde\xad\xbe\xef", b""),
+async fn other_protocols_are_handed_over_with_all_that_was_read() {
+    let (mut node, transport) = door().await;
+    let table: [(&[u8], Sniffed); 4] = [
+        (b"PING\r\n", Sniffed::Resp),
+        (b"*1\r\n$4\r\nPING\r\n", Sniffed::Resp),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Sniffed::Http),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Sniffed::Http2),
     ];
     for (says, expected) in table {
         let mut stream = knock(&transport, says).await;
-        let heard = answer(&mut stream).await;
-        assert!(heard.starts_with(expected), "{}", heard.escape_ascii());
-        assert_eq!(heard.is_empty(), expected.is_empty(), "{}", heard.escape_ascii());
+        let mut accepted = node.seen.door().await;
+        assert_eq!((accepted.speaks, &accepted.read[..]), (expected, says));
+        accepted.stream.write_all(b"heard").await.unwrap();
+        drop(accepted);
+        assert_eq!(answer(&mut stream).await, b"heard");
     }
 }
 
 #[actix_rt::test]
-async fn an_http_answer_is_as_long_as_it_says() {
-    let (_node, transport) = door().await;
-    let heard = answer(&mut knock(&transport, b"GET / HTTP/1.1\r\n\r\n").await).await;
-    let text = String::from_utf8(heard).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+async fn what_nobody_speaks_is_closed() {
+    let (mut node, transport) = door().await;
+    for says in [&b"\x16\x03\x01\x02\x00"[..], b"\xde\xad\xbe\xef"] {
+        assert!(answer(&mut knock(&transport, says).await).await.is_empty());
+    }
+    assert!(node.seen.try_next().is_none());
 }
 
 #[actix_rt::test]
@@ -147,10 +148,10 @@ async fn a_refusal_over_tcp_arrives_although_more_was_said() {
     let address = tcp.local_addr().unwrap();
     let _node = Node::start(identity(1, None), Transport::Tcp, Some(tcp));
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"PING\r\n").await.unwrap();
+    stream.write_all(&[&MAGIC[..], b"\0\0\0\x06\xa5hello"].concat()).await.unwrap();
     stream.write_all(&[b'x'; 100_000]).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = Vec::new();
     soon("answer", stream.read_to_end(&mut answer)).await.unwrap();
-    assert!(answer.starts_with(b"-ERR"), "{}", answer.escape_ascii());
+    assert!(matches!(Greeting::decode(&answer[4..]), Ok(Greeting::Refused(_))));
 }

@@ -12,7 +12,7 @@ use raft_core::types::{Incarnation, Index, NodeId, Term};
 use raft_net::Stop;
 use raft_net::frame;
 use raft_net::handshake::{ClusterSecret, Identity};
-use raft_net::listener::{ClientAccepted, Incoming, Listener};
+use raft_net::listener::{ClientAccepted, DoorAccepted, Doors, Incoming, Listener};
 use raft_net::network::{Facts, Network, PeerConnected, PeerLost, Received, SetPeers, Transmit};
 use raft_net::outbox::Writable;
 use raft_net::preface::{Greeting, LinkClass, Nonce, Preface, Role, Welcome};
@@ -31,6 +31,7 @@ pub(crate) enum Fact {
     Connected(PeerConnected),
     Lost(PeerLost),
     Client(ClientAccepted),
+    Door(DoorAccepted),
     Writable(Writable),
     Incoming(Incoming),
 }
@@ -60,6 +61,7 @@ passes_on!(
     PeerConnected: Fact::Connected,
     PeerLost: Fact::Lost,
     ClientAccepted: Fact::Client,
+    DoorAccepted: Fact::Door,
     Writable: Fact::Writable,
     Incoming: Fact::Incoming
 );
@@ -102,6 +104,11 @@ impl Seen {
         self.find("ClientAccepted", pick).await
     }
 
+    pub(crate) async fn door(&mut self) -> DoorAccepted {
+        let pick = |fact| if let Fact::Door(it) = fact { Some(it) } else { None };
+        self.find("DoorAccepted", pick).await
+    }
+
     pub(crate) async fn writable(&mut self) -> Writable {
         let pick = |fact| if let Fact::Writable(it) = fact { Some(it) } else { None };
         self.find("Writable", pick).await
@@ -139,8 +146,13 @@ impl Node {
             lost: probe.clone().recipient(),
         };
         let network = Network::new(identity.clone(), transport, facts).start();
-        let peers = network.clone().recipient();
-        let listener = Listener::new(identity.clone(), tcp, peers, probe.recipient()).start();
+        let doors = Doors {
+            peers: network.clone().recipient(),
+            clients: probe.clone().recipient(),
+            resp: probe.clone().recipient(),
+            http: probe.recipient(),
+        };
+        let listener = Listener::new(identity.clone(), tcp, doors).start();
         Self { identity, network, listener, seen }
     }
 
