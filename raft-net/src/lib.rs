@@ -24,6 +24,7 @@ pub mod outbox;
 pub mod peer_codec;
 pub mod preface;
 mod reader;
+pub mod resp;
 pub mod sniff;
 pub mod stream;
 pub mod switchboard;

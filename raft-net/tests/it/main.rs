@@ -6,5 +6,6 @@ mod doors;
 mod links;
 mod outboxes;
 mod probe;
+mod resp;
 mod secrets;
 mod wire;
