@@ -8,6 +8,7 @@ mod answer;
 mod codec;
 mod collection;
 mod growth;
+mod edit;
 pub(crate) mod interest;
 pub(crate) mod key_range;
 mod limits;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use self::answer::{Answer, KeyValue, No};
 pub use self::codec::DecodeError;
 pub use self::collection::{Attributes, Collection, Item, Kind, Name};
+pub use self::edit::{Combination, Edit};
 pub use self::interest::{Change, Interest, Items, State};
 pub use self::key_range::{KeyRange, RangeEnd};
 pub(crate) use self::limits::KEY_VALUE_OVERHEAD_BYTES;
@@ -172,6 +174,55 @@ pub enum Command<'a> {
     /// [`Answer::Done`].
     #[serde(rename = "X")]
     RemoveEnded,
+    /// Changes a part of a string or of a field, which stays as long as before; what does not
+    /// exist is empty, or 0. Answered as the edit says, or by [`No::WrongType`],
+    /// [`No::NotANumber`], [`No::Overflow`] or [`No::ValueTooLong`].
+    #[serde(rename = "e")]
+    Edit {
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// The field, if the key is a hash.
+        #[serde(borrow)]
+        field: Option<Name<'a>>,
+        /// What becomes of it.
+        #[serde(borrow)]
+        edit: Edit<'a>,
+    },
+    /// Gives what a key is, with its items and its end, another key, in place of whatever that
+    /// was. Answered by [`Answer::Changed`] with 1, or with 0 if there is no such key.
+    #[serde(rename = "n")]
+    Rename {
+        /// The key that is.
+        #[serde(with = "serde_bytes", borrow)]
+        from: &'a [u8],
+        /// The key that is to be.
+        #[serde(with = "serde_bytes", borrow)]
+        to: &'a [u8],
+    },
+    /// Removes members that are drawn by lot, by the seed of the entry. Answered by
+    /// [`Answer::Items`] with the members and how many are left, or by [`No::WrongType`].
+    #[serde(rename = "T")]
+    Take {
+        /// The key of the set.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// How many at most.
+        count: u64,
+    },
+    /// Makes a key the set that sets combine to, in place of whatever it was; nothing if that
+    /// has no members. Answered by [`Answer::Length`], or by [`No::WrongType`].
+    #[serde(rename = "s")]
+    StoreCombined {
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        to: &'a [u8],
+        /// How.
+        how: Combination,
+        /// The keys of the sets.
+        #[serde(borrow)]
+        keys: List<Name<'a>>,
+    },
     /// Does one thing or another, all of it in one revision. Answered by
     /// [`Answer::Transaction`], or by [`Answer::Undone`].
     #[serde(rename = "t")]
@@ -332,6 +383,53 @@ pub enum Query<'a> {
         /// The field, if it is about one.
         #[serde(borrow)]
         field: Option<Name<'a>>,
+    },
+    /// Several questions about one state, and which of them. Answered as a transaction in which
+    /// each no stands alone; it may not write.
+    #[serde(rename = "t")]
+    Transaction(#[serde(borrow)] Box<Transaction<'a>>),
+    /// The keys of a range in order, without their values and not counted beyond the limit.
+    /// Answered by [`Answer::Range`], in which `count` is that of the pairs.
+    #[serde(rename = "k")]
+    Keys {
+        /// Which keys.
+        #[serde(borrow)]
+        range: KeyRange<'a>,
+        /// As for `Range`.
+        limit: u64,
+    },
+    /// A key that is drawn by lot. Answered by [`Answer::Range`] with it, or without any key if
+    /// there is none.
+    #[serde(rename = "y")]
+    AnyKey {
+        /// What the lot depends on.
+        seed: u64,
+    },
+    /// Fields or members that are drawn by lot. Answered by [`Answer::Items`] with them, and how
+    /// many there are in all, or by [`No::WrongType`].
+    #[serde(rename = "S")]
+    Sample {
+        /// What the key should be.
+        of: Collection,
+        /// The key.
+        #[serde(with = "serde_bytes", borrow)]
+        key: &'a [u8],
+        /// How many; all of them if there are no more, unless they may come again.
+        count: u64,
+        /// Whether one may be drawn more than once.
+        repeats: bool,
+        /// What the lot depends on.
+        seed: u64,
+    },
+    /// The members of the set that sets combine to. Answered by [`Answer::Items`], or by
+    /// [`No::WrongType`].
+    #[serde(rename = "c")]
+    Combined {
+        /// How.
+        how: Combination,
+        /// The keys of the sets.
+        #[serde(borrow)]
+        keys: List<Name<'a>>,
     },
     /// The rolling hash after each of the newest commands that this node has executed. It is of
     /// one node, so it is no part of a transaction and is asked of each node for itself, as a

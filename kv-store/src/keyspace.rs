@@ -15,6 +15,7 @@ mod stored;
 mod table;
 mod unwinding;
 mod version;
+mod walk;
 
 use self::changes::{Change, Changes, Place};
 use self::ends::Ends;

@@ -21,6 +21,8 @@ pub(crate) struct At {
     pub(crate) index: Index,
     /// Units: microseconds.
     pub(crate) log_time: u64,
+    /// What lots depend on.
+    pub(crate) seed: u64,
 }
 
 impl Store {

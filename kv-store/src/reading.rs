@@ -32,6 +32,13 @@ impl Store {
             Query::Remaining { key, field } => {
                 self.or_no(self.remaining(key, field.map(|name| name.0), log_time))
             }
+            Query::Transaction(_) => self.or_no(Err(No::NotInTransaction)),
+            Query::Keys { range, limit } => self.keys(range, *limit),
+            Query::AnyKey { seed } => self.any_key(*seed),
+            Query::Sample { of, key, count, repeats, seed } => {
+                self.or_no(self.sample((*of, key), *count, *repeats, *seed))
+            }
+            Query::Combined { how, keys } => self.or_no(self.combined(*how, keys)),
         }
     }
 

@@ -182,6 +182,18 @@ impl Store {
                 let count = self.expire(at, (key, field.map(|name| name.0)), *ttl_ms)?;
                 Answer::Changed { count, revision: self.revision_so_far() }.encode(out);
             }
+            Command::Edit { key, field, edit } => {
+                self.edit(key, field.map(|name| name.0), edit, out)?;
+            }
+            Command::Rename { from, to } => {
+                let count = self.rename(from, to);
+                Answer::Changed { count, revision: self.revision_so_far() }.encode(out);
+            }
+            Command::Take { key, count } => self.take(at, key, *count, out)?,
+            Command::StoreCombined { to, how, keys } => {
+                let count = self.store_combined(to, *how, keys)?;
+                Answer::Length { count, revision: self.revision_so_far() }.encode(out);
+            }
             Command::Compact { .. }
             | Command::Transaction { .. }
             | Command::GrantLease { .. }
@@ -306,7 +318,10 @@ impl Default for Store {
 
 impl StateMachine for Store {
     fn apply(&mut self, command: EntryRef<'_>, answer: &mut BytesMut) {
-        let at = At { index: command.id().index, log_time: command.log_time() };
+        let index = command.id().index;
+        // Entries that came in together share their seed.
+        let seed = command.seed().wrapping_add(index.0);
+        let at = At { index, log_time: command.log_time(), seed };
         match Command::decode(command.payload()) {
             Ok(decoded) => self.execute(at, &decoded, answer),
             Err(error) => Answer::Malformed { why: error.reason() }.encode(answer),
@@ -320,6 +335,7 @@ impl StateMachine for Store {
 
     fn query(&self, query: &[u8], log_time: u64, answer: &mut BytesMut) {
         match Query::decode(query) {
+            Ok(Query::Transaction(asked)) => self.ask(log_time, &asked, answer),
             Ok(decoded) => self.answer(&decoded, log_time).encode(answer),
             Err(error) => Answer::Malformed { why: error.reason() }.encode(answer),
         }

@@ -15,11 +15,12 @@ use std::ops::Range;
 use bytes::BytesMut;
 
 use crate::command::{
-    ANSWER_BYTES_MAX, Answer, Collection, Compare, No, OnNo, Operation, Query, Relation, Target,
-    Transacted, Transaction,
+    ANSWER_BYTES_MAX, Answer, Collection, Compare, List, No, OnNo, Operation, Query, Relation,
+    Target, Transacted, Transaction,
 };
 use crate::keyspace::{Content, NEWEST};
 use crate::lasting::At;
+use crate::leases::end_of;
 use crate::store::Store;
 
 /// The longest answer to a transaction: as that of any command, less what a frame has around it.
@@ -75,26 +76,50 @@ impl Store {
         }
     }
 
+    /// Answers a query, or says why not.
+    fn read(&self, query: &Query<'_>, log_time: u64, said: &mut BytesMut) -> Result<(), No> {
+        match self.answer(query, log_time) {
+            Answer::No { why, .. } => Err(why),
+            answer => {
+                answer.encode(said);
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers a transaction that only asks.
+    pub(crate) fn ask(&self, log_time: u64, transaction: &Transaction<'_>, out: &mut BytesMut) {
+        let mut asking = Asking { store: self, log_time, said: BytesMut::new(), overhead_bytes: 0 };
+        match asking.choose(transaction) {
+            Ok(told) => told.answer(&asking.said).encode(out),
+            Err(why) => {
+                let (revision, path) = (self.revision, List::new());
+                Answer::Undone { revision, path, why }.encode(out);
+            }
+        }
+    }
+
     /// Whether what must be true of a key, or of every key of a range, is.
-    fn holds(&self, Compare { range, relation, target }: &Compare<'_>) -> bool {
+    fn holds(&self, log_time: u64, Compare { range, relation, target }: &Compare<'_>) -> bool {
         let (mut has_keys, mut holds) = (false, true);
         self.keyspace.visit(range, NEWEST, |key, mod_revision, content| {
             has_keys = true;
-            let ordering = self.compare(key, Some((mod_revision, content)), target);
+            let found = Some((mod_revision, content));
+            let ordering = self.compare(log_time, (key, found), target);
             holds &= ordering.is_some_and(|ordering| relation_holds(*relation, ordering));
         });
         if has_keys {
             return holds;
         }
-        let ordering = self.compare(range.from, None, target);
+        let ordering = self.compare(log_time, (range.from, None), target);
         ordering.is_some_and(|ordering| relation_holds(*relation, ordering))
     }
 
     /// How what is there stands to what is given; `None` if there is nothing to compare.
     fn compare(
         &self,
-        key: &[u8],
-        found: Option<(u64, Content<'_>)>,
+        log_time: u64,
+        (key, found): (&[u8], Option<(u64, Content<'_>)>),
         target: &Target<'_>,
     ) -> Option<Ordering> {
         let content = found.map(|(_, content)| content);
@@ -116,6 +141,12 @@ impl Store {
             Target::Field { name, value } => {
                 item(Collection::Hash, name).map(|item| item.value.cmp(value))
             }
+            Target::Kind(kind) => content.map(|c| (c.kind as u8).cmp(&(*kind as u8))),
+            Target::Stays(ttl_ms) => content.map(|content| {
+                let ends_at = content.tenure.ends_at;
+                let ends_at = if ends_at == 0 { u64::MAX } else { ends_at };
+                ends_at.cmp(&end_of(log_time, *ttl_ms))
+            }),
             Target::Has { of, name, has } => Some(item(*of, name).is_some().cmp(has)),
         }
     }
@@ -136,7 +167,7 @@ impl Run<'_> {
         let Transaction { when, then, otherwise } = transaction;
         self.overhead_bytes += TRANSACTED_OVERHEAD_BYTES;
         self.check_room()?;
-        let succeeded = when.iter().all(|compare| self.store.holds(compare));
+        let succeeded = when.iter().all(|compare| self.store.holds(self.at.log_time, compare));
         let mut answers = Vec::new();
         for (place, operation) in (0..).zip(if succeeded { then } else { otherwise }.iter()) {
             let told = self.carry_out(operation).map_err(|mut undo| {
@@ -155,13 +186,7 @@ impl Run<'_> {
             Operation::Write(command) => self.store.change(self.at, command, &mut self.said),
             // Nodes would answer differently.
             Operation::Read(Query::Hashes { .. }) => Err(No::NotInTransaction),
-            Operation::Read(query) => match self.store.answer(query, self.at.log_time) {
-                Answer::No { why, .. } => Err(why),
-                answer => {
-                    answer.encode(&mut self.said);
-                    Ok(())
-                }
-            },
+            Operation::Read(query) => self.store.read(query, self.at.log_time, &mut self.said),
         };
         match (done, self.on_no) {
             (Ok(()), _) => {}
@@ -182,6 +207,46 @@ impl Run<'_> {
             return Err(Undo { path: Vec::new(), why });
         }
         Ok(())
+    }
+}
+
+/// A transaction that only asks.
+struct Asking<'s> {
+    store: &'s Store,
+    log_time: u64,
+    said: BytesMut,
+    overhead_bytes: usize,
+}
+
+impl Asking<'_> {
+    /// Answers the branch that the compares choose, in which each no stands alone.
+    ///
+    /// Errors: `TooLong`.
+    fn choose(&mut self, transaction: &Transaction<'_>) -> Result<Told, No> {
+        let Transaction { when, then, otherwise } = transaction;
+        let (log_time, revision) = (self.log_time, self.store.revision);
+        self.overhead_bytes += TRANSACTED_OVERHEAD_BYTES;
+        let succeeded = when.iter().all(|compare| self.store.holds(log_time, compare));
+        let mut answers = Vec::new();
+        for operation in if succeeded { then } else { otherwise }.iter() {
+            let begin = self.said.len();
+            let done = match operation {
+                Operation::Nested(nested) => {
+                    answers.push(self.choose(nested)?);
+                    continue;
+                }
+                Operation::Write(_) => Err(No::NotInTransaction),
+                Operation::Read(query) => self.store.read(query, log_time, &mut self.said),
+            };
+            if let Err(why) = done {
+                Answer::No { revision, why }.encode(&mut self.said);
+            }
+            if TRANSACTION_ANSWER_BYTES_MAX < self.said.len() + self.overhead_bytes {
+                return Err(No::TooLong { limit: TRANSACTION_ANSWER_BYTES_MAX as u64 });
+            }
+            answers.push(Told::Alone(begin..self.said.len()));
+        }
+        Ok(Told::Transacted { succeeded, revision, answers })
     }
 }
 

@@ -277,6 +277,12 @@ pub enum No {
         /// How long it may be. Units: bytes.
         limit: u64,
     },
+    /// The value would be longer than an edit may make it.
+    #[serde(rename = "b")]
+    ValueTooLong {
+        /// How long it may be. Units: bytes.
+        limit: u64,
+    },
     /// There is no such lease; it may have ended.
     #[serde(rename = "u")]
     LeaseUnknown {
@@ -310,6 +316,9 @@ impl fmt::Display for No {
             Self::LeaseExists { id } => write!(f, "there is a lease {id} already"),
             Self::TooLong { limit } => {
                 write!(f, "the answer would be above the limit of {limit} bytes, ask for less")
+            }
+            Self::ValueTooLong { limit } => {
+                write!(f, "the value would be above the limit of {limit} bytes")
             }
             Self::NotInTransaction => f.write_str("the command cannot be part of a transaction"),
         }

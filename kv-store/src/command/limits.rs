@@ -7,7 +7,9 @@ use std::fmt;
 
 use raft_core::entry::{Draft, ENTRY_BYTES_MAX, ENTRY_HEADER_BYTES};
 
-use super::{Command, Items, KeyRange, OPERATIONS_PER_TRANSACTION_MAX, Query, RangeEnd};
+use super::{
+    Command, Edit, Items, KeyRange, Name, OPERATIONS_PER_TRANSACTION_MAX, Query, RangeEnd,
+};
 
 /// The longest key. A longer one is refused. Units: bytes.
 pub const KEY_BYTES_MAX: usize = 64 * 1024;
@@ -117,6 +119,11 @@ impl Limits {
         check_length(name, self.key_bytes_max).map_err(LimitError::NameTooLong)
     }
 
+    fn check_keys(&self, keys: &[Name<'_>]) -> Result<(), LimitError> {
+        check_count(keys.len() as u64)?;
+        keys.iter().try_for_each(|key| self.check_key(key.0))
+    }
+
     pub(super) fn check_range(&self, range: &KeyRange<'_>) -> Result<(), LimitError> {
         let to = match range.end {
             RangeEnd::Single => return self.check_key(range.from),
@@ -174,6 +181,26 @@ impl Command<'_> {
             }
             Self::Increment { key, field, by: _ } => {
                 limits.check_names(key, field.as_slice().iter().map(|name| name.0))
+            }
+            Self::Edit { key, field, edit } => {
+                limits.check_names(key, field.as_slice().iter().map(|name| name.0))?;
+                match edit {
+                    Edit::Append(bytes)
+                    | Edit::Overwrite { at: _, bytes }
+                    | Edit::AddDecimal(bytes) => limits.check_value(bytes),
+                }
+            }
+            Self::Rename { from, to } => {
+                limits.check_key(from)?;
+                limits.check_key(to)
+            }
+            Self::Take { key, count } => {
+                limits.check_key(key)?;
+                check_count(*count)
+            }
+            Self::StoreCombined { to, how: _, keys } => {
+                limits.check_key(to)?;
+                limits.check_keys(keys)
             }
             Self::Put { key, value } => {
                 limits.check_key(key)?;
@@ -234,7 +261,19 @@ impl Query<'_> {
                 check_length(from, limits.key_bytes_max.saturating_add(1))
                     .map_err(LimitError::KeyTooLong)
             }
-            Self::Leases { from: _ } | Self::Hashes { from: _ } => Ok(()),
+            Self::Leases { from: _ } | Self::Hashes { from: _ } | Self::AnyKey { seed: _ } => {
+                Ok(())
+            }
+            Self::Transaction(transaction) if !transaction.only_reads() => {
+                Err(LimitError::WritesInQuery)
+            }
+            Self::Transaction(transaction) => transaction.check(limits),
+            Self::Keys { range, limit: _ } => limits.check_range(range),
+            Self::Sample { of: _, key, count, repeats: _, seed: _ } => {
+                limits.check_key(key)?;
+                check_count(*count)
+            }
+            Self::Combined { how: _, keys } => limits.check_keys(keys),
             Self::Remaining { key, field } => {
                 limits.check_names(key, field.as_slice().iter().map(|name| name.0))
             }
@@ -287,6 +326,8 @@ pub enum LimitError {
     NestedTooDeep(Excess),
     /// A command that cannot be part of a transaction is.
     NotInTransaction,
+    /// A transaction that is a query writes.
+    WritesInQuery,
 }
 
 impl fmt::Display for LimitError {
@@ -326,6 +367,7 @@ impl fmt::Display for LimitError {
                 write!(f, "transaction nested {found} deep is above the limit of {limit}")
             }
             Self::NotInTransaction => f.write_str("the command cannot be part of a transaction"),
+            Self::WritesInQuery => f.write_str("a transaction that writes is no query"),
             Self::TooManyRanges(Excess { found, limit }) => {
                 write!(
                     f,
@@ -337,6 +379,14 @@ impl fmt::Display for LimitError {
 }
 
 impl std::error::Error for LimitError {}
+
+fn check_count(count: u64) -> Result<(), LimitError> {
+    let found = usize::try_from(count).unwrap_or(usize::MAX);
+    if ITEMS_PER_REQUEST_MAX < found {
+        return Err(LimitError::TooManyItems(Excess { found, limit: ITEMS_PER_REQUEST_MAX }));
+    }
+    Ok(())
+}
 
 fn check_length(bytes: &[u8], bytes_max: usize) -> Result<(), Excess> {
     if bytes_max < bytes.len() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::limits::{Excess, LimitError, Limits};
-use super::{Collection, Command, KeyRange, List, Query};
+use super::{Collection, Command, KeyRange, Kind, List, Query};
 
 /// The most operations of a transaction, in both branches and in those that are nested; as many
 /// compares are allowed. A transaction of more is refused. (etcd: 128 by default, settable.)
@@ -119,6 +119,14 @@ pub enum Target<'a> {
         #[serde(with = "serde_bytes", borrow)]
         value: &'a [u8],
     },
+    /// What the key is; a string is below a hash, and that below a set. False of a key that
+    /// does not exist.
+    #[serde(rename = "k")]
+    Kind(Kind),
+    /// The key's own end, with one that is so long from now; no end is above all. False of a key
+    /// that does not exist. Units: milliseconds.
+    #[serde(rename = "t")]
+    Stays(u64),
     /// Whether a field or member exists. A key of another type has none.
     #[serde(rename = "e")]
     Has {
@@ -172,6 +180,21 @@ impl Transaction<'_> {
         parts.into_iter().try_for_each(|part| part.check_parts(limits))
     }
 
+    /// Whether nothing in it writes.
+    pub(super) fn only_reads(&self) -> bool {
+        let mut rest = vec![self];
+        while let Some(transaction) = rest.pop() {
+            for operation in transaction.then.iter().chain(transaction.otherwise.iter()) {
+                match operation {
+                    Operation::Write(_) => return false,
+                    Operation::Read(_) => {}
+                    Operation::Nested(nested) => rest.push(nested),
+                }
+            }
+        }
+        true
+    }
+
     /// Checks the compares and operations without those that are nested.
     fn check_parts(&self, limits: &Limits) -> Result<(), LimitError> {
         for Compare { range, relation: _, target } in self.when.iter() {
@@ -187,6 +210,8 @@ impl Transaction<'_> {
                 | Target::CreateRevision(_)
                 | Target::ModRevision(_)
                 | Target::Lease(_)
+                | Target::Kind(_)
+                | Target::Stays(_)
                 | Target::Exists(_) => {}
             }
         }
@@ -195,7 +220,9 @@ impl Transaction<'_> {
                 Err(LimitError::NotInTransaction)
             }
             Operation::Write(command) => command.check(limits),
-            Operation::Read(Query::Hashes { .. }) => Err(LimitError::NotInTransaction),
+            Operation::Read(Query::Hashes { .. } | Query::Transaction(_)) => {
+                Err(LimitError::NotInTransaction)
+            }
             Operation::Read(query) => query.check(limits),
             Operation::Nested(_) => Ok(()),
         })
@@ -215,6 +242,10 @@ impl Command<'_> {
             | Self::AddMembers { .. }
             | Self::RemoveItems { .. }
             | Self::Increment { .. }
+            | Self::Edit { .. }
+            | Self::Rename { .. }
+            | Self::Take { .. }
+            | Self::StoreCombined { .. }
             | Self::Expire { .. } => true,
             Self::Compact { .. }
             | Self::Transaction { .. }

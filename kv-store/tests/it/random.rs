@@ -135,7 +135,7 @@ impl<'t> Trio<'t> {
             13..=30 => self.apply_due(),
             31..=180 => {
                 let pool = Pool::draw(&mut numbers);
-                let query = self.drawing(&mut numbers).query(&pool);
+                let query = self.drawing(&mut numbers).question(&pool);
                 self.ask(&query);
             }
             _ => {

@@ -68,6 +68,22 @@ impl Model {
                 let ids = self.leases.keys().filter(|id| from <= *id).copied().collect();
                 Ok(Answer::Leases { revision, ids, more: false })
             }
+            Query::Transaction(transaction) => return self.ask(log_time, transaction),
+            Query::Keys { range, limit } => Ok(self.keys(range, *limit)),
+            Query::AnyKey { seed } => Ok(self.any_key(*seed)),
+            Query::Sample { of, key, count, repeats, seed } => {
+                self.sample((key, of.kind()), *count, *repeats, *seed)
+            }
+            Query::Combined { how, keys } => {
+                return self.combined(*how, keys).map_or_else(
+                    |why| self.no(why),
+                    |names| {
+                        let items = names.iter().map(|name| Item { name, value: b"" });
+                        let (items, count) = (items.collect(), names.len() as u64);
+                        encoded(&Answer::Items { revision, items, more: false, count })
+                    },
+                );
+            }
             Query::Remaining { key, field } => {
                 self.remaining(key, field.map(|name| name.0), log_time)
             }

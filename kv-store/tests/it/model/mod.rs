@@ -2,6 +2,7 @@
 //! of all changes.
 
 mod answers;
+mod edits;
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -235,6 +236,14 @@ impl Model {
             }
             Command::Expire { key, field, ttl_ms } => {
                 self.expire(key, field.map(|name| name.0), *ttl_ms)?
+            }
+            Command::Edit { key, field, edit } => {
+                return self.edit(key, field.map(|name| name.0), edit);
+            }
+            Command::Rename { from, to } => self.rename(from, to),
+            Command::Take { key, count } => return self.take(key, *count),
+            Command::StoreCombined { to, how, keys } => {
+                return self.store_combined(to, *how, keys);
             }
             _ => return Err(No::NotInTransaction),
         };

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Collection, Compare, No, OnNo, Operation, Relation, Target, Transacted, Transaction,
+    Answer, Collection, Compare, Kind, No, OnNo, Operation, Query, Relation, Target, Transacted,
+    Transaction,
 };
 
 use super::{Model, Row, encoded, rows_in};
@@ -47,7 +48,7 @@ impl Model {
         on_no: OnNo,
         transaction: &Transaction<'_>,
     ) -> Result<Told, (Vec<u64>, No)> {
-        let succeeded = transaction.when.iter().all(|compare| self.holds(compare));
+        let succeeded = transaction.when.iter().all(|compare| self.holds(self.log_time, compare));
         let branch = if succeeded { &transaction.then } else { &transaction.otherwise };
         let mut answers = Vec::new();
         for (place, operation) in (0..).zip(branch.iter()) {
@@ -58,6 +59,7 @@ impl Model {
                     continue;
                 }
                 Operation::Write(command) => self.change(command),
+                Operation::Read(Query::Transaction(_)) => Err(No::NotInTransaction),
                 Operation::Read(query) => {
                     let bytes = self.answer(query, self.log_time);
                     match Answer::decode(&bytes).expect("an answer") {
@@ -75,12 +77,31 @@ impl Model {
         Ok(Told::Transacted { succeeded, revision: self.so_far(), answers })
     }
 
-    fn holds(&self, Compare { range, relation, target }: &Compare<'_>) -> bool {
+    /// Answers a transaction that only asks.
+    pub(super) fn ask(&self, log_time: u64, transaction: &Transaction<'_>) -> BytesMut {
+        encoded(&self.asked(log_time, transaction).answer())
+    }
+
+    fn asked(&self, log_time: u64, transaction: &Transaction<'_>) -> Told {
+        let succeeded = transaction.when.iter().all(|compare| self.holds(log_time, compare));
+        let branch = if succeeded { &transaction.then } else { &transaction.otherwise };
+        let answer = |operation: &Operation<'_>| match operation {
+            Operation::Nested(nested) => self.asked(log_time, nested),
+            Operation::Write(_) | Operation::Read(Query::Transaction(_)) => {
+                Told::Alone(self.no(No::NotInTransaction))
+            }
+            Operation::Read(query) => Told::Alone(self.answer(query, log_time)),
+        };
+        let answers = branch.iter().map(answer).collect();
+        Told::Transacted { succeeded, revision: self.so_far(), answers }
+    }
+
+    fn holds(&self, log_time: u64, Compare { range, relation, target }: &Compare<'_>) -> bool {
         let rows: Vec<Option<&Row>> =
             rows_in(&self.next, range).map(|(_, row)| Some(&**row)).collect();
         let rows = if rows.is_empty() { vec![None] } else { rows };
         rows.into_iter().all(|row| {
-            compared(row, target).is_some_and(|ordering| match relation {
+            compared(log_time, row, target).is_some_and(|ordering| match relation {
                 Relation::Equal => ordering == Ordering::Equal,
                 Relation::NotEqual => ordering != Ordering::Equal,
                 Relation::Less => ordering == Ordering::Less,
@@ -91,7 +112,7 @@ impl Model {
 }
 
 /// How a row stands to a target; `None` if there is nothing to compare.
-fn compared(row: Option<&Row>, target: &Target<'_>) -> Option<Ordering> {
+fn compared(log_time: u64, row: Option<&Row>, target: &Target<'_>) -> Option<Ordering> {
     let number = |of: fn(&Row) -> u64, other: &u64| Some(row.map_or(0, of).cmp(other));
     let item = |of: Collection, name: &[u8]| {
         row.filter(|row| row.kind == of.kind()).and_then(|row| row.items.get(name))
@@ -106,6 +127,18 @@ fn compared(row: Option<&Row>, target: &Target<'_>) -> Option<Ordering> {
         Target::Field { name, value } => {
             item(Collection::Hash, name).map(|item| item.value.as_slice().cmp(value))
         }
+        Target::Kind(kind) => {
+            let rank = |kind: Kind| match kind {
+                Kind::String => 0,
+                Kind::Hash => 1,
+                Kind::Set => 2,
+            };
+            row.map(|row| rank(row.kind).cmp(&rank(*kind)))
+        }
+        Target::Stays(ttl_ms) => row.map(|row| {
+            let end = super::end_of(log_time, *ttl_ms);
+            if row.ends.1 == 0 { Ordering::Greater } else { row.ends.1.cmp(&end) }
+        }),
         Target::Has { of, name, has } => Some(item(*of, name).is_some().cmp(has)),
     }
 }

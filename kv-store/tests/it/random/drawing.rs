@@ -1,9 +1,9 @@
 //! Draws commands and queries. Names, keys and revisions are few, so that they meet.
 
 use kv_store::command::{
-    Collection, Command, Compare, Direction, Filter, Item, KEY_BYTES_MAX, KeyRange, List, Name,
-    OnNo, Operation, Order, OrderBy, PutOptions, Query, RangeEnd, Relation, Selection, Show,
-    Target, Transaction,
+    Collection, Combination, Command, Compare, Direction, Edit, Filter, Item, KEY_BYTES_MAX,
+    KeyRange, Kind, List, Name, OnNo, Operation, Order, OrderBy, PutOptions, Query, RangeEnd,
+    Relation, Selection, Show, Target, Transaction,
 };
 
 use crate::node::Numbers;
@@ -73,6 +73,31 @@ impl Drawing<'_> {
 
     fn field<'p>(&mut self, pool: &'p Pool) -> Option<Name<'p>> {
         self.names(pool).first().map(|name| Name(name))
+    }
+
+    fn key_list<'p>(&mut self, pool: &'p Pool) -> List<Name<'p>> {
+        (0..self.below(4)).map(|_| Name(self.key(pool))).collect()
+    }
+
+    fn combination(&mut self) -> Combination {
+        self.one_of(&[Combination::Intersection, Combination::Union, Combination::Difference])
+    }
+
+    /// Numbers are few and short, so that the model can add them.
+    fn edit<'p>(&mut self, pool: &'p Pool) -> Edit<'p> {
+        match self.below(8) {
+            0..=2 => Edit::Append(self.value(pool)),
+            3..=5 => Edit::Overwrite { at: self.up_to(9), bytes: self.value(pool) },
+            _ => Edit::AddDecimal(self.one_of::<&[u8]>(&[b"1", b"-0.5", b".25", b"1e2", b"-"])),
+        }
+    }
+
+    /// A question of its own, or several at once.
+    pub(super) fn question<'p>(&mut self, pool: &'p Pool) -> Query<'p> {
+        match self.below(8) {
+            0 => Query::Transaction(Box::new(self.transaction(pool, 2))),
+            _ => self.query(pool),
+        }
     }
 
     fn collection(&mut self) -> Collection {
@@ -150,7 +175,14 @@ impl Drawing<'_> {
     /// A command that can be part of a transaction.
     fn change<'p>(&mut self, pool: &'p Pool) -> Command<'p> {
         let key = self.key(pool);
-        match self.below(40) {
+        match self.below(48) {
+            40 | 41 => Command::Edit { key, field: self.field(pool), edit: self.edit(pool) },
+            42 | 43 => Command::Rename { from: key, to: self.key(pool) },
+            44 | 45 => Command::Take { key, count: self.up_to(3) },
+            46 | 47 => {
+                let (how, keys) = (self.combination(), self.key_list(pool));
+                Command::StoreCombined { to: key, how, keys }
+            }
             0..=12 => Command::Put { key, value: self.value(pool) },
             13..=16 => {
                 let options = PutOptions {
@@ -206,7 +238,9 @@ impl Drawing<'_> {
     fn compare<'p>(&mut self, pool: &'p Pool) -> Compare<'p> {
         let relation =
             self.one_of(&[Relation::Equal, Relation::NotEqual, Relation::Less, Relation::Greater]);
-        let target = match self.below(8) {
+        let target = match self.below(10) {
+            8 => Target::Kind(self.one_of(&[Kind::String, Kind::Hash, Kind::Set])),
+            9 => Target::Stays(self.ttl()),
             0 => Target::Value(self.value(pool)),
             1 => Target::Version(self.up_to(3)),
             2 => Target::CreateRevision(self.revision()),
@@ -223,7 +257,14 @@ impl Drawing<'_> {
         let (key, range, limit) = (self.key(pool), self.range(pool), self.up_to(3));
         let of = self.collection();
         let revision = if self.is_heads() { 0 } else { self.revision() };
-        match self.below(16) {
+        match self.below(20) {
+            16 => Query::Keys { range, limit },
+            17 => Query::AnyKey { seed: self.up_to(9) },
+            18 => {
+                let (count, repeats) = (self.up_to(4), self.is_heads());
+                Query::Sample { of, key, count, repeats, seed: self.up_to(9) }
+            }
+            19 => Query::Combined { how: self.combination(), keys: self.key_list(pool) },
             0..=2 => Query::Range { range, limit },
             3 => Query::History { key, since: self.revision(), limit },
             4 => Query::History { key, since: 0, limit },
