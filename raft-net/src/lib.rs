@@ -14,6 +14,7 @@
 mod back_off;
 pub mod client_protocol;
 pub mod discovery;
+pub mod etcd;
 pub mod frame;
 pub mod handshake;
 pub mod link;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is test, also what stands outside of one")]
 
 mod doors;
+mod generated;
 mod links;
 mod outboxes;
 mod probe;
