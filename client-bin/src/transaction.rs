@@ -25,7 +25,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kv_store::command::{
-    self, Answer, Command, Item, KeyRange, Limits, List, Name, PutOptions, Query, Selection,
+    self, Answer, Command, Existing, Item, KeyRange, Limits, List, Name, PutOptions, Query,
+    Selection,
 };
 pub use kv_store::command::{Collection, Compare, OnNo, Operation, Relation, Target};
 
@@ -173,7 +174,13 @@ pub const fn put<'a>(key: &'a [u8], value: &'a [u8]) -> Operation<'a> {
 /// As [`put`], and shows what the key was before.
 #[must_use]
 pub const fn replace<'a>(key: &'a [u8], value: &'a [u8]) -> Operation<'a> {
-    let options = PutOptions { returns_previous: true, lease: 0, ttl_ms: 0, keeps_end: false };
+    let options = PutOptions {
+        returns_previous: true,
+        lease: 0,
+        ttl_ms: 0,
+        keeps_end: false,
+        existing: Existing::Any,
+    };
     put_with(key, value, options)
 }
 

@@ -7,8 +7,8 @@
 mod answer;
 mod codec;
 mod collection;
-mod growth;
 mod edit;
+mod growth;
 pub(crate) mod interest;
 pub(crate) mod key_range;
 mod limits;
@@ -247,6 +247,30 @@ pub struct PutOptions {
     pub ttl_ms: u64,
     /// Whether a key that exists keeps its lease and its end; it is given neither then.
     pub keeps_end: bool,
+    /// Whether the key must exist; left out if it need not.
+    #[serde(default, skip_serializing_if = "Existing::is_any")]
+    pub existing: Existing,
+}
+
+/// What a put asks of the key before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Existing {
+    /// Nothing.
+    #[default]
+    #[serde(rename = "a")]
+    Any,
+    /// That it exists; otherwise nothing changes and the answer is [`No::KeyUnknown`].
+    #[serde(rename = "r")]
+    Required,
+    /// As `Required`; and it keeps its value, whatever the put says (etcd: `ignore_value`).
+    #[serde(rename = "v")]
+    KeepsValue,
+}
+
+impl Existing {
+    fn is_any(&self) -> bool {
+        *self == Self::Any
+    }
 }
 
 impl<'a> Command<'a> {

@@ -11,7 +11,7 @@ use raft_core::entry::EntryRef;
 use raft_core::replica::state_machine::{Forgotten, LoadError, StateMachine};
 use raft_core::types::Index;
 
-use crate::command::{Answer, Command, KeyRange, No, PutOptions, Query, renewals};
+use crate::command::{Answer, Command, Existing, KeyRange, No, PutOptions, Query, renewals};
 use crate::events::{Event, Lost};
 use crate::keyspace::{Keyspace, NEWEST, Tenure};
 use crate::lasting::At;
@@ -221,10 +221,21 @@ impl Store {
             PutOptions { keeps_end: true, .. } => self.keyspace.tenure(key),
             PutOptions { lease, ttl_ms, .. } => self.tenure(at.log_time, lease, ttl_ms)?,
         };
-        let found = self.keyspace.get(key, NEWEST).filter(|_| options.returns_previous);
-        let previous = found.map(|(mod_revision, content)| key_value(key, mod_revision, content));
+        let found = self.keyspace.get(key, NEWEST);
+        if found.is_none() && options.existing != Existing::Any {
+            return Err(No::KeyUnknown);
+        }
+        let previous = found
+            .filter(|_| options.returns_previous)
+            .map(|(mod_revision, content)| key_value(key, mod_revision, content));
         Answer::PutOver { revision: self.revision + 1, previous }.encode(out);
-        self.keyspace.put(self.revision + 1, key, value, tenure);
+        match found.filter(|_| options.existing == Existing::KeepsValue) {
+            Some((_, content)) => {
+                let value = content.value.to_vec();
+                self.keyspace.put(self.revision + 1, key, &value, tenure);
+            }
+            None => self.keyspace.put(self.revision + 1, key, value, tenure),
+        }
         Ok(())
     }
 

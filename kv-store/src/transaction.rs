@@ -10,6 +10,7 @@
 //! [`Keyspace::unwind`]: crate::keyspace::Keyspace::unwind
 
 use std::cmp::Ordering;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::BytesMut;
@@ -54,6 +55,8 @@ struct Run<'s> {
     said: BytesMut,
     /// What stands around them. Units: bytes.
     overhead_bytes: usize,
+    /// What was decided before anything changed, in the order in which it is asked for.
+    decided: VecDeque<bool>,
 }
 
 impl Store {
@@ -65,7 +68,12 @@ impl Store {
         transaction: &Transaction<'_>,
         out: &mut BytesMut,
     ) {
-        let mut run = Run { store: self, at, on_no, said: BytesMut::new(), overhead_bytes: 0 };
+        let mut decided = VecDeque::new();
+        if on_no == OnNo::UndoDecidedFirst {
+            self.decide(at.log_time, transaction, &mut decided);
+        }
+        let said = BytesMut::new();
+        let mut run = Run { store: self, at, on_no, said, overhead_bytes: 0, decided };
         match run.choose(transaction) {
             Ok(told) => told.answer(&run.said).encode(out),
             Err(Undo { path, why }) => {
@@ -95,6 +103,19 @@ impl Store {
             Err(why) => {
                 let (revision, path) = (self.revision, List::new());
                 Answer::Undone { revision, path, why }.encode(out);
+            }
+        }
+    }
+
+    /// Whether the compares of a transaction hold, and of those nested in the branches that are
+    /// taken, as everything is now. Nesting is as deep as a message can be.
+    fn decide(&self, log_time: u64, transaction: &Transaction<'_>, decided: &mut VecDeque<bool>) {
+        let Transaction { when, then, otherwise } = transaction;
+        let succeeded = when.iter().all(|compare| self.holds(log_time, compare));
+        decided.push_back(succeeded);
+        for operation in if succeeded { then } else { otherwise }.iter() {
+            if let Operation::Nested(nested) = operation {
+                self.decide(log_time, nested, decided);
             }
         }
     }
@@ -167,7 +188,10 @@ impl Run<'_> {
         let Transaction { when, then, otherwise } = transaction;
         self.overhead_bytes += TRANSACTED_OVERHEAD_BYTES;
         self.check_room()?;
-        let succeeded = when.iter().all(|compare| self.store.holds(self.at.log_time, compare));
+        let succeeded = match self.decided.pop_front() {
+            Some(decided) => decided,
+            None => when.iter().all(|compare| self.store.holds(self.at.log_time, compare)),
+        };
         let mut answers = Vec::new();
         for (place, operation) in (0..).zip(if succeeded { then } else { otherwise }.iter()) {
             let told = self.carry_out(operation).map_err(|mut undo| {
@@ -190,7 +214,9 @@ impl Run<'_> {
         };
         match (done, self.on_no) {
             (Ok(()), _) => {}
-            (Err(why), OnNo::Undo) => return Err(Undo { path: Vec::new(), why }),
+            (Err(why), OnNo::Undo | OnNo::UndoDecidedFirst) => {
+                return Err(Undo { path: Vec::new(), why });
+            }
             (Err(why), OnNo::GoOn) => {
                 Answer::No { revision: self.store.revision_so_far(), why }.encode(&mut self.said);
             }

@@ -349,7 +349,13 @@ async fn put(
 fn put_options(returns_previous: bool, end: EndArguments) -> PutOptions {
     let EndArguments { lease, ttl, keep_ttl } = end;
     let ttl_ms = ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-    PutOptions { returns_previous, lease: lease.unwrap_or(0), ttl_ms, keeps_end: keep_ttl }
+    PutOptions {
+        returns_previous,
+        lease: lease.unwrap_or(0),
+        ttl_ms,
+        keeps_end: keep_ttl,
+        ..PutOptions::default()
+    }
 }
 
 fn held_lock(text: &OsString) -> Result<Held, CommandError> {

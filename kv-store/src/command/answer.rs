@@ -298,6 +298,9 @@ pub enum No {
     /// The command cannot be part of a transaction; send it by itself.
     #[serde(rename = "t")]
     NotInTransaction,
+    /// There is no such key, and the put asked for one.
+    #[serde(rename = "k")]
+    KeyUnknown,
 }
 
 impl fmt::Display for No {
@@ -321,6 +324,7 @@ impl fmt::Display for No {
                 write!(f, "the value would be above the limit of {limit} bytes")
             }
             Self::NotInTransaction => f.write_str("the command cannot be part of a transaction"),
+            Self::KeyUnknown => f.write_str("there is no such key"),
         }
     }
 }

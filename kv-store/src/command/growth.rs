@@ -15,6 +15,9 @@ impl Command<'_> {
             | Self::SetFields { .. }
             | Self::AddMembers { .. }
             | Self::Increment { .. }
+            | Self::Edit { .. }
+            | Self::Rename { .. }
+            | Self::StoreCombined { .. }
             | Self::GrantLease { .. } => true,
             Self::Delete { .. }
             | Self::DeleteReturning { .. }
@@ -23,6 +26,7 @@ impl Command<'_> {
             | Self::RevokeLease { .. }
             | Self::RenewLeases { .. }
             | Self::Expire { .. }
+            | Self::Take { .. }
             | Self::RemoveEnded => false,
             Self::Transaction { on_no: _, transaction } => transaction.grows(),
         }

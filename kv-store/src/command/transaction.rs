@@ -36,8 +36,8 @@ pub enum Operation<'a> {
     /// A question; answered as by itself.
     #[serde(rename = "r")]
     Read(#[serde(borrow)] Query<'a>),
-    /// A choice within the transaction, whose compares see what was changed before it (etcd
-    /// decides all compares before it changes anything). Answered by
+    /// A choice within the transaction, whose compares see what was changed before it, unless
+    /// all are decided first ([`OnNo::UndoDecidedFirst`]). Answered by
     /// [`Answer::Transaction`](super::Answer::Transaction).
     #[serde(rename = "t")]
     Nested(#[serde(borrow)] Box<Transaction<'a>>),
@@ -46,13 +46,17 @@ pub enum Operation<'a> {
 /// What an operation's no means for the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnNo {
-    /// Nothing of the transaction is done (etcd).
+    /// Nothing of the transaction is done.
     #[default]
     #[serde(rename = "u")]
     Undo,
     /// It stands alone, and the others are carried out (Redis: `EXEC`).
     #[serde(rename = "g")]
     GoOn,
+    /// As `Undo`; and all compares, those of nested transactions too, are decided before
+    /// anything is changed (etcd).
+    #[serde(rename = "e")]
+    UndoDecidedFirst,
 }
 
 /// What must be true of a key, or of every key of a range (etcd: `Compare`).

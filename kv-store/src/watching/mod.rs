@@ -235,7 +235,7 @@ impl Watching {
         if stage == Stage::Behind {
             self.cohorts.entry(next).or_default().push(at);
         }
-        self.push(owner, Word::Begun { revision: next - 1 });
+        self.push(owner, Word::Begun { revision: next - 1, newest });
     }
 
     /// With nobody at the front, everything that is applied has been shown to all there.

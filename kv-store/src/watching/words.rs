@@ -86,6 +86,8 @@ pub enum Word {
     Begun {
         /// The revision.
         revision: u64,
+        /// The newest one that the node has applied.
+        newest: u64,
     },
     /// These changes happened.
     Changed {

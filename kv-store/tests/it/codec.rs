@@ -2,9 +2,9 @@
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Attributes, Collection, Command, Compare, DecodeError, Direction, Item, KeyRange,
-    KeyValue, Kind, List, Name, No, OnNo, Operation, Order, OrderBy, PutOptions, Query, RangeEnd,
-    Relation, Selection, TRANSACTION_NESTING_MAX, Target, Transacted, Transaction,
+    Answer, Attributes, Collection, Command, Compare, DecodeError, Direction, Existing, Item,
+    KeyRange, KeyValue, Kind, List, Name, No, OnNo, Operation, Order, OrderBy, PutOptions, Query,
+    RangeEnd, Relation, Selection, TRANSACTION_NESTING_MAX, Target, Transacted, Transaction,
 };
 
 use crate::node::Numbers;
@@ -38,9 +38,18 @@ fn golden_commands_about_keys() -> Vec<(Command<'static>, &'static str)> {
                     lease: 7,
                     ttl_ms: 300,
                     keeps_end: true,
+                    existing: Existing::Any,
                 },
             },
             "81 a150 93 c4016b c40176 94 c3 07 cd012c c3",
+        ),
+        (
+            Command::PutWith {
+                key: b"k",
+                value: b"",
+                options: PutOptions { existing: Existing::KeepsValue, ..PutOptions::default() },
+            },
+            "81 a150 93 c4016b c400 95 c2 00 00 c2 a176",
         ),
         (
             Command::DeleteReturning { ranges: [KeyRange::single(b"k")].into_iter().collect() },
@@ -124,6 +133,10 @@ fn golden_commands() -> Vec<(Command<'static>, &'static str)> {
 fn golden_transactions() -> Vec<(Command<'static>, &'static str)> {
     vec![
         (transaction(OnNo::Undo, Transaction::default()), "81 a174 92 a175 93 90 90 90"),
+        (
+            transaction(OnNo::UndoDecidedFirst, Transaction::default()),
+            "81 a174 92 a165 93 90 90 90",
+        ),
         (
             transaction(OnNo::Undo, put_if_missing()),
             "81 a174 92 a175 93 91 93 92 c4016b a173 a13d 81 a16e 00 91 81 a177 81 a170 92 c4016b \
@@ -279,6 +292,7 @@ fn golden_answers_about_ends() -> Vec<(Answer<'static>, &'static str)> {
             "81 a16e 92 09 81 a175 91 07",
         ),
         (Answer::No { revision: 9, why: No::LeaseExists { id: 7 } }, "81 a16e 92 09 81 a178 91 07"),
+        (Answer::No { revision: 9, why: No::KeyUnknown }, "81 a16e 92 09 a16b"),
     ]
 }
 

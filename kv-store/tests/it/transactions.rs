@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Collection, Command, Compare, Item, KeyRange, Kind, Limits, Name, No,
+    Answer, Collection, Command, Compare, Existing, Item, KeyRange, Kind, Limits, Name, No,
     OPERATIONS_PER_TRANSACTION_MAX, OnNo, Operation, PutOptions, Query, RangeEnd, Relation,
     Selection, TRANSACTION_NESTING_MAX, Target, Transaction,
 };
@@ -71,6 +71,10 @@ fn apply(node: &mut Node, transaction: Transaction<'_>) -> String {
 
 fn apply_going_on(node: &mut Node, transaction: Transaction<'_>) -> String {
     shown(&node.apply(&command(OnNo::GoOn, transaction)))
+}
+
+fn apply_decided_first(node: &mut Node, transaction: Transaction<'_>) -> String {
+    shown(&node.apply(&command(OnNo::UndoDecidedFirst, transaction)))
 }
 
 /// An answer in a line: whether it succeeded, `@` the revision, then the answers.
@@ -602,4 +606,40 @@ fn apply_takes_ten_thousand_operations_and_more_than_the_limits() {
     assert!(shown(&one.apply(&command(OnNo::Undo, nest(20)))).starts_with("yes@4"));
     let deep = shown(&one.apply(&command(OnNo::Undo, nest(100))));
     assert!(deep.contains("nested too deep"), "{deep}");
+}
+
+/// etcd decides before it changes, also what is nested.
+#[test]
+fn compares_that_are_decided_first_see_nothing_of_the_transaction() {
+    let exists = || single(b"k", Relation::Equal, Target::Exists(true));
+    let inner = || nested(when([exists()], [put(b"then", b"")], [put(b"else", b"")]));
+    let outer = || all([put(b"k", b"1"), inner(), nested(all([inner()]))]);
+    let mut node = Node::default();
+    assert_eq!(
+        apply_decided_first(&mut node, outer()),
+        "yes@2 [put@2, no@2 [put@2], yes@2 [no@2 [put@2]]]"
+    );
+    assert_eq!(apply(&mut node, outer()), "yes@3 [put@3, yes@3 [put@3], yes@3 [yes@3 [put@3]]]");
+    let refused = all([put(b"k", b"2"), add(b"k", i64::MAX), add(b"k", 1)]);
+    assert_eq!(
+        apply_decided_first(&mut node, refused),
+        "undone@3 [1]: the sum is beyond the numbers of 64 bits"
+    );
+}
+
+#[test]
+fn a_put_can_ask_for_a_key_that_exists_and_leave_it_its_value() {
+    let mut node = Node::default();
+    let with = |value, existing| {
+        let options = PutOptions { returns_previous: true, existing, ..PutOptions::default() };
+        Command::PutWith { key: b"k", value, options }
+    };
+    for existing in [Existing::Required, Existing::KeepsValue] {
+        let answer = shown(&node.apply(&with(b"1", existing)));
+        assert_eq!(answer, "no@1: there is no such key");
+    }
+    node.apply(&with(b"1", Existing::Any));
+    let answers = [Existing::Required, Existing::KeepsValue, Existing::Any]
+        .map(|existing| shown(&node.apply(&with(b"2", existing))));
+    assert_eq!(answers, ["put@3 over 1", "put@4 over 2", "put@5 over 2"]);
 }

@@ -56,7 +56,7 @@ fn change(numbers: &mut Numbers) -> Command<'static> {
         0 | 1 => Command::Put { key, value },
         9 | 10 => {
             let (lease, keeps_end) = ([0, 1, 2, 9][numbers.below(4)], numbers.below(4) == 0);
-            let options = PutOptions { returns_previous: false, lease, ttl_ms, keeps_end };
+            let options = PutOptions { lease, ttl_ms, keeps_end, ..PutOptions::default() };
             Command::PutWith { key, value, options }
         }
         11 => {

@@ -94,7 +94,12 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn lines(word: &Word) -> Vec<String> {
-    let Word::Changed { changes, is_cut } = word else { return vec![format!("{word:?}")] };
+    let Word::Changed { changes, is_cut } = word else {
+        return vec![match word {
+            Word::Begun { revision, .. } => begun(*revision),
+            other => format!("{other:?}"),
+        }];
+    };
     let all = Change::decode_all(changes).expect("changes are shown");
     let mut lines: Vec<String> = all
         .iter()
@@ -113,7 +118,7 @@ fn lines(word: &Word) -> Vec<String> {
 }
 
 fn begun(revision: u64) -> String {
-    format!("{:?}", Word::Begun { revision })
+    format!("begun {revision}")
 }
 
 fn with_previous<'a>(range: KeyRange<'a>) -> Interest<'a> {
@@ -534,7 +539,9 @@ fn a_node_that_does_not_know_yet_how_far_it_is_lets_watches_wait() {
     assert!(watching.take_pushes().is_empty() && watching.wants().is_none());
     watching.applied(8);
     let pushes = watching.take_pushes();
-    assert!(matches!(pushes[..], [ref push] if push.word == Word::Begun { revision: 8 }));
+    assert!(
+        matches!(pushes[..], [ref push] if push.word == Word::Begun { revision: 8, newest: 8 })
+    );
     watching.applied(9);
     assert_eq!(watching.wants(), Some(9));
     watching.take(Err(NoChanges::Fenced));

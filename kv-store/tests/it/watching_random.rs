@@ -258,7 +258,7 @@ struct Checked {
 
 impl Checked {
     fn of(words: &[Word]) -> Self {
-        let Some(Word::Begun { revision: begun }) = words.first() else {
+        let Some(Word::Begun { revision: begun, .. }) = words.first() else {
             panic!("a watch begins: {words:?}")
         };
         let mut checked = Self { begun: *begun, seen: Vec::new(), last: *begun, end: None };

@@ -12,6 +12,7 @@ fn each_no_is_one_line_that_says_what_is_wrong() {
         (No::WrongType { found: Kind::Set }, "wrong type: the key is a SET"),
         (No::LeaseUnknown { id: 7 }, "there is no lease 7, it may have ended"),
         (No::LeaseExists { id: 7 }, "there is a lease 7 already"),
+        (No::KeyUnknown, "there is no such key"),
     ] {
         assert_eq!(why.to_string(), words);
     }

@@ -64,7 +64,7 @@ impl Handler<Pushed> for Api {
     fn handle(&mut self, Pushed(pushes): Pushed, _: &mut Self::Context) {
         for Push { owner, word } in pushes {
             let reply = match &word {
-                Word::Begun { revision } => Reply::Watching(*revision),
+                Word::Begun { revision, newest: _ } => Reply::Watching(*revision),
                 Word::Changed { changes, is_cut } => {
                     Reply::Events { is_cut: *is_cut, body: changes }
                 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Attributes, Command, KeyRange, KeyValue, Kind, List, No, PutOptions, RangeEnd,
+    Answer, Attributes, Command, Existing, KeyRange, KeyValue, Kind, List, No, PutOptions, RangeEnd,
 };
 
 /// A key, or an item of one, at one revision.
@@ -346,14 +346,23 @@ impl Model {
     }
 
     fn put_with(&mut self, key: &[u8], value: &[u8], options: PutOptions) -> Result<BytesMut, No> {
-        let PutOptions { returns_previous, lease, ttl_ms, keeps_end } = options;
+        let PutOptions { returns_previous, lease, ttl_ms, keeps_end, existing } = options;
         if !keeps_end && lease != 0 && !self.leases.contains_key(&lease) {
             return Err(No::LeaseUnknown { id: lease });
         }
         let ends_at = if ttl_ms == 0 { 0 } else { end_of(self.log_time, ttl_ms) };
         let ends = if keeps_end { self.ends(key) } else { (lease, ends_at) };
         let before = self.next.get(key).filter(|_| returns_previous).cloned();
-        self.put(key, value, ends);
+        let found = self.next.get(key).cloned();
+        let value = match existing {
+            Existing::Any => value.to_vec(),
+            Existing::Required | Existing::KeepsValue if found.is_none() => {
+                return Err(No::KeyUnknown);
+            }
+            Existing::Required => value.to_vec(),
+            Existing::KeepsValue => pair(key, &found.expect("it was found")).value.to_vec(),
+        };
+        self.put(key, &value, ends);
         let previous = before.as_ref().map(|row| pair(key, row));
         Ok(encoded(&Answer::PutOver { revision: self.so_far(), previous }))
     }

@@ -1,6 +1,7 @@
 //! Transactions of the model.
 
 use std::cmp::Ordering;
+use std::collections::VecDeque;
 
 use bytes::BytesMut;
 use kv_store::command::{
@@ -33,7 +34,11 @@ impl Told {
 
 impl Model {
     pub(super) fn transact(&mut self, on_no: OnNo, transaction: &Transaction<'_>) -> BytesMut {
-        match self.choose(on_no, transaction) {
+        let mut decided = VecDeque::new();
+        if on_no == OnNo::UndoDecidedFirst {
+            self.decide(transaction, &mut decided);
+        }
+        match self.choose((on_no, &mut decided), transaction) {
             Ok(told) => encoded(&told.answer()),
             Err((path, why)) => {
                 self.undo();
@@ -43,18 +48,31 @@ impl Model {
         }
     }
 
+    fn decide(&self, transaction: &Transaction<'_>, decided: &mut VecDeque<bool>) {
+        let succeeded = transaction.when.iter().all(|compare| self.holds(self.log_time, compare));
+        decided.push_back(succeeded);
+        let branch = if succeeded { &transaction.then } else { &transaction.otherwise };
+        for operation in branch.iter() {
+            if let Operation::Nested(nested) = operation {
+                self.decide(nested, decided);
+            }
+        }
+    }
+
     fn choose(
         &mut self,
-        on_no: OnNo,
+        (on_no, decided): (OnNo, &mut VecDeque<bool>),
         transaction: &Transaction<'_>,
     ) -> Result<Told, (Vec<u64>, No)> {
-        let succeeded = transaction.when.iter().all(|compare| self.holds(self.log_time, compare));
+        let succeeded = decided.pop_front().unwrap_or_else(|| {
+            transaction.when.iter().all(|compare| self.holds(self.log_time, compare))
+        });
         let branch = if succeeded { &transaction.then } else { &transaction.otherwise };
         let mut answers = Vec::new();
         for (place, operation) in (0..).zip(branch.iter()) {
             let done = match operation {
                 Operation::Nested(nested) => {
-                    let told = self.choose(on_no, nested);
+                    let told = self.choose((on_no, &mut *decided), nested);
                     answers.push(told.map_err(|(path, why)| ([vec![place], path].concat(), why))?);
                     continue;
                 }
@@ -70,7 +88,9 @@ impl Model {
             };
             answers.push(Told::Alone(match (done, on_no) {
                 (Ok(bytes), _) => bytes,
-                (Err(why), OnNo::Undo) => return Err((vec![place], why)),
+                (Err(why), OnNo::Undo | OnNo::UndoDecidedFirst) => {
+                    return Err((vec![place], why));
+                }
                 (Err(why), OnNo::GoOn) => self.no(why),
             }));
         }

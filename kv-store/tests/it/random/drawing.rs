@@ -1,9 +1,9 @@
 //! Draws commands and queries. Names, keys and revisions are few, so that they meet.
 
 use kv_store::command::{
-    Collection, Combination, Command, Compare, Direction, Edit, Filter, Item, KEY_BYTES_MAX,
-    KeyRange, Kind, List, Name, OnNo, Operation, Order, OrderBy, PutOptions, Query, RangeEnd,
-    Relation, Selection, Show, Target, Transaction,
+    Collection, Combination, Command, Compare, Direction, Edit, Existing, Filter, Item,
+    KEY_BYTES_MAX, KeyRange, Kind, List, Name, OnNo, Operation, Order, OrderBy, PutOptions, Query,
+    RangeEnd, Relation, Selection, Show, Target, Transaction,
 };
 
 use crate::node::Numbers;
@@ -164,7 +164,8 @@ impl Drawing<'_> {
             }
             7 => Command::RemoveEnded,
             8..=15 => {
-                let on_no = if self.is_heads() { OnNo::Undo } else { OnNo::GoOn };
+                let all = [OnNo::Undo, OnNo::GoOn, OnNo::UndoDecidedFirst];
+                let on_no = all[self.below(3)];
                 let transaction = Box::new(self.transaction(pool, 3));
                 Command::Transaction { on_no, transaction }
             }
@@ -190,6 +191,11 @@ impl Drawing<'_> {
                     lease: self.lease(),
                     ttl_ms: if self.is_heads() { 0 } else { self.ttl() },
                     keeps_end: self.below(4) == 0,
+                    existing: match self.below(6) {
+                        0 => Existing::Required,
+                        1 => Existing::KeepsValue,
+                        _ => Existing::Any,
+                    },
                 };
                 Command::PutWith { key, value: self.value(pool), options }
             }
