@@ -37,8 +37,18 @@ struct Node<S> {
     front: Front,
     /// Ways to go on, the best one last.
     choices: Vec<Choice<S>>,
-    /// Whether those for which unknown operations take effect are among them, or were.
-    is_complete: bool,
+    stage: Stage,
+}
+
+/// Which ways are among the choices of a node, or were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Those without unknown operations.
+    Plain,
+    /// And those with the unknown ones that are guessed to come before.
+    Guided,
+    /// All.
+    Complete,
 }
 
 /// An answered operation that takes effect next.
@@ -101,7 +111,7 @@ impl<'a, M: Model> Search<'a, M> {
                 continue;
             }
             let mut node = self.nodes.pop().expect("it was just seen");
-            if !node.is_complete {
+            if node.stage != Stage::Complete {
                 self.choose_unknown(&mut node)?;
                 self.nodes.push(node);
             } else if let Some(operation) = node.lifted {
@@ -122,7 +132,7 @@ impl<'a, M: Model> Search<'a, M> {
         let operations = self.operations;
         front.candidates.sort_by_key(|&candidate| priority(&operations[candidate]));
         let choices = Vec::new();
-        let mut node = Node { lifted, state, used, front, choices, is_complete: false };
+        let mut node = Node { lifted, state, used, front, choices, stage: Stage::Plain };
         let first = node.front.candidates[0];
         for &candidate in &node.front.candidates {
             let after = self.apply(candidate, &node.state)?;
@@ -130,7 +140,7 @@ impl<'a, M: Model> Search<'a, M> {
                 // It fits and changes nothing: no order needs it to stand later.
                 let (state, used) = (node.state.clone(), node.used.clone());
                 node.choices = vec![Choice { operation: candidate, state, used }];
-                node.is_complete = true;
+                node.stage = Stage::Complete;
                 self.nodes.push(node);
                 return Ok(());
             }
@@ -149,9 +159,11 @@ impl<'a, M: Model> Search<'a, M> {
     }
 
     /// Lets operations of unknown outcome take effect, and then answered ones for which that
-    /// makes a difference.
+    /// makes a difference: first those that the guesses speak for, and if that leads nowhere all.
     fn choose_unknown(&mut self, node: &mut Node<M::State>) -> Result<(), UsedUp> {
-        let mut reachable = self.reachable(node)?;
+        let is_guided = node.stage == Stage::Plain;
+        node.stage = if is_guided { Stage::Guided } else { Stage::Complete };
+        let mut reachable = if is_guided { self.guessed(node)? } else { self.reachable(node)? };
         let mut found = Vec::new();
         for &candidate in &node.front.candidates {
             let without = self.apply(candidate, &node.state)?;
@@ -168,19 +180,45 @@ impl<'a, M: Model> Search<'a, M> {
             }
         }
         node.choices.extend(found.into_iter().rev());
-        node.is_complete = true;
         Ok(())
     }
 
-    /// The states that operations of unknown outcome alone lead to, with as few of them as
-    /// possible; those that take the fewest come first.
-    fn reachable(&mut self, node: &Node<M::State>) -> Result<Vec<(M::State, Used)>, UsedUp> {
+    /// The states to which the unknown operations lead that are guessed to come before what is
+    /// waiting, one after another.
+    fn guessed(&mut self, node: &Node<M::State>) -> Result<Vec<(M::State, Used)>, UsedUp> {
+        let candidates = node.front.candidates.iter();
+        let bound = candidates.filter_map(|&candidate| self.operations[candidate].guess).max();
+        let (mut state, mut used) = (node.state.clone(), node.used.clone());
+        let mut found = Vec::new();
+        for (number, operation) in self.unused(node) {
+            if bound < self.operations[operation].guess
+                || self.operations[operation].guess.is_none()
+            {
+                break;
+            }
+            let Some(after) = self.apply(operation, &state)? else { continue };
+            (state, used) = (after, used.with(number));
+            found.push((state.clone(), used.clone()));
+        }
+        Ok(found)
+    }
+
+    /// The operations of unknown outcome that may take effect now, with their numbers among
+    /// those, as they are guessed to.
+    fn unused(&self, node: &Node<M::State>) -> Vec<(usize, usize)> {
         let called = self.timeline.unknown.iter().enumerate();
         let called = called.take_while(|(_, (_, place))| *place <= node.front.first_return);
         let unused = called.filter(|(number, _)| !node.used.contains(*number));
         let mut unused: Vec<(usize, usize)> =
             unused.map(|(number, &(operation, _))| (number, operation)).collect();
         unused.sort_by_key(|&(_, operation)| priority(&self.operations[operation]));
+        unused
+    }
+
+    /// The states that operations of unknown outcome alone lead to, with as few of them as
+    /// possible; those that take the fewest come first.
+    fn reachable(&mut self, node: &Node<M::State>) -> Result<Vec<(M::State, Used)>, UsedUp> {
+        let unused = self.unused(node);
         let mut found = vec![(node.state.clone(), node.used.clone())];
         let mut ways: HashMap<M::State, Vec<Used>> = HashMap::new();
         ways.insert(node.state.clone(), vec![node.used.clone()]);

@@ -149,8 +149,12 @@ impl World {
         };
         let (registers, event_number) = (&mut self.judge.registers, self.counts.events);
         match &operation.asked {
-            Asked::Write { .. } | Asked::Once { .. } => {
-                registers.write_called(made.operation, &body, event_number);
+            Asked::Write { session, .. } => {
+                let write = (&body, Some(session));
+                registers.write_called(made.operation, write, event_number);
+            }
+            Asked::Once { .. } => {
+                registers.write_called(made.operation, (&body, None), event_number);
             }
             Asked::Read { .. } => registers.read_called(attempt, event_number),
         }

@@ -2,6 +2,7 @@
 
 use kv_store::command::{Answer, Command, Item, KeyRange, KeyValue, Name, No, Query, RangeEnd};
 
+use super::executions::Executions;
 use super::registers::{Registers, Seen, Shown, Write};
 use crate::linearizability::{
     Counter, CounterAnswer, CounterOperation, Hash, HashAnswer, HashOperation, Model, Operation,
@@ -45,22 +46,25 @@ impl Family {
 }
 
 /// What was done to hashes, and what was seen of them.
-pub(super) fn hashes(all: &Registers) -> Seen<Hash> {
-    let writes = all.writes(Family::Hash).map(|write| write.told(hash_asked, hash_said));
+pub(super) fn hashes(all: &Registers, executions: &Executions) -> Seen<Hash> {
+    let writes =
+        all.writes(Family::Hash).map(|write| write.told(executions, (hash_asked, hash_said)));
     let told = |shown: &Shown| shown.told(Family::Hash, hash_question, hash_said);
     writes.chain(all.shown().filter_map(told)).collect()
 }
 
 /// The same of sets.
-pub(super) fn sets(all: &Registers) -> Seen<Set> {
-    let writes = all.writes(Family::Set).map(|write| write.told(set_asked, set_said));
+pub(super) fn sets(all: &Registers, executions: &Executions) -> Seen<Set> {
+    let writes = all.writes(Family::Set).map(|write| write.told(executions, (set_asked, set_said)));
     let told = |shown: &Shown| shown.told(Family::Set, set_question, set_said);
     writes.chain(all.shown().filter_map(told)).collect()
 }
 
 /// The same of counters.
-pub(super) fn counters(all: &Registers) -> Seen<Counter> {
-    let writes = all.writes(Family::Counter).map(|write| write.told(counter_asked, counter_said));
+pub(super) fn counters(all: &Registers, executions: &Executions) -> Seen<Counter> {
+    let writes = all
+        .writes(Family::Counter)
+        .map(|write| write.told(executions, (counter_asked, counter_said)));
     let told = |shown: &Shown| shown.told(Family::Counter, counter_question, counter_said);
     writes.chain(all.shown().filter_map(told)).collect()
 }
@@ -70,7 +74,11 @@ type Asks<M> = fn(&Command<'_>) -> <M as Model>::Operation;
 type Says<M> = fn(&Answer<'_>) -> <M as Model>::Answer;
 
 impl Write {
-    fn told<M: Model>(&self, asks: Asks<M>, says: Says<M>) -> (Vec<u8>, Operation<M>) {
+    fn told<M: Model>(
+        &self,
+        executions: &Executions,
+        (asks, says): (Asks<M>, Says<M>),
+    ) -> (Vec<u8>, Operation<M>) {
         let command = Command::decode(&self.payload).expect("clients write commands");
         let key = match &command {
             Command::SetFields { key, .. }
@@ -81,13 +89,19 @@ impl Write {
             other => panic!("no client here asks for {other:?}"),
         };
         let asked = asks(&command);
-        let (outcome, guess) = match &self.answer {
-            None => (Outcome::Unknown, None),
-            Some((returned, answer)) => {
-                let answer = Answer::decode(answer).expect("stores write answers");
-                let answered = Outcome::Answered { returned: *returned, answer: says(&answer) };
-                (answered, Some(2 * revision_of(&answer)))
+        // Where the store has executed it the search begins, whether anybody heard of it or not.
+        let heard = self.answer.as_ref().map(|(_, answer)| answer);
+        let executed = heard.or_else(|| executions.answer_of(self.session?.0, self.session?.1));
+        let said = executed.map(|answer| Answer::decode(answer).expect("stores write answers"));
+        let guess = said.as_ref().map(|said| {
+            let is_late = M::is_read(&asked, &says(said));
+            2 * revision_of(said) + u64::from(is_late)
+        });
+        let outcome = match (&self.answer, &said) {
+            (Some((returned, _)), Some(said)) => {
+                Outcome::Answered { returned: *returned, answer: says(said) }
             }
+            _ => Outcome::Unknown,
         };
         (key, Operation { asked, called: self.called, outcome, guess })
     }

@@ -14,6 +14,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use kv_store::command::{Answer, Command, Query, RangeEnd};
+use raft_core::entry::{ClientId, SessionStamp};
 
 use super::collections::{self, Family};
 use super::executions::Executions;
@@ -47,6 +48,8 @@ pub(crate) struct Registers {
 pub(super) struct Write {
     pub(super) called: u64,
     pub(super) payload: Bytes,
+    /// Client and serial, if it is of a session.
+    pub(super) session: Option<(ClientId, u64)>,
     /// When the first answer was given, and what it said.
     pub(super) answer: Option<(u64, Bytes)>,
 }
@@ -62,11 +65,17 @@ pub(super) struct Shown {
 
 impl Registers {
     /// A request of a write reaches a node.
-    pub(crate) fn write_called(&mut self, operation: u64, payload: &Bytes, now: u64) {
+    pub(crate) fn write_called(
+        &mut self,
+        operation: u64,
+        (payload, session): (&Bytes, Option<&SessionStamp>),
+        now: u64,
+    ) {
         if Family::of_command(payload).is_none() {
             return;
         }
-        let write = || Write { called: now, payload: payload.clone(), answer: None };
+        let session = session.map(|stamp| (stamp.client, stamp.serial));
+        let write = || Write { called: now, payload: payload.clone(), session, answer: None };
         self.writes.entry(operation).or_insert_with(write);
     }
 
@@ -100,9 +109,9 @@ impl Registers {
         let typed = answered.filter(|write| write.family() != Some(Family::Register));
         counts.typed = (typed.count() + self.others.len()) as u64;
         explain(self.registers(executions), counts);
-        explain(collections::hashes(self), counts);
-        explain(collections::sets(self), counts);
-        explain(collections::counters(self), counts);
+        explain(collections::hashes(self, executions), counts);
+        explain(collections::sets(self, executions), counts);
+        explain(collections::counters(self, executions), counts);
     }
 
     /// The commands on keys of a kind.
