@@ -202,7 +202,9 @@ impl World {
                 continue;
             }
             if is_over {
-                self.judge.shown(bytes);
+                if matches!(asked, Asked::Read { .. }) {
+                    self.judge.shown(bytes);
+                }
                 self.note_answer(attempt, bytes);
             }
             if self.is_lost_on_the_way() {

@@ -81,7 +81,8 @@ impl History {
             }
             (Asked::Read { query }, Outcome::Answered(_)) => {
                 let revision = executions.read(query, bytes);
-                assert!(floor <= revision, "I16 a read at {revision} began after {floor}");
+                let is_late = revision < floor;
+                assert!(!is_late, "I16 a read at {revision} began after the answer at {floor}");
                 self.newest = self.newest.max(revision);
                 counts.reads_answered += 1;
                 true
