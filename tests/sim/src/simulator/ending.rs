@@ -52,7 +52,8 @@ impl World {
         let patience_us = match stage {
             Stage::Quorum => {
                 let timeout_us = plan.limits.election_timeout_us;
-                QUORUM_TIMEOUTS * timeout_us + self.backlog_us() + self.after_failure_us()
+                let added_us = self.backlog_us() + self.after_failure_us();
+                QUORUM_TIMEOUTS * timeout_us + added_us + self.transfer_us(&core)
             }
             Stage::Rest | Stage::Closing | Stage::Over => self.rest_patience_us(),
         };
@@ -146,6 +147,19 @@ impl World {
         let lasts = lasts.map(|process| process.replica.raft().log().last().index.0);
         let backlog = lasts.max().unwrap_or(0).saturating_sub(self.judge.committed_count() as u64);
         backlog * (3 * self.plan.latency_us.1 + 1_000)
+    }
+
+    /// How long the snapshot takes that somebody of the core may need, if a round trip carries
+    /// one piece of it.
+    fn transfer_us(&self, core: &[usize]) -> u64 {
+        let replica = |&node: &usize| Some(&self.nodes[node].process.as_ref()?.replica);
+        let logs = core.iter().map(|node| Some(replica(node)?.raft().log()));
+        let last = logs.map(|log| log.map_or(Index::ZERO, |log| log.last().index)).min();
+        let senders = core.iter().filter_map(replica).map(|replica| replica.raft());
+        let senders = senders.filter(|raft| last < Some(raft.log().base().index));
+        let bytes = senders.filter_map(|raft| raft.snapshot()).map(|id| id.bytes).max();
+        let pieces = bytes.unwrap_or(0) / self.plan.limits.snapshot_piece_bytes as u64;
+        pieces * (3 * self.plan.latency_us.1 + 1_000)
     }
 
     fn startable(&self) -> Vec<usize> {
