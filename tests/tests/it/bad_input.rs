@@ -59,6 +59,8 @@ async fn wrong_flags_of_kvorum() {
         (&["--node-id", "2", "--peers", "1=a:1"], &["--peers", "this node, 2", "--node-id"]),
         (&["--heartbeat-interval-ms", "100"], &["250 ms", "three heartbeat", "100 ms"]),
         (&["--wal-segment-bytes", "10"], &["10 bytes", "at least 65536"]),
+        (&["--memory-max", "1000"], &["1000 bytes", "at least 1048576"]),
+        (&["--memory-max", "2GiB"], &["2GiB", "--memory-max"]),
         (&["--listen", "0.0.0.0:0"], &["0.0.0.0:0", "--cluster-secret", "--insecure"]),
         (&["--listen", "0.0.0.0:0", "--cluster-secret", ""], &["--cluster-secret", "empty"]),
         (&["dev", "--nodes", "0"], &["1 to 50 nodes", "not 0"]),
