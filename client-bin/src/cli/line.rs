@@ -82,7 +82,8 @@ impl Order {
     /// Whether there is a command of this name, in small letters.
     #[must_use]
     pub fn is_known(name: &str) -> bool {
-        Line::command().find_subcommand(name).is_some()
+        // The parser makes up help by itself, and only when it is asked for.
+        name == "help" || Line::command().find_subcommand(name).is_some()
     }
 
     /// Reads a line's words, of which the first may be in any case.
