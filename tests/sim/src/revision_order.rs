@@ -156,6 +156,11 @@ fn at(query: Query<'_>, newest: u64) -> Result<(u64, Query<'_>), String> {
         | Query::Lease { .. }
         | Query::Leases { .. }
         | Query::Remaining { .. }
+        | Query::Transaction(_)
+        | Query::Keys { .. }
+        | Query::AnyKey { .. }
+        | Query::Sample { .. }
+        | Query::Combined { .. }
         | Query::Hashes { .. } => return Err(format!("{query:?} is not of a revision")),
     })
 }

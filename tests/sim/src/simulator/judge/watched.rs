@@ -113,8 +113,10 @@ impl Watched {
     /// Panics: if that is not what the past says.
     pub(crate) fn hear(&mut self, word: &Word, past: &Past) -> Heard {
         match word {
-            Word::Begun { revision } => {
+            Word::Begun { revision, newest } => {
                 let begins_right = self.next == 0 || *revision + 1 == self.next;
+                let is_present = self.next != 0 || revision == newest;
+                assert!(is_present, "I20 begins behind {revision} and not {newest}: {self:?}");
                 assert!(begins_right, "I20 begins behind {revision}, but: {self:?}");
                 self.next = revision + 1;
                 Heard::Begun

@@ -170,7 +170,7 @@ fn no_history_with_a_fault_in_it_is_accepted() {
         let mut words: Vec<Word> = words.into_iter().cloned().collect();
         match fault {
             "another value is shown" => words.push(altered.clone()),
-            "it begins too late" => words = vec![Word::Begun { revision: 2 }],
+            "it begins too late" => words = vec![Word::Begun { revision: 2, newest: 9 }],
             "it is marked in the future" => words[6] = Word::Mark { revision: 7 },
             _ => {}
         }
