@@ -10,7 +10,8 @@
 //! * A read that fits takes effect at once and without alternatives: an order in which it comes
 //!   later could as well have it here.
 //! * An operation of unknown outcome is only tried where it makes something possible that is
-//!   not possible without it: one that nobody sees may as well never have happened.
+//!   not possible without it: one that nobody sees may as well never have happened. Where guesses
+//!   say which of them took effect, those are tried first, and all sets of them only after that.
 //! * Of two ways to the same state with the same answered operations, the one that has used up
 //!   a part of the other's unknown ones can do all that the other can.
 //! * Of unknown operations that ask the same, the one that was called first takes effect first:

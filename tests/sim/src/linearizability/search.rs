@@ -21,6 +21,8 @@ pub(super) struct Search<'a, M: Model> {
     timeline: Timeline,
     memo: Memo<M::State>,
     nodes: Vec<Node<M::State>>,
+    /// Whether guesses can help: some operation of unknown outcome builds upon others.
+    is_guidable: bool,
     /// For each operation of unknown outcome the last one before it that asks the same.
     twins: Vec<Option<usize>>,
     steps_left: &'a mut u64,
@@ -67,10 +69,12 @@ impl<'a, M: Model> Search<'a, M> {
         let asked = |number: usize| &operations[timeline.unknown[number].0].asked;
         let twin = |number: usize| (0..number).rev().find(|&other| asked(other) == asked(number));
         let twins = (0..timeline.unknown.len()).map(twin).collect();
+        let is_guidable = (0..timeline.unknown.len()).any(|number| !M::is_blind(asked(number)));
         Self {
             operations,
             timeline,
             twins,
+            is_guidable,
             memo: Memo::new(),
             nodes: Vec::new(),
             steps_left,
@@ -161,7 +165,8 @@ impl<'a, M: Model> Search<'a, M> {
     /// Lets operations of unknown outcome take effect, and then answered ones for which that
     /// makes a difference: first those that the guesses speak for, and if that leads nowhere all.
     fn choose_unknown(&mut self, node: &mut Node<M::State>) -> Result<(), UsedUp> {
-        let is_guided = node.stage == Stage::Plain;
+        // Of blind ones all sets are as few as there are operations.
+        let is_guided = node.stage == Stage::Plain && self.is_guidable;
         node.stage = if is_guided { Stage::Guided } else { Stage::Complete };
         let mut reachable = if is_guided { self.guessed(node)? } else { self.reachable(node)? };
         let mut found = Vec::new();
