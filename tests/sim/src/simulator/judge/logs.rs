@@ -44,6 +44,8 @@ struct Committed {
     mark: Mark,
     /// The term of the node that was first to know.
     known_in: Term,
+    /// The configuration that decided, unless that was the newest committed one.
+    decided_by: Option<Configuration>,
 }
 
 impl Logs {
@@ -150,13 +152,17 @@ impl Logs {
         for index in (self.committed.len() as u64 + 1..=raft.log().commit_index().0).map(Index) {
             let mark = view.at(index).expect("what is committed is in the log");
             let id = EntryId { term: mark.term, index };
-            let deciding = before.into_iter().chain([raft.configuration()]);
-            let is_durable = is_durable(views, (id, mark), deciding);
+            let mut deciding = before.into_iter().chain([raft.configuration()]);
+            let decides = |by: &&Configuration| is_durable(views, (id, mark), [*by].into_iter());
+            let decided_by = deciding.find(decides);
+            let is_durable = decided_by.is_some();
             assert!(is_durable, "I5 {id} is committed and not durable on a majority: {before:?}");
+            let is_unusual = |by: &&Configuration| **by != self.newest_configuration;
+            let decided_by = decided_by.filter(is_unusual).cloned();
             if let Some(configuration) = self.changes.get(&id) {
                 self.newest_configuration.clone_from(configuration);
             }
-            self.committed.push(Committed { mark, known_in: raft.term() });
+            self.committed.push(Committed { mark, known_in: raft.term(), decided_by });
             self.commands_count += u64::from(!self.quiet.contains(&id));
             for (&node, &incarnation) in self.binding.get(&id).into_iter().flatten() {
                 self.bound.entry(node).or_insert(incarnation);
@@ -165,13 +171,14 @@ impl Logs {
     }
 
     /// I17: a committed entry whose effect a node shows is durable on a majority, of a
-    /// configuration that is committed or in force somewhere: a leader counts by the one that it
-    /// has just appended.
+    /// configuration that is committed or in force somewhere, or was when it was committed: a
+    /// leader counts by the one that it has just appended, which may come to nothing.
     pub(super) fn check_shown(&self, views: &[View], index: Index) {
         let mark = self.committed[place(index)].mark;
         let id = EntryId { term: mark.term, index };
         let in_force = views.iter().filter_map(|view| view.configuration.as_ref());
-        let deciding = in_force.chain([&self.newest_configuration]);
+        let decided_by = self.committed[place(index)].decided_by.as_ref();
+        let deciding = in_force.chain([&self.newest_configuration]).chain(decided_by);
         let is_durable = is_durable(views, (id, mark), deciding);
         assert!(is_durable, "I17 a read shows {id}, which is not durable on a majority");
     }
