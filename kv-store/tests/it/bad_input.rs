@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Command, Compare, Filter, KEY_BYTES_MAX, KeyRange, Limits, No, OnNo, Query, RangeEnd,
-    Relation, Selection, Target, Transaction,
+    Answer, Combination, Command, Compare, Edit, Filter, KEY_BYTES_MAX, KeyRange, Limits, List, No,
+    OnNo, Operation, Query, RangeEnd, Relation, Selection, Target, Transaction,
 };
 use raft_core::replica::state_machine::StateMachine;
 
@@ -157,4 +157,43 @@ fn a_negative_number_where_none_can_stand_is_malformed() {
         assert!(matches!(Answer::decode(&answer), Ok(Answer::Malformed { .. })), "{command:?}");
     }
     assert_eq!(node.store.state_hash(), hash);
+}
+
+#[test]
+fn a_question_that_writes_is_refused() {
+    let put = Operation::Write(Command::Put { key: b"k", value: b"v" });
+    let nested = Transaction { then: [put].into_iter().collect(), ..Transaction::default() };
+    let then = [Operation::Nested(Box::new(nested))].into_iter().collect();
+    let asked = Query::Transaction(Box::new(Transaction { then, ..Transaction::default() }));
+    let why = asked.check(&Limits::default()).expect_err("no door lets it through");
+    assert_eq!(why.to_string(), "a transaction that writes is no query");
+    let node = Node::default();
+    let answer = node.ask(&asked);
+    assert!(format!("{:?}", Answer::decode(&answer)).contains("NotInTransaction"));
+}
+
+#[test]
+fn edits_and_renames_of_what_is_not_so() {
+    let mut node = Node::default();
+    node.put(b"k", b"x");
+    let no = |why| Answer::No { revision: 2, why };
+    let long = Edit::Overwrite { at: 1_572_864, bytes: b"x" };
+    let table = [
+        (Edit::AddDecimal(b"1"), no(No::NotANumber)),
+        (long, no(No::ValueTooLong { limit: 1_572_864 })),
+    ];
+    for (edit, expected) in table {
+        let answer = node.apply(&Command::Edit { key: b"k", field: None, edit });
+        assert_eq!(Answer::decode(&answer), Ok(expected));
+    }
+    let answer =
+        node.apply(&Command::Edit { key: b"n", field: None, edit: Edit::AddDecimal(b"x") });
+    assert_eq!(Answer::decode(&answer), Ok(no(No::NotANumber)));
+    for (from, count) in [(b"k", 1), (b"l", 0)] {
+        let answer = node.apply(&Command::Rename { from, to: from });
+        assert_eq!(Answer::decode(&answer), Ok(Answer::Changed { count, revision: 2 }));
+    }
+    let (how, keys) = (Combination::Intersection, List::new());
+    let answer = node.ask(&Query::Combined { how, keys });
+    assert!(matches!(Answer::decode(&answer), Ok(Answer::Items { count: 0, .. })));
 }

@@ -2,9 +2,9 @@
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Attributes, Collection, Command, Compare, DecodeError, Direction, Existing, Item,
-    KeyRange, KeyValue, Kind, List, Name, No, OnNo, Operation, Order, OrderBy, PutOptions, Query,
-    RangeEnd, Relation, Selection, TRANSACTION_NESTING_MAX, Target, Transacted, Transaction,
+    Answer, Attributes, Collection, Combination, Command, Compare, DecodeError, Direction, Edit, Existing,
+    Item, KeyRange, KeyValue, Kind, List, Name, No, OnNo, Operation, Order, OrderBy, PutOptions,
+    Query, RangeEnd, Relation, Selection, TRANSACTION_NESTING_MAX, Target, Transacted, Transaction,
 };
 
 use crate::node::Numbers;
@@ -127,7 +127,35 @@ fn choice() -> Transaction<'static> {
 }
 
 fn golden_commands() -> Vec<(Command<'static>, &'static str)> {
-    [golden_commands_about_keys(), golden_transactions(), golden_commands_about_ends()].concat()
+    [
+        golden_commands_about_keys(),
+        golden_transactions(),
+        golden_commands_about_ends(),
+        golden_edits(),
+    ]
+    .concat()
+}
+
+fn golden_edits() -> Vec<(Command<'static>, &'static str)> {
+    let edit = |field, edit| Command::Edit { key: b"k", field, edit };
+    vec![
+        (edit(None, Edit::Append(b"v")), "81 a165 93 c4016b c0 81 a161 c40176"),
+        (
+            edit(Some(Name(b"f")), Edit::Overwrite { at: 300, bytes: b"v" }),
+            "81 a165 93 c4016b c40166 81 a16f 92 cd012c c40176",
+        ),
+        (edit(None, Edit::AddDecimal(b"1")), "81 a165 93 c4016b c0 81 a164 c40131"),
+        (Command::Rename { from: b"k", to: b"l" }, "81 a16e 92 c4016b c4016c"),
+        (Command::Take { key: b"k", count: 2 }, "81 a154 92 c4016b 02"),
+        (
+            Command::StoreCombined {
+                to: b"k",
+                how: Combination::Union,
+                keys: [Name(b"a"), Name(b"b")].into_iter().collect(),
+            },
+            "81 a173 93 c4016b a175 92 c40161 c40162",
+        ),
+    ]
 }
 
 fn golden_transactions() -> Vec<(Command<'static>, &'static str)> {
@@ -207,6 +235,28 @@ fn golden_queries() -> Vec<(Query<'static>, &'static str)> {
         (Query::Leases { from: 0 }, "81 a161 91 00"),
         (Query::Hashes { from: 0 }, "81 a176 91 00"),
         (Query::Remaining { key: b"k", field: Some(Name(b"f")) }, "81 a154 92 c4016b c40166"),
+        (Query::Keys { range: KeyRange::prefix(b"k"), limit: 10 }, "81 a16b 92 92 c4016b a170 0a"),
+        (Query::AnyKey { seed: 300 }, "81 a179 91 cd012c"),
+        (
+            Query::Sample { of: Collection::Set, key: b"k", count: 2, repeats: true, seed: 9 },
+            "81 a153 95 a16d c4016b 02 c3 09",
+        ),
+        (Query::Combined { how: Combination::Difference, keys: List::new() }, "81 a163 92 a164 90"),
+        (
+            Query::Transaction(Box::new(Transaction {
+                when: [Target::Kind(Kind::Set), Target::Stays(300)]
+                    .map(|target| Compare {
+                        range: KeyRange::single(b"k"),
+                        relation: Relation::Equal,
+                        target,
+                    })
+                    .into_iter()
+                    .collect(),
+                ..Transaction::default()
+            })),
+            "81 a174 93 92 93 92 c4016b a173 a13d 81 a16b a16d \
+             93 92 c4016b a173 a13d 81 a174 cd012c 90 90",
+        ),
     ]
 }
 
