@@ -64,7 +64,8 @@ impl SessionId {
 
 impl RequestId {
     /// What the write carries.
-    pub(crate) fn stamp(self) -> SessionStamp {
+    #[must_use]
+    pub fn stamp(self) -> SessionStamp {
         let Self { session: SessionId(client), serial } = self;
         SessionStamp { client, serial, acknowledged: serial.saturating_sub(WINDOW) }
     }

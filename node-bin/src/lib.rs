@@ -33,6 +33,7 @@ pub use raft_core::replica::{LoadError, StateMachine};
 pub use raft_core::types::NodeId;
 
 pub use directory::{Data, MemoryData};
+pub use doors::resp::RespOptions;
 pub use error::{NodeEnd, StartError};
 pub use local_cluster::{ClusterOptions, FIRST_PORT, LocalCluster, PlaceError, Storage, Transport};
 pub use node::{Node, NodeOptions, RequestError, Wires};

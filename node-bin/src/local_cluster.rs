@@ -23,6 +23,7 @@ use self::doors::Doors;
 use crate::api::BodyChecks;
 use crate::directory::{Data, MemoryData, new_incarnation};
 use crate::disk::{FileDisk, NodeDisk};
+use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::node::{
     Disks, ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, Node, NodeOptions,
@@ -84,6 +85,8 @@ pub struct ClusterOptions {
     pub lease_reads: bool,
     /// As `NodeOptions::checks`.
     pub checks: BodyChecks,
+    /// As `NodeOptions::resp`.
+    pub resp: Option<RespOptions>,
 }
 
 impl ClusterOptions {
@@ -100,6 +103,7 @@ impl ClusterOptions {
             memory_max: MEMORY_MAX,
             lease_reads: false,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
+            resp: None,
         }
     }
 }
@@ -232,6 +236,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             lease_reads: self.options.lease_reads,
             wires: self.wires.clone(),
             checks: self.options.checks,
+            resp: self.options.resp,
             bound,
             ..NodeOptions::new(id, &self.members[&id], data)
         };

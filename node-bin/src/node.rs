@@ -25,6 +25,7 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 use crate::api::{BodyChecks, Call, CallOutcome, Operation};
 use crate::directory::{Data, new_incarnation};
 use crate::disk::NodeDisk;
+use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 
 /// The default of `NodeOptions::election_timeout_ms`.
@@ -110,6 +111,8 @@ pub struct NodeOptions {
     pub wires: Wires,
     /// What is refused before it is replicated.
     pub checks: BodyChecks,
+    /// Lets Redis clients in, if the state machine is the store that ships.
+    pub resp: Option<RespOptions>,
 }
 
 impl NodeOptions {
@@ -137,6 +140,7 @@ impl NodeOptions {
             cluster_secret: None,
             wires: Wires::Tcp,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
+            resp: None,
         }
     }
 

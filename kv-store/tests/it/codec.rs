@@ -2,9 +2,10 @@
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Attributes, Collection, Combination, Command, Compare, DecodeError, Direction, Edit, Existing,
-    Item, KeyRange, KeyValue, Kind, List, Name, No, OnNo, Operation, Order, OrderBy, PutOptions,
-    Query, RangeEnd, Relation, Selection, TRANSACTION_NESTING_MAX, Target, Transacted, Transaction,
+    Answer, Attributes, Collection, Combination, Command, Compare, DecodeError, Direction, Edit,
+    Existing, Item, KeyRange, KeyValue, Kind, List, Name, No, OnNo, Operation, Order, OrderBy,
+    PutOptions, Query, RangeEnd, Relation, Selection, TRANSACTION_NESTING_MAX, Target, Transacted,
+    Transaction,
 };
 
 use crate::node::Numbers;

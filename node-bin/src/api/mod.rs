@@ -1,8 +1,9 @@
 //! Api: the only owner of this node's client connections.
 //!
 //! Commands: `Call` (the embedding program), `Stop`. Facts in: `ClientAccepted` (Listener),
-//! `FromClient`, `ClientEnded` (its reader tasks), `Writable` (its outboxes), `Answered`,
-//! `Greeted`, `Described` (Consensus), `Pushed` (Watch). Commands out: `Submit`, `Read`, `Greet`,
+//! `DoorAccepted` (Listener, of Redis clients), `FromClient`, `ClientEnded`, `FromResp`,
+//! `RespEnded` (its reader tasks), `Writable` (its outboxes), `Answered`, `Greeted`,
+//! `Described` (Consensus), `Pushed` (Watch). Commands out: `Submit`, `Read`, `Greet`,
 //! `Describe`, `Transfer`; `Orders` (to Watch).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
@@ -11,6 +12,7 @@
 mod call;
 mod connection;
 mod description;
+mod resp;
 mod round;
 mod unlike;
 mod watches;
@@ -30,6 +32,7 @@ use tokio::sync::oneshot;
 
 pub use call::{Call, CallOutcome, Operation};
 use connection::{ClientEnded, Connection, FromClient};
+use resp::RespClients;
 use round::Round;
 use unlike::{About, Unlike};
 
@@ -37,6 +40,8 @@ use crate::clock::Clock;
 use crate::consensus::{
     Answered, Describe, Described, Greet, Greeted, Read, ReadLocally, Submit, Transfer,
 };
+use crate::directory::new_incarnation;
+use crate::doors::resp::RespOptions;
 use crate::fault::FaultGuard;
 use crate::watch::Orders;
 
@@ -113,6 +118,9 @@ pub(crate) struct Api {
     touched: Vec<u64>,
     /// What Watch is to be told.
     orders: Orders,
+    resp: RespClients,
+    /// The same as `touched` for Redis clients.
+    touched_resp: Vec<u64>,
     _fault: FaultGuard,
 }
 
@@ -121,8 +129,10 @@ impl Api {
         info: NodeInfo,
         checks: BodyChecks,
         outlets: Outlets,
+        resp: RespOptions,
         fault: FaultGuard,
     ) -> Self {
+        let resp = RespClients::new(resp, info.address.clone(), new_incarnation().0);
         Self {
             info,
             checks,
@@ -136,6 +146,8 @@ impl Api {
             draining: None,
             touched: Vec::new(),
             orders: Orders::default(),
+            resp,
+            touched_resp: Vec::new(),
             _fault: fault,
         }
     }
@@ -256,7 +268,7 @@ impl Handler<ClientAccepted> for Api {
     type Result = ();
 
     fn handle(&mut self, accepted: ClientAccepted, context: &mut Self::Context) {
-        if CONNECTIONS_MAX <= self.connections.len() {
+        if CONNECTIONS_MAX <= self.connections.len() + self.resp.len() {
             tracing::warn!("closed a client connection: {CONNECTIONS_MAX} are open already");
             return;
         }
@@ -312,8 +324,12 @@ impl Handler<Flush> for Api {
 impl Handler<Answered> for Api {
     type Result = ();
 
-    fn handle(&mut self, Answered(answers): Answered, _: &mut Self::Context) {
+    fn handle(&mut self, Answered(answers): Answered, context: &mut Self::Context) {
         for answer in &answers.list {
+            if resp::is_resp(answer.ticket.connection) {
+                self.answer_resp(answer.ticket, &answer.outcome, &answers.bytes);
+                continue;
+            }
             if answer.ticket.connection == CALLS {
                 let bytes = |range: &std::ops::Range<usize>| answers.bytes.slice(range.clone());
                 self.calls.end(
@@ -347,6 +363,7 @@ impl Handler<Answered> for Api {
                 }
             });
         }
+        self.go_on_touched(context);
         self.flush_touched();
     }
 }
@@ -429,7 +446,11 @@ impl Handler<ClientEnded> for Api {
 impl Handler<Writable> for Api {
     type Result = ();
 
-    fn handle(&mut self, Writable { connection }: Writable, _: &mut Self::Context) {
+    fn handle(&mut self, Writable { connection }: Writable, context: &mut Self::Context) {
+        if resp::is_resp(connection) {
+            self.go_on_with(connection, context);
+            return;
+        }
         self.touched.push(connection);
         self.flush_touched();
     }
@@ -449,6 +470,7 @@ impl Handler<Stop> for Api {
 
     fn handle(&mut self, _: Stop, context: &mut Self::Context) {
         self.connections.clear();
+        self.resp.clear();
         actix::ActorContext::stop(context);
     }
 }

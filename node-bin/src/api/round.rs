@@ -1,5 +1,6 @@
 //! What clients asked for since the last turn.
 
+use bytes::Bytes;
 use raft_core::configuration::Change;
 use raft_core::entry::{Draft, EntryKind, SessionStamp};
 use raft_core::replica::event::{LocalQuery, Query, Submission, Ticket};
@@ -65,6 +66,11 @@ impl Round {
 
     pub(super) fn read(&mut self, ticket: Ticket, timeout_us: u64, body: &[u8]) {
         self.queries.push(Query { ticket, body: super::owned(body), timeout_us });
+    }
+
+    /// As `read`, of a body that nobody else has.
+    pub(super) fn read_owned(&mut self, ticket: Ticket, timeout_us: u64, body: Bytes) {
+        self.queries.push(Query { ticket, body, timeout_us });
     }
 
     pub(super) fn read_locally(&mut self, ticket: Ticket, body: &[u8]) {

@@ -16,6 +16,7 @@ use self::keyboard::Keyboard;
 use self::session::{Outcome, Session};
 use super::settings::{DevArguments, TransportName};
 use super::{new_store, store_checks};
+use crate::doors::resp::RespOptions;
 use crate::error::StartError;
 use crate::local_cluster::{ClusterOptions, LocalCluster, Storage, Transport};
 use crate::node::{MEMORY_MAX, SNAPSHOT_LOG_BYTES};
@@ -38,6 +39,8 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
         election_timeout_ms: arguments.election_timeout_ms,
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,
         checks: store_checks(),
+        // A cluster to play with may lose everything at once.
+        resp: Some(RespOptions { allows_flush: true }),
     };
     let mut cluster = LocalCluster::start(options, || new_store(MEMORY_MAX))?;
     cluster.open_doors(arguments.port)?;

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::settings::{FIRST_ID, ServeArguments, Switch};
 use super::{join, new_store, store_checks};
 use crate::directory::{self, Data};
+use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
 use crate::node::{Node, NodeOptions};
@@ -50,6 +51,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         memory_max: arguments.memory_max,
         cluster_secret,
         checks: store_checks(),
+        resp: Some(RespOptions { allows_flush: arguments.resp_flush }),
         ..NodeOptions::new(
             given_id.or(recorded_id).unwrap_or(FIRST_ID),
             &listen,

@@ -89,6 +89,9 @@ pub(super) struct ServeArguments {
     /// Allows an address beyond this machine without a secret
     #[arg(long, env = "KVORUM_INSECURE")]
     pub(super) insecure: bool,
+    /// Lets Redis clients remove every key at once, with FLUSHDB and FLUSHALL
+    #[arg(long, env = "KVORUM_RESP_FLUSH")]
+    pub(super) resp_flush: bool,
     /// How much is written to standard error
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "info")]
     pub(super) log_level: LogLevel,

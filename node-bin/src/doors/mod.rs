@@ -3,6 +3,7 @@
 //! Facts taken: `DoorAccepted` (Listener).
 //! Limits: none of its own; a connection that is turned away has `TURN_AWAY_DEADLINE` to go.
 
+pub(crate) mod resp;
 mod stranger;
 
 use std::time::Duration;

@@ -30,6 +30,7 @@ use crate::consensus::{self, Consensus, HandOver, Tick};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::Doors;
+use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
@@ -119,6 +120,7 @@ struct Wire {
     wires: Wires,
     listens_at: String,
     members: BTreeMap<NodeId, String>,
+    resp: Option<RespOptions>,
 }
 
 type StorageParts = (Wal<NodeDisk>, Option<FileDisk>, SnapshotFiles<NodeDisk>);
@@ -177,6 +179,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         wires,
         listens_at: listens_at.clone(),
         members: members.clone(),
+        resp: options.resp,
     };
     let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
@@ -241,7 +244,8 @@ fn connect<S: StateMachine + Unpin + 'static>(
         transfer: to_consensus.clone().recipient(),
         watch: watch.clone().recipient(),
     };
-    api.run(Api::new(info, checks, requests, FaultGuard::new("Api", faults)));
+    let resp = wire.resp.unwrap_or_default();
+    api.run(Api::new(info, checks, requests, resp, FaultGuard::new("Api", faults)));
     let members = wire.members.clone();
     let listener = start_listener(wire, &to_api, &network, faults);
     Discovery::of_list(members, network.clone().recipient()).start();
@@ -312,12 +316,12 @@ fn start_listener(
     network: &Addr<Network>,
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<Listener> {
-    let Wire { identity, tcp, wires, listens_at, .. } = wire;
+    let Wire { identity, tcp, wires, listens_at, resp, .. } = wire;
     let doors = Doors::new(FaultGuard::new("Doors", faults)).start();
     let doors = listener::Doors {
         peers: network.clone().recipient(),
         clients: api.clone().recipient(),
-        resp: doors.clone().recipient(),
+        resp: resp.map_or_else(|| doors.clone().recipient(), |_| api.clone().recipient()),
         http: doors.recipient(),
     };
     let listener = Listener::new(identity, tcp, doors).start();

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::consensus::{self, Answered, Consensus, Submit, Tick};
 use crate::directory::{self, Claim, Data, MemoryData};
 use crate::disk::NodeDisk;
+use crate::doors::resp::RespOptions;
 use crate::fault::FaultGuard;
 use crate::log_store::{LogStore, Persist, Persisted};
 use crate::node::Control;
@@ -219,7 +220,7 @@ impl Node {
         };
         let info = NodeInfo { cluster_id: 1, node_id: id.number(), address };
         let checks = BodyChecks { command: |_| Ok(()), query: |_| Ok(()) };
-        api.run(Api::new(info, checks, requests, guard("Api")));
+        api.run(Api::new(info, checks, requests, RespOptions::default(), guard("Api")));
         Self { consensus: to_consensus, api: to_api }
     }
 

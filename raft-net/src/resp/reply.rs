@@ -32,6 +32,11 @@ impl<'o> ReplyWriter<'o> {
         self.protocol
     }
 
+    /// A reply, or several, that were written before in this version.
+    pub fn raw(&mut self, replies: &[u8]) {
+        self.out.extend_from_slice(replies);
+    }
+
     /// A status such as `OK`: text without line ends.
     pub fn status(&mut self, text: &str) {
         self.line(b'+', text);

@@ -5,6 +5,7 @@ use raft_net::resp::{
     ARGUMENTS_MAX, COMMAND_BYTES_MAX, INLINE_BYTES_MAX, Parser, Protocol, ProtocolError,
     ReplyWriter,
 };
+use raft_net::sniff::{SNIFF_BYTES_MAX, Sniffed, sniff};
 
 type Commands = Vec<Vec<Vec<u8>>>;
 
@@ -183,5 +184,39 @@ fn mutated_input_means_the_same_however_it_is_cut() {
         }
         let cut = parse(pieces);
         assert_eq!(cut, whole, "round {round} of seed {seed}: {}", input.escape_ascii());
+    }
+}
+
+/// What a connection speaks is decided once: more bytes do not change it, and there is always a
+/// decision in the end.
+#[test]
+fn sniffing_decides_once() {
+    let corpus: [&[u8]; 6] = [
+        b"\0kvorum\n\0\0\0\x10",
+        b"*1\r\n$4\r\nPING\r\n",
+        b"PING\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01\x02\0",
+    ];
+    let mut numbers = Numbers(0x9E37_79B9);
+    for _ in 0..2_000 {
+        let mut input = corpus[numbers.below(corpus.len())].to_vec();
+        for _ in 0..numbers.below(4) {
+            let at = numbers.below(input.len());
+            input[at] = u8::try_from(numbers.below(256)).unwrap();
+        }
+        let shown = input.escape_ascii().to_string();
+        input.resize(SNIFF_BYTES_MAX, b'x');
+        let mut decided = Sniffed::MoreNeeded;
+        for length in (0..=80).chain([SNIFF_BYTES_MAX]) {
+            let sniffed = sniff(&input[..length]);
+            if decided == Sniffed::MoreNeeded {
+                decided = sniffed;
+            } else {
+                assert_eq!(sniffed, decided, "{shown} after {length} bytes");
+            }
+        }
+        assert_ne!(sniff(&input), Sniffed::MoreNeeded, "{shown}");
     }
 }

@@ -16,4 +16,5 @@ mod dev_prompt;
 mod dev_prompt_of_kvctl;
 mod local_cluster;
 mod processes;
+mod redis;
 mod reference_commands;

@@ -1,0 +1,31 @@
+//! A client library that others wrote, in another language: Debian's `python3-redis`.
+
+use super::Node;
+use crate::harness::process::Process;
+use crate::harness::scratch::Scratch;
+use crate::harness::wait;
+
+/// The interpreter that Debian's packages are for.
+const PYTHON: &str = "/usr/bin/python3";
+
+const SCRIPT: &str = include_str!("library.py");
+
+#[tokio::test]
+async fn a_library_finds_nothing_missing() {
+    let test = "a_library_finds_nothing_missing";
+    let has_library = std::process::Command::new(PYTHON)
+        .args(["-c", "import redis"])
+        .output()
+        .is_ok_and(|ended| ended.status.success());
+    if !has_library {
+        let is_required = std::env::var("KVORUM_REQUIRE_TOOLS").is_ok_and(|it| it == "1");
+        assert!(!is_required, "python3-redis is absent");
+        println!("skipped: {test}: python3-redis absent");
+        return;
+    }
+    let _turn = wait::turn().await;
+    let (node, scratch) = (Node::start().await, Scratch::new());
+    let port = node.address.rsplit_once(':').unwrap().1;
+    let ended = Process::start(&scratch, "python", PYTHON, &["-c", SCRIPT, port]).end().await;
+    assert_eq!((ended.code, ended.stdout.trim()), (Some(0), "done"), "{}", ended.stderr);
+}
