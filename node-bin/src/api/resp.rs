@@ -252,8 +252,14 @@ impl Handler<FromResp> for Api {
 impl Handler<RespEnded> for Api {
     type Result = ();
 
-    fn handle(&mut self, RespEnded { connection, why }: RespEnded, _: &mut Self::Context) {
-        self.forget_resp(connection, &why);
+    fn handle(&mut self, ended: RespEnded, context: &mut Self::Context) {
+        let RespEnded { connection, why } = ended;
+        if let Some(client) = self.resp.connections.get_mut(&connection) {
+            // Whoever has said all may still wait for replies.
+            tracing::debug!(connection, "a Redis client says no more: {why}");
+            client.conversation.end();
+            self.go_on_with(connection, context);
+        }
     }
 }
 

@@ -169,6 +169,11 @@ impl Conversation {
         (self.batch, self.place, self.failure, self.go_on) = (batch, 0, failure, Some(go_on));
     }
 
+    /// Nothing more will arrive; the replies that are still to come are told.
+    pub(crate) fn end(&mut self) {
+        self.is_closing = true;
+    }
+
     /// How many requests are not answered yet.
     pub(crate) fn in_flight(&self) -> usize {
         self.reads + self.writes
