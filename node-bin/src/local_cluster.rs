@@ -87,6 +87,8 @@ pub struct ClusterOptions {
     pub checks: BodyChecks,
     /// As `NodeOptions::resp`.
     pub resp: Option<RespOptions>,
+    /// As `NodeOptions::store_doors`.
+    pub store_doors: bool,
 }
 
 impl ClusterOptions {
@@ -104,6 +106,7 @@ impl ClusterOptions {
             lease_reads: false,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
+            store_doors: false,
         }
     }
 }
@@ -237,6 +240,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             wires: self.wires.clone(),
             checks: self.options.checks,
             resp: self.options.resp,
+            store_doors: self.options.store_doors,
             bound,
             ..NodeOptions::new(id, &self.members[&id], data)
         };

@@ -113,6 +113,9 @@ pub struct NodeOptions {
     pub checks: BodyChecks,
     /// Lets Redis clients in, if the state machine is the store that ships.
     pub resp: Option<RespOptions>,
+    /// Whether the state machine is `kv_store::store::Store`, whose commands the doors for etcd's
+    /// and HTTP's clients speak; without it their connections are turned away.
+    pub store_doors: bool,
 }
 
 impl NodeOptions {
@@ -141,6 +144,7 @@ impl NodeOptions {
             wires: Wires::Tcp,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
+            store_doors: false,
         }
     }
 
@@ -449,7 +453,7 @@ impl Node {
         self.started.calls.do_send(Call { operation, timeout_ms, reply });
         // A node that ends with a write under way leaves its outcome open.
         let lost = if is_write { RequestError::Unknown } else { RequestError::Ended };
-        outcome.await.map_err(|_| lost)
+        outcome.await.map(|called| called.outcome).map_err(|_| lost)
     }
 
     async fn answer(&self, outcome: CallOutcome) -> Result<Bytes, RequestError> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use raft_core::configuration::Change;
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Refusal, SessionRefusal, Staleness, Status};
-use raft_core::types::NodeId;
+use raft_core::types::{NodeId, Term};
 use tokio::sync::oneshot;
 
 /// Carries out an operation for the embedding program.
@@ -19,7 +19,16 @@ pub struct Call {
     /// How long the caller waits. Units: milliseconds.
     pub timeout_ms: u64,
     /// Takes the outcome.
-    pub reply: oneshot::Sender<CallOutcome>,
+    pub reply: oneshot::Sender<Called>,
+}
+
+/// The outcome of a call, and when it was told.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// The outcome.
+    pub outcome: CallOutcome,
+    /// The node's term then, as far as answers have shown it.
+    pub term: Term,
 }
 
 /// What the embedding program may ask for.
@@ -77,20 +86,20 @@ pub enum CallOutcome {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     newest: u64,
-    waiting: HashMap<u64, oneshot::Sender<CallOutcome>>,
+    waiting: HashMap<u64, oneshot::Sender<Called>>,
 }
 
 impl Calls {
-    pub(super) fn begin(&mut self, reply: oneshot::Sender<CallOutcome>) -> u64 {
+    pub(super) fn begin(&mut self, reply: oneshot::Sender<Called>) -> u64 {
         self.newest += 1;
         self.waiting.insert(self.newest, reply);
         self.newest
     }
 
-    pub(super) fn end(&mut self, number: u64, outcome: CallOutcome) {
+    pub(super) fn end(&mut self, number: u64, outcome: CallOutcome, term: Term) {
         if let Some(reply) = self.waiting.remove(&number) {
             // The caller may have stopped waiting; then nobody misses the outcome.
-            let _ = reply.send(outcome);
+            let _ = reply.send(Called { outcome, term });
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Commands: `Call` (the embedding program), `Stop`. Facts in: `ClientAccepted` (Listener),
 //! `DoorAccepted` (Listener, of Redis clients), `FromClient`, `ClientEnded`, `FromResp`,
 //! `RespEnded` (its reader tasks), `Writable` (its outboxes), `Answered`, `Greeted`,
-//! `Described` (Consensus), `Pushed` (Watch). Commands out: `Submit`, `Read`, `Greet`,
+//! `Described` (Consensus), `Pushed` (Watch), `OpenStream`, `StreamOrders`, `CloseStream`
+//! (doors). Commands out: `Submit`, `Read`, `Greet`,
 //! `Describe`, `Transfer`; `Orders` (to Watch).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
@@ -14,6 +15,7 @@ mod connection;
 mod description;
 mod resp;
 mod round;
+mod streams;
 mod unlike;
 mod watches;
 
@@ -23,17 +25,19 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use bytes::Bytes;
 use kv_store::watching::Order;
 use raft_core::replica::event::{Outcome, Refusal, Ticket};
-use raft_core::types::NodeId;
+use raft_core::types::{NodeId, Term};
 use raft_net::Stop;
 use raft_net::client_protocol::{Hello, LocalAnswer, Op, Reply, Request, Response};
 use raft_net::listener::ClientAccepted;
 use raft_net::outbox::Writable;
 use tokio::sync::oneshot;
 
-pub use call::{Call, CallOutcome, Operation};
+pub use call::{Call, CallOutcome, Called, Operation};
 use connection::{ClientEnded, Connection, FromClient};
 use resp::RespClients;
 use round::Round;
+use streams::Stream;
+pub(crate) use streams::{CloseStream, OpenStream, StreamOrder, StreamOrders, StreamWord};
 use unlike::{About, Unlike};
 
 use crate::clock::Clock;
@@ -107,6 +111,10 @@ pub(crate) struct Api {
     outlets: Outlets,
     connections: HashMap<u64, Connection>,
     newest_connection: u64,
+    /// Streams of watches that doors have, numbered as connections are.
+    streams: HashMap<u64, Stream>,
+    /// The newest term that answers have shown.
+    term: Term,
     calls: call::Calls,
     round: Round,
     is_flush_due: bool,
@@ -139,6 +147,8 @@ impl Api {
             outlets,
             connections: HashMap::new(),
             newest_connection: CALLS,
+            streams: HashMap::new(),
+            term: Term::default(),
             calls: call::Calls::default(),
             round: Round::default(),
             is_flush_due: false,
@@ -325,6 +335,7 @@ impl Handler<Answered> for Api {
     type Result = ();
 
     fn handle(&mut self, Answered(answers): Answered, context: &mut Self::Context) {
+        self.term = answers.term;
         for answer in &answers.list {
             if resp::is_resp(answer.ticket.connection) {
                 self.answer_resp(answer.ticket, &answer.outcome, &answers.bytes);
@@ -342,6 +353,7 @@ impl Handler<Answered> for Api {
                         Outcome::Session(refusal) => CallOutcome::Session(*refusal),
                         Outcome::Refused(refusal) => CallOutcome::Refused(*refusal),
                     },
+                    answers.term,
                 );
                 continue;
             }
@@ -391,7 +403,8 @@ impl Handler<Described> for Api {
 
     fn handle(&mut self, Described { ticket, status }: Described, _: &mut Self::Context) {
         if ticket.connection == CALLS {
-            self.calls.end(ticket.request, CallOutcome::Described(Box::new(status)));
+            let term = status.term;
+            self.calls.end(ticket.request, CallOutcome::Described(Box::new(status)), term);
             return;
         }
         let status = description::of(&self.info, &status);

@@ -63,6 +63,7 @@ impl Handler<Pushed> for Api {
 
     fn handle(&mut self, Pushed(pushes): Pushed, _: &mut Self::Context) {
         for Push { owner, word } in pushes {
+            let Some(word) = self.tell_stream(owner, word) else { continue };
             let reply = match &word {
                 Word::Begun { revision, newest: _ } => Reply::Watching(*revision),
                 Word::Changed { changes, is_cut } => {

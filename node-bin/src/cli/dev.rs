@@ -41,6 +41,7 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
         checks: store_checks(),
         // A cluster to play with may lose everything at once.
         resp: Some(RespOptions { allows_flush: true }),
+        store_doors: true,
     };
     let mut cluster = LocalCluster::start(options, || new_store(MEMORY_MAX))?;
     cluster.open_doors(arguments.port)?;

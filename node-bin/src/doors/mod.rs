@@ -3,8 +3,13 @@
 //! Facts taken: `DoorAccepted` (Listener).
 //! Limits: none of its own; a connection that is turned away has `TURN_AWAY_DEADLINE` to go.
 
+mod etcd;
+mod http;
 pub(crate) mod resp;
 mod stranger;
+
+pub(crate) use etcd::Behind;
+pub(crate) use http::Web;
 
 use std::time::Duration;
 

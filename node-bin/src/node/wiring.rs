@@ -29,8 +29,8 @@ use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver, Tick};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
-use crate::doors::Doors;
 use crate::doors::resp::RespOptions;
+use crate::doors::{Behind, Doors, Web};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
@@ -132,7 +132,8 @@ async fn start<S: StateMachine + Unpin + 'static>(
 ) -> Result<(Running, Started), StartError> {
     let (tcp, listens_at) = listen(&mut options).await?;
     let address = options.advertise.clone().unwrap_or_else(|| listens_at.clone());
-    let NodeOptions { members, cluster_id, node_id, data, wires, checks, .. } = options;
+    let NodeOptions { members, cluster_id, node_id, data, wires, checks, store_doors, .. } =
+        options;
     let claim = Claim {
         node_id,
         members,
@@ -183,7 +184,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
     };
     let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
-    let actors = connect((replica, clock), storage, wire, (info, checks), faults);
+    let actors = connect((replica, clock), storage, wire, (info, checks, store_doors), faults);
     let calls = actors.api.clone().recipient();
     // Until a hand-over is given up; with lease reads it begins when promises are over.
     let timeouts = if options.lease_reads { 4 } else { 2 };
@@ -203,7 +204,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
     (replica, clock): (Replica<S>, Clock),
     (wal, spare_disk, snapshot_files): StorageParts,
     wire: Wire,
-    (info, checks): (NodeInfo, BodyChecks),
+    (info, checks, store_doors): (NodeInfo, BodyChecks, bool),
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Actors {
     // Every address exists before any actor runs, so that each is made with all it needs.
@@ -244,10 +245,11 @@ fn connect<S: StateMachine + Unpin + 'static>(
         transfer: to_consensus.clone().recipient(),
         watch: watch.clone().recipient(),
     };
+    let door_info = store_doors.then(|| info.clone());
     let resp = wire.resp.unwrap_or_default();
     api.run(Api::new(info, checks, requests, resp, FaultGuard::new("Api", faults)));
     let members = wire.members.clone();
-    let listener = start_listener(wire, &to_api, &network, faults);
+    let listener = start_listener(wire, (&to_api, door_info), &network, faults);
     Discovery::of_list(members, network.clone().recipient()).start();
     let tickers = [
         ticker::start(TICK, Tick, to_consensus.clone().recipient()),
@@ -312,17 +314,27 @@ fn start_network<S: StateMachine + Unpin + 'static>(
 /// Opens the door for peers, clients and strangers.
 fn start_listener(
     wire: Wire,
-    api: &Addr<Api>,
+    (api, door_info): (&Addr<Api>, Option<NodeInfo>),
     network: &Addr<Network>,
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<Listener> {
     let Wire { identity, tcp, wires, listens_at, resp, .. } = wire;
     let doors = Doors::new(FaultGuard::new("Doors", faults)).start();
+    let web = door_info.map(|info| {
+        let behind = Behind {
+            info,
+            calls: api.clone().recipient(),
+            open: api.clone().recipient(),
+            orders: api.clone().recipient(),
+            close: api.clone().recipient(),
+        };
+        Web::new(behind, FaultGuard::new("Web", faults)).start()
+    });
     let doors = listener::Doors {
         peers: network.clone().recipient(),
         clients: api.clone().recipient(),
         resp: resp.map_or_else(|| doors.clone().recipient(), |_| api.clone().recipient()),
-        http: doors.recipient(),
+        http: web.map_or_else(|| doors.recipient(), Addr::recipient),
     };
     let listener = Listener::new(identity, tcp, doors).start();
     if let Wires::Memory { listen, .. } = wires {
@@ -379,7 +391,7 @@ impl Running {
             timeout_ms: 1_000,
             reply,
         });
-        match outcome.await {
+        match outcome.await.map(|called| called.outcome) {
             Ok(CallOutcome::Described(status)) => {
                 let is_alone = status.configuration.all_voters().iter().eq([&status.node]);
                 status.leader == Some(status.node) && !is_alone

@@ -227,7 +227,7 @@ impl Node {
     async fn call(&self, operation: Operation) -> CallOutcome {
         let (reply, outcome) = oneshot::channel();
         self.api.do_send(Call { operation, timeout_ms: 60_000, reply });
-        outcome.await.unwrap()
+        outcome.await.unwrap().outcome
     }
 
     async fn status(&self) -> Status {

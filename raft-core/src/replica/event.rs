@@ -160,6 +160,8 @@ pub struct Answers {
     pub bytes: Bytes,
     /// Who gets what.
     pub list: Vec<Answer>,
+    /// The node's term at the end of the turn.
+    pub term: Term,
 }
 
 /// One answer.

@@ -99,9 +99,9 @@ impl AnswerBuffer {
         begin..self.bytes.len()
     }
 
-    fn take(&mut self) -> Answers {
+    fn take(&mut self, term: Term) -> Answers {
         let bytes = self.bytes.split().freeze();
-        Answers { bytes, list: std::mem::take(&mut self.list) }
+        Answers { bytes, list: std::mem::take(&mut self.list), term }
     }
 }
 
@@ -255,7 +255,7 @@ impl<S: StateMachine> Replica<S> {
             bulk: ready.bulk,
             persist: ready.persist,
             fetch: ready.fetch,
-            answers: self.answers.take(),
+            answers: self.answers.take(self.raft.term()),
             applied,
             snapshots: std::mem::take(&mut self.orders),
             cut_before: ready.cut_before,

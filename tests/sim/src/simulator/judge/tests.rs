@@ -1,6 +1,5 @@
 //! The judge lets nothing pass that must not be, and complains about nothing else.
 
-use bytes::Bytes;
 use raft_core::consensus::RaftConfig;
 use raft_core::consensus::log::RaftLog;
 use raft_core::consensus::message::{AppendResult, Envelope, Message};
@@ -39,7 +38,7 @@ fn saying(message: Envelope) -> Effects {
         bulk: Vec::new(),
         persist: None,
         fetch: None,
-        answers: Answers { bytes: Bytes::new(), list: Vec::new() },
+        answers: Answers::default(),
         applied: None,
         snapshots: Vec::new(),
         cut_before: None,

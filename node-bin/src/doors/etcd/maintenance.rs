@@ -1,0 +1,235 @@
+//! The service Maintenance, and gRPC's health check.
+
+use kv_store::command::{Answer, KeyRange, No, Query, RangeEnd, Selection};
+use raft_core::types::NodeId;
+use raft_net::etcd::etcdserverpb::alarm_request::AlarmAction;
+use raft_net::etcd::etcdserverpb::downgrade_request::DowngradeAction;
+use raft_net::etcd::etcdserverpb::{
+    AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, DowngradeInfo,
+    DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse,
+    MoveLeaderRequest, MoveLeaderResponse, StatusRequest, StatusResponse,
+};
+use raft_net::etcd::health::health_check_response::ServingStatus;
+use raft_net::etcd::health::{HealthCheckRequest, HealthCheckResponse};
+use sha2::{Digest, Sha256};
+use tonic::Status;
+
+use super::error;
+use super::keys::{signed, unlike};
+use super::node::Behind;
+
+/// The version of etcd whose interface this is: clients switch features by it.
+pub(crate) const ETCD_VERSION: &str = "3.6.0";
+
+/// The version to which etcd's rules would let such a cluster go back.
+const DOWNGRADE_TARGET: &str = "3.5";
+
+/// What the process has in memory: all data is there. Units: bytes.
+pub(crate) fn memory_bytes() -> u64 {
+    // The system says it in pages, the resident ones in the second word.
+    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|line| {
+        line.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok())
+    });
+    let page_bytes = u64::try_from(rustix::param::page_size()).unwrap_or(1);
+    pages.map_or(page_bytes, |pages| pages * page_bytes)
+}
+
+impl Behind {
+    pub(super) async fn status(&self, _: StatusRequest) -> Result<StatusResponse, Status> {
+        let state = self.state().await?;
+        let bytes = signed(memory_bytes());
+        let mut errors = Vec::new();
+        if state.leader.is_none() {
+            errors.push(error::NO_LEADER.text.to_owned());
+        }
+        if state.is_fenced {
+            errors.push(error::CORRUPT.text.to_owned());
+        }
+        Ok(StatusResponse {
+            header: self.header(signed(state.revision), state.term),
+            version: ETCD_VERSION.to_owned(),
+            db_size: bytes,
+            leader: state.leader.map_or(0, NodeId::number),
+            raft_index: state.commit_index.0,
+            raft_term: state.term.0,
+            raft_applied_index: state.applied_index.0,
+            errors,
+            db_size_in_use: bytes,
+            is_learner: !state.configuration.is_voter(state.node),
+            storage_version: ETCD_VERSION.to_owned(),
+            db_size_quota: 0,
+            downgrade_info: Some(DowngradeInfo::default()),
+        })
+    }
+
+    /// There are no alarms to be raised or taken away by hand: what is wrong stands in the status
+    /// and ends by itself.
+    pub(super) async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse, Status> {
+        if request.action() == AlarmAction::Activate {
+            return Err(Status::unimplemented("kvorum: alarms are not raised by hand"));
+        }
+        let (revision, term) = self.revision().await?;
+        Ok(AlarmResponse { header: self.header(revision, term), alarms: Vec::new() })
+    }
+
+    /// Nothing is left over that could be given back.
+    pub(super) async fn defragment(
+        &self,
+        _: DefragmentRequest,
+    ) -> Result<DefragmentResponse, Status> {
+        let state = self.state().await?;
+        Ok(DefragmentResponse { header: self.header(signed(state.revision), state.term) })
+    }
+
+    /// The rolling hash over everything that happened.
+    pub(super) async fn hash(&self, _: HashRequest) -> Result<HashResponse, Status> {
+        let state = self.state().await?;
+        let [_, _, _, _, bytes @ ..] = state.state_hash.to_be_bytes();
+        let header = self.header(signed(state.revision), state.term);
+        Ok(HashResponse { header, hash: u32::from_be_bytes(bytes) })
+    }
+
+    /// The hash of all keys at a revision, as this node has them.
+    pub(super) async fn hash_kv(&self, request: HashKvRequest) -> Result<HashKvResponse, Status> {
+        let all = Selection::of(KeyRange { from: b"", end: RangeEnd::From });
+        let mut revision = u64::try_from(request.revision).unwrap_or(0);
+        let (mut sum, mut last) = (Sha256::new(), None::<Vec<u8>>);
+        loop {
+            let (mut selection, mut buffer) = (Selection { revision, ..all }, Vec::new());
+            if let Some(last) = &last {
+                selection.range = all.range.after(last, &mut buffer);
+            }
+            let said = self.read(&Query::Select(selection), true).await?;
+            let Answer::Range { revision: now, kvs, more, .. } = said.answer()? else {
+                return Err(unlike(&said.answer()?));
+            };
+            if revision == 0 {
+                revision = now;
+            }
+            for kv in kvs.iter() {
+                for part in [kv.key, kv.value] {
+                    sum.update(u64::try_from(part.len()).unwrap_or(0).to_be_bytes());
+                    sum.update(part);
+                }
+                let numbers =
+                    [kv.create_revision, kv.mod_revision, kv.version, kv.attributes.lease];
+                numbers.iter().for_each(|number| sum.update(number.to_be_bytes()));
+            }
+            if let Some(kv) = kvs.last().filter(|_| more) {
+                last = Some(kv.key.to_vec());
+                continue;
+            }
+            let sum = sum.finalize();
+            return Ok(HashKvResponse {
+                header: self.header(signed(now), said.term),
+                hash: u32::from_be_bytes([sum[0], sum[1], sum[2], sum[3]]),
+                compact_revision: signed(self.compacted().await?),
+                hash_revision: signed(revision),
+            });
+        }
+    }
+
+    /// The oldest revision of this node that can be read; 0 while all can be.
+    async fn compacted(&self) -> Result<u64, Status> {
+        let mut selection = Selection::of(KeyRange::single(b"\0"));
+        selection.revision = 1;
+        let said = self.read(&Query::Select(selection), true).await?;
+        match Answer::decode(&said.bytes) {
+            Ok(Answer::No { why: No::Compacted { oldest }, .. }) => Ok(oldest),
+            Ok(_) | Err(_) => Ok(0),
+        }
+    }
+
+    pub(super) async fn move_leader(
+        &self,
+        request: MoveLeaderRequest,
+    ) -> Result<MoveLeaderResponse, Status> {
+        let state = self.state().await?;
+        if state.leader != Some(state.node) {
+            return Err(error::NOT_LEADER.into());
+        }
+        let target = NodeId::new(request.target_id);
+        let target = target.filter(|id| state.configuration.is_voter(*id));
+        let Some(target) = target else { return Err(error::BAD_LEADER_TRANSFEREE.into()) };
+        if target != state.node {
+            self.transfer(target).await?;
+        }
+        let state = self.state().await?;
+        Ok(MoveLeaderResponse { header: self.header(signed(state.revision), state.term) })
+    }
+
+    /// Nothing that an older etcd could read is kept, so going back is only checked.
+    pub(super) async fn downgrade(
+        &self,
+        request: DowngradeRequest,
+    ) -> Result<DowngradeResponse, Status> {
+        match request.action() {
+            DowngradeAction::Cancel => return Err(error::NO_DOWNGRADE.into()),
+            DowngradeAction::Validate | DowngradeAction::Enable => {}
+        }
+        let mut parts = request.version.split('.').map(str::parse::<u32>);
+        if !matches!((parts.next(), parts.next()), (Some(Ok(_)), Some(Ok(_)))) {
+            return Err(error::WRONG_DOWNGRADE_VERSION.into());
+        }
+        let is_target = request.version.trim_end_matches(".0") == DOWNGRADE_TARGET;
+        if !is_target || request.action() == DowngradeAction::Enable {
+            return Err(error::INVALID_DOWNGRADE_TARGET.into());
+        }
+        let state = self.state().await?;
+        let header = self.header(signed(state.revision), state.term);
+        Ok(DowngradeResponse { header, version: ETCD_VERSION.to_owned() })
+    }
+
+    /// The whole server is asked for by an empty name; it serves while somebody leads.
+    pub(super) async fn health_check(
+        &self,
+        request: HealthCheckRequest,
+    ) -> Result<HealthCheckResponse, Status> {
+        if !request.service.is_empty() {
+            return Err(Status::not_found("unknown service"));
+        }
+        let state = self.state().await?;
+        let is_serving = state.leader.is_some() && !state.is_fenced;
+        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        Ok(HealthCheckResponse { status: status.into() })
+    }
+}
+
+impl Behind {
+    /// Whether the node can serve.
+    ///
+    /// Errors: why not, in etcd's words.
+    pub(crate) async fn is_well(&self, is_serializable: bool) -> Result<(), String> {
+        let stopping = |_| error::STOPPED.text.to_owned();
+        let state = self.state().await.map_err(stopping)?;
+        if state.is_fenced {
+            return Err("ALARM CORRUPT".to_owned());
+        }
+        if !is_serializable {
+            if state.leader.is_none() {
+                return Err("RAFT NO LEADER".to_owned());
+            }
+            let read = self.revision().await;
+            read.map_err(|status| format!("QGET ERROR:{}", status.message()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether one thing is well.
+    ///
+    /// Errors: why not.
+    pub(crate) async fn check(&self, name: &str) -> Result<(), String> {
+        let state = self.state().await.map_err(|status| status.message().to_owned())?;
+        match name {
+            "data_corruption" if state.is_fenced => Err("alarm activated: CORRUPT".to_owned()),
+            "serializable_read" if state.is_fenced => Err(error::CORRUPT.text.to_owned()),
+            "linearizable_read" => {
+                self.revision().await.map(drop).map_err(|status| status.message().to_owned())
+            }
+            "non_learner" if !state.configuration.is_voter(state.node) => {
+                Err("the member is a learner".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}

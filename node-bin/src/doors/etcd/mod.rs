@@ -1,0 +1,26 @@
+//! The door for clients of etcd v3: gRPC's services, each with a file, over the store.
+//!
+//! What requests and answers mean in the store's words is pure (`keys`, `txn`, `watch_state`);
+//! the rest asks Api by messages, in the futures of the connections.
+
+mod auth;
+mod cluster;
+mod error;
+mod keys;
+mod kv;
+mod lease;
+mod lock;
+mod maintenance;
+mod node;
+mod reflection;
+mod service;
+mod txn;
+mod watch;
+mod watch_state;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use maintenance::{ETCD_VERSION, memory_bytes};
+pub(crate) use node::Behind;
+pub(crate) use service::{REQUEST_BYTES_MAX, REQUEST_ID, call};

@@ -1,0 +1,133 @@
+//! How the futures of the door reach the actors of their node: by messages.
+
+use actix::Recipient;
+use bytes::Bytes;
+use kv_store::command::Query;
+use raft_core::configuration::{Change, Decision};
+use raft_core::entry::SessionStamp;
+use raft_core::replica::event::Status as NodeState;
+use raft_core::types::{NodeId, Term};
+use raft_net::etcd::etcdserverpb::ResponseHeader;
+use tokio::sync::oneshot;
+use tonic::Status;
+
+use super::error;
+use super::keys::{self, Said};
+use crate::api::{
+    Call, CallOutcome, Called, CloseStream, NodeInfo, OpenStream, Operation, StreamOrders,
+};
+
+/// How long a request may wait for an answer; etcd's own limit with its defaults. What is not
+/// answered by then is refused, or unknown. Units: milliseconds.
+const TIMEOUT_MS: u64 = 7_000;
+
+/// The node behind a door. Clones are cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Behind {
+    pub(crate) info: NodeInfo,
+    pub(crate) calls: Recipient<Call>,
+    pub(crate) open: Recipient<OpenStream>,
+    pub(crate) orders: Recipient<StreamOrders>,
+    pub(crate) close: Recipient<CloseStream>,
+}
+
+impl Behind {
+    /// The header of an answer.
+    pub(super) fn header(&self, revision: i64, term: Term) -> Option<ResponseHeader> {
+        Some(ResponseHeader {
+            cluster_id: self.info.cluster_id,
+            member_id: self.info.node_id,
+            revision,
+            raft_term: term.0,
+        })
+    }
+
+    /// Fills in a header that says its revision.
+    pub(super) fn fill(
+        &self,
+        header: Option<ResponseHeader>,
+        term: Term,
+    ) -> Option<ResponseHeader> {
+        self.header(header.map_or(0, |header| header.revision), term)
+    }
+
+    async fn call(&self, operation: Operation) -> Result<Called, Status> {
+        let (reply, called) = oneshot::channel();
+        self.calls.do_send(Call { operation, timeout_ms: TIMEOUT_MS, reply });
+        called.await.map_err(|_| error::STOPPED.into())
+    }
+
+    async fn ask(&self, operation: Operation) -> Result<Said, Status> {
+        let Called { outcome, term } = self.call(operation).await?;
+        match outcome {
+            CallOutcome::Answered(bytes) | CallOutcome::AnsweredLocally(bytes, _) => {
+                Ok(Said { bytes, term })
+            }
+            CallOutcome::Session(refusal) => Err(error::of_session(refusal)),
+            CallOutcome::Refused(refusal) => Err(error::of_refusal(refusal).into()),
+            CallOutcome::Described(_) => Err(Status::internal("a description was not asked for")),
+        }
+    }
+
+    /// Has a command replicated.
+    ///
+    /// Errors: in etcd's words.
+    pub(super) async fn write(
+        &self,
+        command: Bytes,
+        session: SessionStamp,
+    ) -> Result<Said, Status> {
+        self.ask(Operation::Write { command, session }).await
+    }
+
+    /// Has a command replicated, and nobody waits for the answer.
+    pub(super) fn write_unheard(&self, command: Bytes) {
+        let (reply, _) = oneshot::channel();
+        let operation = Operation::Write { command, session: SessionStamp::default() };
+        self.calls.do_send(Call { operation, timeout_ms: TIMEOUT_MS, reply });
+    }
+
+    /// Has a question answered, from everything that was answered before or, if `is_local`, from
+    /// what this node has.
+    ///
+    /// Errors: in etcd's words.
+    pub(super) async fn read(&self, query: &Query<'_>, is_local: bool) -> Result<Said, Status> {
+        let query = keys::encode_query(query)?;
+        let operation =
+            if is_local { Operation::ReadLocally { query } } else { Operation::Read { query } };
+        self.ask(operation).await
+    }
+
+    /// What the node says of itself.
+    ///
+    /// Errors: if it has ended.
+    pub(crate) async fn state(&self) -> Result<NodeState, Status> {
+        match self.call(Operation::Describe).await?.outcome {
+            CallOutcome::Described(state) => Ok(*state),
+            CallOutcome::Answered(_)
+            | CallOutcome::AnsweredLocally(..)
+            | CallOutcome::Session(_)
+            | CallOutcome::Refused(_) => Err(error::STOPPED.into()),
+        }
+    }
+
+    /// Changes the members; returns the ids of those who were added.
+    ///
+    /// Errors: in etcd's words.
+    pub(super) async fn change(&self, change: Change) -> Result<Vec<NodeId>, Status> {
+        let session = SessionStamp::default();
+        let said = self.ask(Operation::Change { change, session }).await?;
+        match Decision::decode(&said.bytes) {
+            Some(Decision::Made { added, .. }) => Ok(added),
+            Some(Decision::Refused(refusal)) => Err(error::of_change(refusal).into()),
+            None => Err(Status::internal("a decision was not answered")),
+        }
+    }
+
+    /// Hands leadership over.
+    ///
+    /// Errors: in etcd's words.
+    pub(super) async fn transfer(&self, to: NodeId) -> Result<(), Status> {
+        self.ask(Operation::Transfer { to: Some(to) }).await.map(drop)
+    }
+}

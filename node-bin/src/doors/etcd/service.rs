@@ -1,0 +1,444 @@
+//! Which function serves which method, and how gRPC's requests become messages.
+
+use std::future::{Future, Ready, poll_fn, ready};
+use std::pin::Pin;
+use std::task::Poll;
+
+use http::{HeaderMap, Request as HttpRequest, Response as HttpResponse};
+use http_body::Body as HttpBody;
+use kvorum_client::RequestId;
+use prost::Message;
+use raft_core::entry::SessionStamp;
+use raft_net::etcd::etcdserverpb::{LeaseKeepAliveRequest, RangeRequest, WatchRequest};
+use raft_net::etcd::v3electionpb::{LeaderRequest, LeaderResponse};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::body::Body;
+use tonic::server::{Grpc, ServerStreamingService, StreamingService, UnaryService};
+use tonic::{Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+use super::kv::RangeParts;
+use super::node::Behind;
+use super::reflection;
+
+/// The longest request, as etcd has it by default; a longer one is refused. Units: bytes.
+pub(crate) const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Responses of a stream that wait for the client to read; further ones wait to be made.
+const RESPONSES_MAX: usize = 16;
+
+/// Messages of a stream that are answered together, at most.
+const READY_MAX: usize = 1_024;
+
+/// The header in which a client names a write, so that it is executed once however often it is
+/// asked for.
+pub(crate) const REQUEST_ID: &str = "kvorum-request-id";
+
+type Shown<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
+
+/// Serves a function of one message.
+struct One<S>(Option<S>);
+
+impl<S, Q, R, F> UnaryService<Q> for One<S>
+where
+    S: FnOnce(Q) -> F,
+    F: Future<Output = Result<R, Status>>,
+{
+    type Response = R;
+    type Future = Answering<F>;
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let serve = self.0.take().expect("a request is one call");
+        Answering(Box::pin(serve(request.into_inner())))
+    }
+}
+
+/// A response that is being made.
+struct Answering<F>(Pin<Box<F>>);
+
+impl<F, R> Future for Answering<F>
+where
+    F: Future<Output = Result<R, Status>>,
+{
+    type Output = Result<Response<R>, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context).map(|answer| answer.map(Response::new))
+    }
+}
+
+/// Serves a function of one message that shows several.
+struct Several<S>(Option<S>);
+
+impl<S, Q, R> ServerStreamingService<Q> for Several<S>
+where
+    S: FnOnce(Q) -> Result<Shown<R>, Status>,
+{
+    type Response = R;
+    type ResponseStream = Shown<R>;
+    type Future = Ready<Result<Response<Shown<R>>, Status>>;
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let serve = self.0.take().expect("a request is one call");
+        ready(serve(request.into_inner()).map(Response::new))
+    }
+}
+
+/// Serves a function of a stream of messages.
+struct Both<S>(Option<S>);
+
+impl<S, Q, R, F> StreamingService<Q> for Both<S>
+where
+    S: FnOnce(Streaming<Q>) -> F,
+    F: Future<Output = Result<Shown<R>, Status>>,
+{
+    type Response = R;
+    type ResponseStream = Shown<R>;
+    type Future = Answering<F>;
+
+    fn call(&mut self, request: Request<Streaming<Q>>) -> Self::Future {
+        let serve = self.0.take().expect("a request is one call");
+        Answering(Box::pin(serve(request.into_inner())))
+    }
+}
+
+fn grpc<Q, R>() -> Grpc<ProstCodec<R, Q>>
+where
+    Q: Message + Default + Send + 'static,
+    R: Message + Send + 'static,
+{
+    Grpc::new(ProstCodec::default())
+        .max_decoding_message_size(REQUEST_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX)
+}
+
+/// The bodies of requests: those of connections, and those that the JSON gateway makes.
+pub(crate) trait RequestBody:
+    HttpBody<Data: Send, Error: Into<BoxError> + Send> + Send + 'static
+{
+}
+
+impl<B> RequestBody for B where
+    B: HttpBody<Data: Send, Error: Into<BoxError> + Send> + Send + 'static
+{
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Answered = HttpResponse<Body>;
+
+async fn unary<B, Q, R, F>(request: HttpRequest<B>, serve: impl FnOnce(Q) -> F) -> Answered
+where
+    B: RequestBody,
+    Q: Message + Default + Send + 'static,
+    R: Message + Send + 'static,
+    F: Future<Output = Result<R, Status>>,
+{
+    grpc::<Q, R>().unary(One(Some(serve)), request).await
+}
+
+async fn several<B, Q, R>(
+    request: HttpRequest<B>,
+    serve: impl FnOnce(Q) -> Result<Shown<R>, Status>,
+) -> Answered
+where
+    B: RequestBody,
+    Q: Message + Default + Send + 'static,
+    R: Message + Send + 'static,
+{
+    grpc::<Q, R>().server_streaming(Several(Some(serve)), request).await
+}
+
+async fn both<B, Q, R, F>(
+    request: HttpRequest<B>,
+    serve: impl FnOnce(Streaming<Q>) -> F + Send,
+) -> Answered
+where
+    B: RequestBody,
+    Q: Message + Default + Send + 'static,
+    R: Message + Send + 'static,
+    F: Future<Output = Result<Shown<R>, Status>> + Send,
+{
+    grpc::<Q, R>().streaming(Both(Some(serve)), request).await
+}
+
+/// The write that a request is, if its client names it.
+///
+/// Errors: if the name is none.
+fn session(headers: &HeaderMap) -> Result<SessionStamp, Status> {
+    let Some(name) = headers.get(REQUEST_ID) else { return Ok(SessionStamp::default()) };
+    let id = name.to_str().ok().and_then(|name| name.parse::<RequestId>().ok());
+    id.map(RequestId::stamp).ok_or_else(|| {
+        Status::invalid_argument(format!("kvorum: {REQUEST_ID} is CLIENT:SERIAL, serials from 1"))
+    })
+}
+
+/// Serves a request of gRPC.
+pub(crate) async fn call<B: RequestBody>(behind: &Behind, request: HttpRequest<B>) -> Answered {
+    let session = match session(request.headers()) {
+        Ok(session) => session,
+        Err(status) => return status.into_http(),
+    };
+    let path = request.uri().path().to_owned();
+    let Some((service, method)) = path.trim_start_matches('/').split_once('/') else {
+        return unknown(&path);
+    };
+    match service {
+        "etcdserverpb.KV" => kv(behind, request, method, session).await,
+        "etcdserverpb.Watch" if method == "Watch" => {
+            both(request, |requests: Streaming<WatchRequest>| async {
+                Ok(Box::pin(behind.watch(requests).await?) as Shown<_>)
+            })
+            .await
+        }
+        "etcdserverpb.Lease" => lease(behind, request, method, session).await,
+        "etcdserverpb.Cluster" => cluster(behind, request, method).await,
+        "etcdserverpb.Maintenance" => maintenance(behind, request, method).await,
+        "etcdserverpb.Auth" => auth(behind, request, method).await,
+        "v3lockpb.Lock" => lock(behind, request, method).await,
+        "v3electionpb.Election" => election(behind, request, method).await,
+        "grpc.health.v1.Health" => health(behind, request, method).await,
+        "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
+            both(request, |requests| async {
+                Ok(Box::pin(requests.map(|it| it.map(reflection::answer))) as Shown<_>)
+            })
+            .await
+        }
+        _ => unknown(&path),
+    }
+}
+
+/// As gRPC servers say it.
+fn unknown(path: &str) -> Answered {
+    let name = path.trim_start_matches('/');
+    Status::unimplemented(format!("unknown service or method {name}")).into_http()
+}
+
+async fn kv<B: RequestBody>(
+    behind: &Behind,
+    request: HttpRequest<B>,
+    method: &str,
+    session: SessionStamp,
+) -> Answered {
+    match method {
+        "Put" => unary(request, |put| behind.put(put, session)).await,
+        "Range" => unary(request, |range| behind.range(range)).await,
+        "Txn" => unary(request, |txn| behind.txn(txn, session)).await,
+        "DeleteRange" => unary(request, |range| behind.delete_range(range, session)).await,
+        "Compact" => unary(request, |compaction| behind.compact(compaction)).await,
+        "RangeStream" => {
+            let behind = behind.clone();
+            several(request, |range: RangeRequest| {
+                let mut parts = RangeParts::of(range)?;
+                Ok(shown(async move |responses| {
+                    while let Some(part) = behind.next_part(&mut parts).await.transpose() {
+                        let is_over = part.is_err();
+                        if responses.send(part).await.is_err() || is_over {
+                            return;
+                        }
+                    }
+                }))
+            })
+            .await
+        }
+        _ => unknown(method),
+    }
+}
+
+async fn lease<B: RequestBody>(
+    behind: &Behind,
+    request: HttpRequest<B>,
+    method: &str,
+    session: SessionStamp,
+) -> Answered {
+    match method {
+        "LeaseGrant" => unary(request, |grant| behind.lease_grant(grant, session)).await,
+        "LeaseRevoke" => unary(request, |revoke| behind.lease_revoke(revoke, session)).await,
+        "LeaseTimeToLive" => unary(request, |lease| behind.lease_time_to_live(lease)).await,
+        "LeaseLeases" => {
+            unary(request, |_: raft_net::etcd::etcdserverpb::LeaseLeasesRequest| {
+                behind.lease_leases()
+            })
+            .await
+        }
+        "LeaseKeepAlive" => {
+            let behind = behind.clone();
+            both(request, |mut requests: Streaming<LeaseKeepAliveRequest>| async {
+                Ok(shown(async move |responses| {
+                    while let Some(asked) = all_ready(&mut requests).await {
+                        let answers = match asked {
+                            Ok(asked) => behind.lease_keep_alive(&asked).await,
+                            Err(status) => Err(status),
+                        };
+                        let answers = match answers {
+                            Ok(answers) => answers,
+                            Err(status) => {
+                                // A client that is gone needs no reason.
+                                let _ = responses.send(Err(status)).await;
+                                return;
+                            }
+                        };
+                        for answer in answers {
+                            if responses.send(Ok(answer)).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                }))
+            })
+            .await
+        }
+        _ => unknown(method),
+    }
+}
+
+/// Waits for a message, and takes those that have arrived with it; `None` at the end.
+///
+/// Errors: as the stream's.
+async fn all_ready<Q>(requests: &mut Streaming<Q>) -> Option<Result<Vec<Q>, Status>> {
+    let mut ready = match requests.next().await? {
+        Ok(first) => vec![first],
+        Err(status) => return Some(Err(status)),
+    };
+    while ready.len() < READY_MAX {
+        let next = poll_fn(|context| {
+            Poll::Ready(match Pin::new(&mut *requests).poll_next(context) {
+                Poll::Ready(Some(Ok(next))) => Some(next),
+                // An error ends the stream, which its client knows.
+                Poll::Ready(Some(Err(_)) | None) | Poll::Pending => None,
+            })
+        });
+        match next.await {
+            Some(next) => ready.push(next),
+            None => break,
+        }
+    }
+    Some(Ok(ready))
+}
+
+/// A stream of what a task makes, which waits while nobody reads.
+pub(super) fn shown<R, T>(make: T) -> Shown<R>
+where
+    R: Send + 'static,
+    T: AsyncFnOnce(mpsc::Sender<Result<R, Status>>) + 'static,
+{
+    let (responses, shown) = mpsc::channel(RESPONSES_MAX);
+    actix_rt::spawn(async move { make(responses).await });
+    Box::pin(ReceiverStream::new(shown))
+}
+
+async fn cluster<B: RequestBody>(
+    behind: &Behind,
+    request: HttpRequest<B>,
+    method: &str,
+) -> Answered {
+    match method {
+        "MemberList" => unary(request, |list| behind.member_list(list)).await,
+        "MemberAdd" => unary(request, |add| behind.member_add(add)).await,
+        "MemberRemove" => unary(request, |remove| behind.member_remove(remove)).await,
+        "MemberUpdate" => unary(request, |update| behind.member_update(update)).await,
+        "MemberPromote" => unary(request, |promote| behind.member_promote(promote)).await,
+        _ => unknown(method),
+    }
+}
+
+async fn maintenance<B: RequestBody>(
+    behind: &Behind,
+    request: HttpRequest<B>,
+    method: &str,
+) -> Answered {
+    match method {
+        "Alarm" => unary(request, |alarm| behind.alarm(alarm)).await,
+        "Status" => unary(request, |status| behind.status(status)).await,
+        "Defragment" => unary(request, |defragment| behind.defragment(defragment)).await,
+        "Hash" => unary(request, |hash| behind.hash(hash)).await,
+        "HashKV" => unary(request, |hash| behind.hash_kv(hash)).await,
+        "MoveLeader" => unary(request, |leader| behind.move_leader(leader)).await,
+        "Downgrade" => unary(request, |downgrade| behind.downgrade(downgrade)).await,
+        "Snapshot" => {
+            Status::unimplemented("kvorum: snapshots are not given to clients yet").into_http()
+        }
+        _ => unknown(method),
+    }
+}
+
+async fn health<B: RequestBody>(
+    behind: &Behind,
+    request: HttpRequest<B>,
+    method: &str,
+) -> Answered {
+    match method {
+        "Check" => unary(request, |check| behind.health_check(check)).await,
+        _ => unknown(method),
+    }
+}
+
+async fn lock<B: RequestBody>(behind: &Behind, request: HttpRequest<B>, method: &str) -> Answered {
+    match method {
+        "Lock" => unary(request, |lock| behind.lock(lock)).await,
+        "Unlock" => unary(request, |unlock| behind.unlock(unlock)).await,
+        _ => unknown(method),
+    }
+}
+
+async fn election<B: RequestBody>(
+    behind: &Behind,
+    request: HttpRequest<B>,
+    method: &str,
+) -> Answered {
+    match method {
+        "Campaign" => unary(request, |campaign| behind.campaign(campaign)).await,
+        "Proclaim" => unary(request, |proclaim| behind.proclaim(proclaim)).await,
+        "Leader" => unary(request, |leader| behind.leader(leader)).await,
+        "Resign" => unary(request, |resign| behind.resign(resign)).await,
+        "Observe" => {
+            let behind = behind.clone();
+            several(request, |observed: LeaderRequest| {
+                Ok(shown(async move |responses| {
+                    let mut seen = None;
+                    loop {
+                        let next = tokio::select! {
+                            next = behind.next_leader(&observed.name, seen) => next,
+                            () = responses.closed() => return,
+                        };
+                        if let Ok(LeaderResponse { kv: Some(kv), .. }) = &next {
+                            seen = Some(kv.mod_revision);
+                        }
+                        let is_over = next.is_err();
+                        if responses.send(next).await.is_err() || is_over {
+                            return;
+                        }
+                    }
+                }))
+            })
+            .await
+        }
+        _ => unknown(method),
+    }
+}
+
+async fn auth<B: RequestBody>(behind: &Behind, request: HttpRequest<B>, method: &str) -> Answered {
+    match method {
+        "AuthStatus" => unary(request, |status| behind.auth_status(status)).await,
+        "AuthEnable" => unary(request, |enable| behind.auth_enable(enable)).await,
+        "AuthDisable" => unary(request, |disable| behind.auth_disable(disable)).await,
+        "Authenticate" => unary(request, |user| behind.authenticate(user)).await,
+        "UserList" => unary(request, |list| behind.user_list(list)).await,
+        "UserGet" => unary(request, |user| behind.user_get(user)).await,
+        "RoleList" => unary(request, |list| behind.role_list(list)).await,
+        "RoleGet" => unary(request, |role| behind.role_get(role)).await,
+        "UserAdd"
+        | "UserDelete"
+        | "UserChangePassword"
+        | "UserGrantRole"
+        | "UserRevokeRole"
+        | "RoleAdd"
+        | "RoleDelete"
+        | "RoleGrantPermission"
+        | "RoleRevokePermission" => {
+            Status::unimplemented("kvorum: users and roles are not kept yet").into_http()
+        }
+        _ => unknown(method),
+    }
+}

@@ -1,0 +1,148 @@
+//! Web: takes the connections that speak HTTP/1 or HTTP/2, each served by a task on this thread.
+//!
+//! Facts taken: `DoorAccepted` (Listener). Commands out, from the futures of the connections:
+//! `Call`, `OpenStream`, `StreamOrders`, `CloseStream` (to Api).
+//! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
+//! `REQUESTS_PER_CONNECTION_MAX` requests each at a time, beyond which HTTP/2 lets them wait.
+
+mod authority;
+mod gateway;
+mod pages;
+mod rewound;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler};
+use http::{HeaderMap, Request, Response, header};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use raft_net::listener::DoorAccepted;
+use raft_net::sniff::Sniffed;
+use tonic::body::Body;
+
+use self::gateway::Gateway;
+use self::rewound::Rewound;
+use super::etcd::{self, Behind};
+use crate::fault::FaultGuard;
+
+/// HTTP connections at a time.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// Requests of one HTTP/2 connection that are not answered yet; further ones wait.
+const REQUESTS_PER_CONNECTION_MAX: u32 = 16_384;
+
+/// What one stream, and one connection, may send before it is read. Units: bytes.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// How long the head of an HTTP/1 request may take to arrive; a slower connection is closed.
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The actor.
+#[derive(Debug)]
+pub(crate) struct Web {
+    served: Served,
+    /// Shared by every connection, so that they are counted.
+    connections: Arc<()>,
+    _fault: FaultGuard,
+}
+
+/// What every connection is served with.
+#[derive(Clone, Debug)]
+struct Served {
+    behind: Behind,
+    gateway: Gateway,
+}
+
+impl Web {
+    pub(crate) fn new(behind: Behind, fault: FaultGuard) -> Self {
+        let served = Served { behind, gateway: Gateway::new() };
+        Self { served, connections: Arc::new(()), _fault: fault }
+    }
+}
+
+impl Actor for Web {
+    type Context = Context<Self>;
+}
+
+impl Handler<DoorAccepted> for Web {
+    type Result = ();
+
+    fn handle(&mut self, accepted: DoorAccepted, _: &mut Self::Context) {
+        if CONNECTIONS_MAX < Arc::strong_count(&self.connections) {
+            tracing::warn!("closed a connection: {CONNECTIONS_MAX} of HTTP are open already");
+            return;
+        }
+        let (served, counted) = (self.served.clone(), self.connections.clone());
+        actix_rt::spawn(async move {
+            serve(served, accepted).await;
+            drop(counted);
+        });
+    }
+}
+
+/// Has hyper's tasks run on the thread of the node.
+#[derive(Clone, Copy, Debug)]
+struct OnThisThread;
+
+impl<F> hyper::rt::Executor<F> for OnThisThread
+where
+    F: Future<Output: 'static> + 'static,
+{
+    fn execute(&self, task: F) {
+        actix_rt::spawn(task);
+    }
+}
+
+/// Serves a connection until it ends.
+async fn serve(served: Served, accepted: DoorAccepted) {
+    let DoorAccepted { speaks, stream, read, from } = accepted;
+    let io = TokioIo::new(Rewound::new(read, stream, speaks == Sniffed::Http2));
+    let service = service_fn(move |request| {
+        let served = served.clone();
+        async move { Ok::<_, Infallible>(answer(&served, request).await) }
+    });
+    let ended = if speaks == Sniffed::Http2 {
+        http2::Builder::new(OnThisThread)
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(REQUESTS_PER_CONNECTION_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .serve_connection(io, service)
+            .await
+    } else {
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_DEADLINE)
+            // Who has nothing more to ask still reads the answer.
+            .half_close(true)
+            .serve_connection(io, service)
+            .await
+    };
+    if let Err(error) = ended {
+        tracing::debug!("an HTTP connection from {from} ended: {error}");
+    }
+}
+
+async fn answer(served: &Served, request: Request<Incoming>) -> Response<Body> {
+    let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    if kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
+        return etcd::call(&served.behind, request).await;
+    }
+    if request.uri().path().starts_with("/v3/") {
+        return served.gateway.answer(&served.behind, request).await;
+    }
+    pages::answer(&served.behind, request).await
+}
+
+/// Whether a browser asks from a page of another origin: such a page may not change anything.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let text = |value: &header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let host = headers.get(header::HOST).map(text).unwrap_or_default();
+    text(origin).split_once("://").is_none_or(|(_, origin)| origin != host)
+}

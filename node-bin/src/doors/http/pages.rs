@@ -1,0 +1,119 @@
+//! Plain pages: the version, whether the node is well, and its numbers.
+
+use std::fmt::Write as _;
+
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tonic::body::Body;
+
+use super::super::etcd::{Behind, ETCD_VERSION, memory_bytes};
+
+pub(super) async fn answer(behind: &Behind, request: Request<Incoming>) -> Response<Body> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+    }
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let asks = |flag: &str| query.split('&').any(|part| part.trim_end_matches("=true") == flag);
+    match request.uri().path() {
+        "/version" => version(),
+        "/health" => health(behind, asks("serializable")).await,
+        "/livez" => checks(behind, &["serializable_read"], asks("verbose")).await,
+        "/readyz" => {
+            let all = ["data_corruption", "serializable_read", "linearizable_read", "non_learner"];
+            checks(behind, &all, asks("verbose")).await
+        }
+        "/metrics" => metrics(behind).await,
+        path => {
+            let one = path.strip_prefix("/readyz/").or_else(|| path.strip_prefix("/livez/"));
+            match one.filter(|one| CHECKS.contains(one)) {
+                Some(one) => checks(behind, &[one], asks("verbose")).await,
+                None => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+            }
+        }
+    }
+}
+
+/// What can be asked for by itself.
+const CHECKS: &[&str] =
+    &["data_corruption", "serializable_read", "linearizable_read", "non_learner"];
+
+pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response<Body> {
+    of_kind(status, "text/plain; charset=utf-8", body.into())
+}
+
+pub(super) fn json(status: StatusCode, body: String) -> Response<Body> {
+    of_kind(status, "application/json", body)
+}
+
+fn of_kind(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::new(http_body_util::Full::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    response
+}
+
+fn version() -> Response<Body> {
+    let (major_minor, _) = ETCD_VERSION.rsplit_once('.').unwrap_or((ETCD_VERSION, ""));
+    let body = serde_json::json!({
+        "etcdserver": ETCD_VERSION,
+        "etcdcluster": format!("{major_minor}.0"),
+        "storage": format!("{major_minor}.0"),
+    });
+    json(StatusCode::OK, body.to_string())
+}
+
+async fn health(behind: &Behind, is_serializable: bool) -> Response<Body> {
+    let (is_well, reason) = match behind.is_well(is_serializable).await {
+        Ok(()) => (true, String::new()),
+        Err(reason) => (false, reason),
+    };
+    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = serde_json::json!({ "health": is_well.to_string(), "reason": reason });
+    json(status, body.to_string())
+}
+
+async fn checks(behind: &Behind, names: &[&str], is_verbose: bool) -> Response<Body> {
+    let (mut lines, mut is_well) = (String::new(), true);
+    for name in names {
+        let line = match behind.check(name).await {
+            Ok(()) => format!("[+]{name} ok\n"),
+            Err(reason) => {
+                is_well = false;
+                format!("[-]{name} failed: {reason}\n")
+            }
+        };
+        lines.push_str(&line);
+    }
+    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    match (is_well, is_verbose) {
+        (true, false) => text(status, "ok\n"),
+        (true, true) => text(status, format!("{lines}ok\n")),
+        (false, _) => text(status, lines),
+    }
+}
+
+/// Numbers under etcd's names, where they mean the same.
+async fn metrics(behind: &Behind) -> Response<Body> {
+    let Ok(state) = behind.state().await else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping\n");
+    };
+    let is_leader = state.leader == Some(state.node);
+    let memory = memory_bytes();
+    let numbers: [(&str, &str, u64); 10] = [
+        ("etcd_server_has_leader", "gauge", state.leader.is_some().into()),
+        ("etcd_server_is_leader", "gauge", is_leader.into()),
+        ("etcd_server_is_learner", "gauge", (!state.configuration.is_voter(state.node)).into()),
+        ("etcd_server_proposals_committed_total", "gauge", state.commit_index.0),
+        ("etcd_server_proposals_applied_total", "gauge", state.applied_index.0),
+        ("etcd_debugging_mvcc_current_revision", "gauge", state.revision),
+        ("etcd_mvcc_db_total_size_in_bytes", "gauge", memory),
+        ("etcd_mvcc_db_total_size_in_use_in_bytes", "gauge", memory),
+        ("process_resident_memory_bytes", "gauge", memory),
+        ("kvorum_raft_term", "gauge", state.term.0),
+    ];
+    let mut page = String::new();
+    for (name, kind, number) in numbers {
+        let _ = writeln!(page, "# TYPE {name} {kind}\n{name} {number}");
+    }
+    of_kind(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page)
+}
