@@ -2,7 +2,9 @@
 
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod etcd;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod scratch;
+pub(crate) mod tools;
 pub(crate) mod wait;

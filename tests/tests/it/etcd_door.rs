@@ -1,0 +1,9 @@
+//! The door for clients of etcd v3: as a client sees it, beside a real etcd, and against clients
+//! that mean harm.
+
+mod differential;
+mod etcdctl;
+mod gateway;
+mod hostile;
+mod watches;
+mod writes;
