@@ -1,6 +1,6 @@
 //! The same random requests to a node and to a real etcd: the same answers, the same events.
 //!
-//! More of them, with another seed: `KVORUM_ETCD_OPERATIONS=100000 KVORUM_ETCD_SEED=7`.
+//! More of them, with another seed: `KVORUM_ETCD_OPERATIONS=20000 KVORUM_ETCD_SEED=7`.
 
 use std::fmt::Debug;
 
