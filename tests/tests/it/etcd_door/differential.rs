@@ -28,6 +28,10 @@ use crate::harness::wait;
 /// Requests, unless the environment asks for more.
 const OPERATIONS: u64 = 4_000;
 
+/// After so many requests the watches are read: the client's library ends a connection on which
+/// some tens of thousands of frames wait unread.
+const READ_EVERY: u64 = 1_000;
+
 const KEYS: [&str; 6] = ["a", "b", "ba", "c", "d", "e"];
 
 /// Numbers that look drawn at random and follow from a seed (xorshift).
@@ -258,6 +262,10 @@ async fn a_node_and_etcd_answer_random_requests_alike() {
         let (asked, ours, theirs) = step(&mut dice, (&mut node, &mut etcd), newest).await;
         assert_eq!(ours, theirs, "seed {seed}, request {number}: {asked}");
         newest = newest_of(&ours).max(newest);
+        if number % READ_EVERY == READ_EVERY - 1 {
+            shown_by_node.until(newest).await;
+            shown_by_etcd.until(newest).await;
+        }
     }
     let ours = shown_by_node.until(newest).await;
     let theirs = shown_by_etcd.until(newest).await;
