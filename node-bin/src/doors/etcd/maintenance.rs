@@ -1,13 +1,14 @@
 //! The service Maintenance, and gRPC's health check.
 
 use kv_store::command::{Answer, KeyRange, No, Query, RangeEnd, Selection};
+use raft_core::replica::event::Status as NodeState;
 use raft_core::types::NodeId;
 use raft_net::etcd::etcdserverpb::alarm_request::AlarmAction;
 use raft_net::etcd::etcdserverpb::downgrade_request::DowngradeAction;
 use raft_net::etcd::etcdserverpb::{
-    AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, DowngradeInfo,
-    DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse,
-    MoveLeaderRequest, MoveLeaderResponse, StatusRequest, StatusResponse,
+    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse,
+    DowngradeInfo, DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest,
+    HashResponse, MoveLeaderRequest, MoveLeaderResponse, StatusRequest, StatusResponse,
 };
 use raft_net::etcd::health::health_check_response::ServingStatus;
 use raft_net::etcd::health::{HealthCheckRequest, HealthCheckResponse};
@@ -34,42 +35,53 @@ pub(crate) fn memory_bytes() -> u64 {
     pages.map_or(page_bytes, |pages| pages * page_bytes)
 }
 
+/// What is wrong with a node, as far as etcd has a name for it.
+fn alarms(state: &NodeState) -> Vec<AlarmMember> {
+    let member_id = state.node.number();
+    let is_full = state.live_bytes_max <= state.live_bytes;
+    [(is_full, AlarmType::Nospace), (state.is_fenced, AlarmType::Corrupt)]
+        .into_iter()
+        .filter(|(is_on, _)| *is_on)
+        .map(|(_, alarm)| AlarmMember { member_id, alarm: alarm.into() })
+        .collect()
+}
+
 impl Behind {
     pub(super) async fn status(&self, _: StatusRequest) -> Result<StatusResponse, Status> {
         let state = self.state().await?;
-        let bytes = signed(memory_bytes());
         let mut errors = Vec::new();
         if state.leader.is_none() {
             errors.push(error::NO_LEADER.text.to_owned());
         }
-        if state.is_fenced {
-            errors.push(error::CORRUPT.text.to_owned());
-        }
+        errors.extend(alarms(&state).iter().map(|alarm| {
+            format!("memberID:{} alarm:{} ", alarm.member_id, alarm.alarm().as_str_name())
+        }));
         Ok(StatusResponse {
             header: self.header(signed(state.revision), state.term),
             version: ETCD_VERSION.to_owned(),
-            db_size: bytes,
+            db_size: signed(memory_bytes()),
             leader: state.leader.map_or(0, NodeId::number),
             raft_index: state.commit_index.0,
             raft_term: state.term.0,
             raft_applied_index: state.applied_index.0,
             errors,
-            db_size_in_use: bytes,
+            db_size_in_use: signed(state.live_bytes),
             is_learner: !state.configuration.is_voter(state.node),
             storage_version: ETCD_VERSION.to_owned(),
-            db_size_quota: 0,
+            db_size_quota: signed(state.live_bytes_max),
             downgrade_info: Some(DowngradeInfo::default()),
         })
     }
 
-    /// There are no alarms to be raised or taken away by hand: what is wrong stands in the status
-    /// and ends by itself.
+    /// The alarms of this node. None can be raised or taken away by hand: what is wrong ends by
+    /// itself.
     pub(super) async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse, Status> {
         if request.action() == AlarmAction::Activate {
             return Err(Status::unimplemented("kvorum: alarms are not raised by hand"));
         }
-        let (revision, term) = self.revision().await?;
-        Ok(AlarmResponse { header: self.header(revision, term), alarms: Vec::new() })
+        let state = self.state().await?;
+        let header = self.header(signed(state.revision), state.term);
+        Ok(AlarmResponse { header, alarms: alarms(&state) })
     }
 
     /// Nothing is left over that could be given back.
@@ -202,8 +214,8 @@ impl Behind {
     pub(crate) async fn is_well(&self, is_serializable: bool) -> Result<(), String> {
         let stopping = |_| error::STOPPED.text.to_owned();
         let state = self.state().await.map_err(stopping)?;
-        if state.is_fenced {
-            return Err("ALARM CORRUPT".to_owned());
+        if let Some(alarm) = alarms(&state).first() {
+            return Err(format!("ALARM {}", alarm.alarm().as_str_name()));
         }
         if !is_serializable {
             if state.leader.is_none() {

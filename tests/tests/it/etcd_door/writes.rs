@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use raft_net::etcd::etcdserverpb::{
-    PutRequest, PutResponse, RangeRequest, RangeResponse, RangeStreamResponse,
+    AlarmRequest, AlarmResponse, AlarmType, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
+    PutResponse, RangeRequest, RangeResponse, RangeStreamResponse, StatusRequest, StatusResponse,
 };
 use tonic::{Code, Request, Streaming};
 
@@ -101,4 +102,44 @@ async fn a_named_write_is_executed_once_whoever_is_asked() {
     assert_eq!(wrong.code(), Code::InvalidArgument);
     let unknown = ask(id, &cluster, "5-0000000000000001:1").await.map(|put| put.header);
     assert!(unknown.is_ok() || unknown.unwrap_err().code() == Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn a_full_node_has_etcds_alarm_until_there_is_room() {
+    let _turn = wait::turn().await;
+    let cluster = Cluster::start_with(1, &["--memory-max", "1048576"]).await;
+    let mut etcd = Etcd::connect(cluster.address(1)).await;
+    let value = "v".repeat(100_000);
+    let mut refused = None;
+    for number in 0..20 {
+        let answer = etcd.call::<_, PutResponse>(PUT, put(&format!("k{number:02}"), &value)).await;
+        refused = refused.or(answer.err());
+    }
+    let refused = refused.expect("two megabytes do not fit into one");
+    let told = (refused.code(), refused.message());
+    assert_eq!(told, (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded"));
+    let shown = alarms(&mut etcd).await;
+    let words = "memberID:1 alarm:NOSPACE ".to_owned();
+    assert_eq!(shown, (vec![AlarmType::Nospace], vec![words]));
+    let all = DeleteRangeRequest {
+        key: Bytes::from_static(b"k"),
+        range_end: Bytes::from_static(b"l"),
+        ..DeleteRangeRequest::default()
+    };
+    let _: DeleteRangeResponse =
+        etcd.call("/etcdserverpb.KV/DeleteRange", all).await.expect("removals go on");
+    assert_eq!(alarms(&mut etcd).await, (Vec::new(), Vec::new()));
+    let _: PutResponse = etcd.call(PUT, put("k", "v")).await.expect("there is room again");
+}
+
+/// The alarms of the only node, and what its status says of errors.
+async fn alarms(etcd: &mut Etcd) -> (Vec<AlarmType>, Vec<String>) {
+    let asked = AlarmRequest::default();
+    let told: AlarmResponse = etcd.call("/etcdserverpb.Maintenance/Alarm", asked).await.unwrap();
+    assert!(told.alarms.iter().all(|alarm| alarm.member_id == 1));
+    let status: StatusResponse =
+        etcd.call("/etcdserverpb.Maintenance/Status", StatusRequest {}).await.unwrap();
+    assert_eq!(status.db_size_quota, 1_048_576);
+    assert_eq!(status.db_size_in_use < status.db_size_quota, told.alarms.is_empty());
+    (told.alarms.iter().map(|alarm| alarm.alarm()).collect(), status.errors)
 }

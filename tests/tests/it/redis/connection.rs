@@ -95,3 +95,17 @@ async fn what_is_drawn_is_there_and_what_ends_goes() {
     peer.check("SET k v PXAT 1", "+OK").await;
     peer.check("EXISTS k", "0").await;
 }
+
+/// A time of the calendar becomes a length of time and one of the calendar again, each a moment
+/// later than the other.
+#[tokio::test]
+async fn an_end_by_the_calendar_is_told_as_it_was_given() {
+    let _turn = wait::turn().await;
+    let node = Node::start().await;
+    let mut peer = Peer::connect(&node.address).await;
+    peer.check("SET k v", "+OK").await;
+    peer.check("PEXPIREAT k 4000000000000", "1").await;
+    peer.check("EXPIRETIME k", "4000000000").await;
+    let told: i64 = format!("{:?}", peer.ask("PEXPIRETIME k").await).parse().unwrap();
+    assert!((told - 4_000_000_000_000).abs() < 500, "{told}");
+}
