@@ -19,6 +19,7 @@ mod walk;
 
 use self::changes::{Change, Changes, Place};
 use self::ends::Ends;
+use self::foresight::{touch_records, touch_values};
 use self::live::live_bytes;
 use self::record::Record;
 pub(crate) use self::stored::{Passed, Standing, Subject};
@@ -480,26 +481,6 @@ impl Keyspace {
         self.changes.revision_within(history_bytes_max)
     }
 }
-
-/// Reads a little of each record. Neighbours of a range lie anywhere in memory; loads that do
-/// not wait for each other take little longer than one of them.
-fn touch_records(records: &[&Record]) {
-    let revisions = records.iter().fold(0, |sum, record| sum ^ record.newest.mod_revision);
-    std::hint::black_box(revisions);
-}
-
-/// Reads a little of each value, for the same reason.
-fn touch_values(records: &[&Record]) {
-    let touched = records.iter().fold(0, |sum, record| {
-        let bytes = record.newest.bytes();
-        let line = |number| bytes.get(number * CACHE_LINE_BYTES).copied().unwrap_or(0);
-        sum ^ line(0) ^ line(1) ^ line(2) ^ line(3) ^ line(4)
-    });
-    std::hint::black_box(touched);
-}
-
-/// Bytes that come from memory together.
-const CACHE_LINE_BYTES: usize = 64;
 
 /// The key of an item's record.
 fn item_key(owner: u32, name: &[u8]) -> Vec<u8> {

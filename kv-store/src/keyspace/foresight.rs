@@ -1,4 +1,4 @@
-//! What commands are going to read, fetched from memory before they do.
+//! What commands and ranges are going to read, fetched from memory before they do.
 //!
 //! A command follows one reference after the other: from the index to the record, from there to
 //! the newest version and to the older ones, and the same for what it forgets. Each step waits
@@ -12,6 +12,9 @@ use super::{Keyspace, Version};
 
 /// Records that are fetched together, at most.
 const TOGETHER_MAX: usize = 64;
+
+/// Bytes that come from memory together.
+const CACHE_LINE_BYTES: usize = 64;
 
 /// Records of one step, filled from the front.
 type Row<'k> = ([Option<&'k Record>; TOGETHER_MAX], usize);
@@ -46,10 +49,19 @@ impl Keyspace {
     }
 }
 
-/// Fetches every version of a record, before they are read one after the other.
-pub(super) fn fetch_versions(record: &Record) {
-    let older = record.older().iter();
-    black_box(older.fold(0, |sum, version| sum ^ first_byte(Some(version))));
+/// Reads a little of each record of a range: neighbours lie anywhere in memory.
+pub(super) fn touch_records(records: &[&Record]) {
+    black_box(records.iter().fold(0, |sum, record| sum ^ record.newest.mod_revision));
+}
+
+/// Reads a little of each value, for the same reason.
+pub(super) fn touch_values(records: &[&Record]) {
+    let touched = records.iter().fold(0, |sum, record| {
+        let bytes = record.newest.bytes();
+        let line = |number| bytes.get(number * CACHE_LINE_BYTES).copied().unwrap_or(0);
+        sum ^ line(0) ^ line(1) ^ line(2) ^ line(3) ^ line(4)
+    });
+    black_box(touched);
 }
 
 fn row<'k>(records: impl Iterator<Item = &'k Record>) -> Row<'k> {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use raft_core::replica::LoadError;
 
 use super::changes::{Change, Place};
-use super::foresight::fetch_versions;
 use super::live::live_bytes;
 use super::record::Record;
 use super::version::Version;
@@ -49,7 +48,6 @@ impl Keyspace {
         let from = passed.map_or(&b""[..], |passed| &passed.key);
         for place in self.keys.places(KeyRange { from, end: RangeEnd::From }) {
             let record = self.keys.get(place);
-            fetch_versions(record);
             let key = record.key.as_bytes();
             let here = passed.filter(|passed| passed.key == key);
             let begun = here.and_then(|passed| passed.item.as_deref());

@@ -616,7 +616,9 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::Overloaded => "TRYAGAIN too much is in flight, nothing was done",
         Refusal::TooLarge => "ERR the command is longer than an entry may be, nothing was done",
         Refusal::Stopping => "TRYAGAIN this node is stopping, nothing was done",
-        Refusal::NoSpace => "OOM no majority of the nodes has room on its disk, nothing was done",
+        Refusal::NoSpace => {
+            "OOM there is no room, in memory or on the disks of a majority, nothing was done"
+        }
         Refusal::Fenced => "TRYAGAIN the state of this node is being replaced, nothing was done",
         Refusal::NotHandedOver => "ERR nobody took over leadership in time",
         Refusal::Unknown => "UNKNOWN the command may or may not have taken effect",
