@@ -2,16 +2,22 @@
 //!
 //! It shares a machine with the servers that it measures, so it spends as little as it can: one
 //! thread, one task for each connection, one write for all requests that a read made room for,
-//! answers decoded where they were read, nothing allocated per operation. Writes carry proper
-//! sessions and survive a lost connection as every client's do.
+//! answers decoded where they were read. Native writes carry proper sessions and survive a lost
+//! connection as every client's do. The other protocols are there to compare servers: what
+//! speaks them is driven in the same way, whoever made it.
 
 mod cpu;
-mod lane;
+mod etcd;
+mod keys;
+mod meter;
+mod native;
+mod resp;
 mod slots;
 mod tally;
 
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
@@ -21,8 +27,8 @@ use crate::dial::{Endpoints, Link};
 use crate::error::ClientError;
 
 use self::cpu::CpuTime;
-use self::lane::Lane;
-use self::tally::{BATCHES_MAX, Tally};
+use self::meter::Meter;
+use self::tally::{BATCHES_MAX, Batch, Tally};
 
 /// The longest measurement.
 pub const DURATION_MAX: Duration = Duration::from_secs(3_600);
@@ -50,12 +56,38 @@ impl Kind {
     }
 }
 
+/// How the servers are spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Protocol {
+    /// Kvorum's own
+    #[default]
+    Native,
+    /// etcd v3 over gRPC: Kvorum or etcd
+    Etcd,
+    /// RESP: Kvorum or Redis
+    Resp,
+}
+
+impl Protocol {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Etcd => "etcd",
+            Self::Resp => "resp",
+        }
+    }
+}
+
 /// A load.
 #[derive(Clone, Debug)]
 pub struct Load {
     /// Where to connect; connections are dealt out in turn. A connection that is lost comes
     /// back at the next one.
     pub endpoints: Vec<String>,
+    /// What they speak.
+    pub protocol: Protocol,
     /// What is measured.
     pub kind: Kind,
     /// How many connections, at least 1.
@@ -81,9 +113,9 @@ pub struct Report {
     pub seconds: f64,
     /// Operations that were answered.
     pub operations: u64,
-    /// Refusals that were received and requests that were given up with nothing done; each
-    /// refused request was tried again. An attempt of which a node says that it took too long is
-    /// no refusal.
+    /// Refusals that were received and requests that were given up with nothing done. Natively
+    /// each refused request was tried again, and an attempt of which a node says that it took too
+    /// long is no refusal; by the other protocols each request is sent once.
     pub errors: u64,
     /// Writes that were given up and may or may not have taken effect.
     pub unknown: u64,
@@ -127,6 +159,16 @@ pub enum BenchError {
     /// No node could be reached, or a node rejects what is sent.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Nobody is there, or somebody who does not speak the protocol.
+    #[error("{address} does not answer as a {what} does: {why}")]
+    Server {
+        /// Where.
+        address: String,
+        /// What was expected there.
+        what: &'static str,
+        /// What happened instead.
+        why: String,
+    },
     /// The CPU time of a process cannot be read.
     #[error("cannot read the CPU time of process {pid}: {source}")]
     Pid {
@@ -141,16 +183,12 @@ pub enum BenchError {
 ///
 /// Errors: `BenchError`; what was measured so far is lost.
 pub async fn run(load: &Load, mut progress: impl FnMut(Progress)) -> Result<Report, BenchError> {
-    let links = open_links(load).await?;
+    let (to, mut batches) = mpsc::channel(BATCHES_MAX);
+    let opened = open(load).await?;
     let cpu_before = CpuTime::read(&load.server_pids)?;
     let start = Instant::now();
     let stop_at = start + load.duration;
-    let (to, mut batches) = mpsc::channel(BATCHES_MAX);
-    let mut lanes = JoinSet::new();
-    for (place, link) in links.into_iter().enumerate() {
-        let lane = Lane::new(load, place, &link, start, to.clone())?;
-        lanes.spawn(lane.run(link));
-    }
+    let mut lanes = opened.start(load, start, &to)?;
     drop(to);
     let mut tally = Tally::new(load.duration);
     let mut cpu_us = None;
@@ -185,14 +223,71 @@ pub async fn run(load: &Load, mut progress: impl FnMut(Progress)) -> Result<Repo
 }
 
 /// A connection for each lane, so that all begin to measure together.
-async fn open_links(load: &Load) -> Result<Vec<Link>, ClientError> {
+enum Opened {
+    Native(Vec<Link>),
+    Etcd(Vec<(etcd::Lane, etcd::Connection)>),
+    Resp(Vec<(resp::Lane, TcpStream)>),
+}
+
+async fn open(load: &Load) -> Result<Opened, BenchError> {
     let deadline = Instant::now() + load.timeout;
-    let mut links = Vec::new();
-    for place in 0..load.connections {
-        let mut endpoints = Endpoints::new(turned(&load.endpoints, place))?;
-        links.push(first_link(&mut endpoints, deadline).await?);
+    let places = 0..load.connections;
+    Endpoints::new(load.endpoints.clone())?;
+    Ok(match load.protocol {
+        Protocol::Native => {
+            let mut links = Vec::new();
+            for place in places {
+                let mut endpoints = Endpoints::new(turned(&load.endpoints, place))?;
+                links.push(first_link(&mut endpoints, deadline).await?);
+            }
+            Opened::Native(links)
+        }
+        Protocol::Etcd => {
+            let mut lanes = Vec::new();
+            for place in places {
+                lanes.push(etcd::Lane::open(load, place).await?);
+            }
+            Opened::Etcd(lanes)
+        }
+        Protocol::Resp => {
+            let mut lanes = Vec::new();
+            for place in places {
+                lanes.push(resp::Lane::open(load, place).await?);
+            }
+            Opened::Resp(lanes)
+        }
+    })
+}
+
+impl Opened {
+    fn start(
+        self,
+        load: &Load,
+        start: Instant,
+        to: &mpsc::Sender<Batch>,
+    ) -> Result<JoinSet<Result<(), BenchError>>, BenchError> {
+        let mut running = JoinSet::new();
+        let meter = || Meter::new(load, start, to.clone());
+        match self {
+            Self::Native(links) => {
+                for (place, link) in links.into_iter().enumerate() {
+                    let lane = native::Lane::new(load, place, &link, start, to.clone())?;
+                    running.spawn(async move { Ok(lane.run(link).await?) });
+                }
+            }
+            Self::Etcd(lanes) => {
+                for (lane, connection) in lanes {
+                    running.spawn(lane.run(connection, meter()));
+                }
+            }
+            Self::Resp(lanes) => {
+                for (lane, stream) in lanes {
+                    running.spawn(lane.run(stream, meter()));
+                }
+            }
+        }
+        Ok(running)
     }
-    Ok(links)
 }
 
 /// The endpoints in the order in which lane number `place` tries them.

@@ -43,6 +43,9 @@ pub(crate) const DECIDED_NO: u8 = 1;
 /// Exit code of a command line that makes no sense, and of files that cannot be read.
 const WRONG_USAGE: u8 = 2;
 
+/// Exit code if nobody is there, or somebody else.
+const NO_SERVER: u8 = 3;
+
 /// Exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
@@ -64,6 +67,9 @@ pub enum CommandError {
     /// The cluster's side.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A server that is measured is not there, or is something else.
+    #[error("{0}")]
+    Server(String),
     /// The user's side.
     #[error("{0}")]
     Usage(String),
@@ -96,6 +102,7 @@ impl CommandError {
         match self {
             Self::Client(error) => error.exit_code(),
             Self::NotHeld(_) | Self::Lost(_) | Self::NotToBeHad(_) | Self::Busy(_) => DECIDED_NO,
+            Self::Server(_) => NO_SERVER,
             Self::Usage(_) => WRONG_USAGE,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Output(_) => WRONG_USAGE,

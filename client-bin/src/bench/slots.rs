@@ -13,6 +13,7 @@ use raft_core::replica::sessions::WINDOW;
 use raft_net::client_protocol::{Op, Reply, Request, Response};
 use tokio::time::Instant;
 
+use super::keys::{key, value};
 use super::tally::{Batch, SAMPLES_PER_BATCH, Sample};
 use super::{Kind, Load};
 use crate::back_off::pause;
@@ -83,10 +84,7 @@ impl Slots {
         Self {
             kind: load.kind,
             keys: load.keys.max(1),
-            value: std::iter::repeat_with(|| chance.alphanumeric())
-                .map(|letter| u8::try_from(letter).expect("letters and digits are ASCII"))
-                .take(load.value_bytes)
-                .collect(),
+            value: value(load.value_bytes, &mut chance),
             timeout: load.timeout,
             start,
             stop_at: start + load.duration,
@@ -297,11 +295,7 @@ impl Slots {
 
     fn measure(&mut self, started: Instant, now: Instant) {
         if now < self.stop_at {
-            let (at, latency) = (now - self.start, now - started);
-            self.batch.samples.push(Sample {
-                at_ms: u32::try_from(at.as_millis()).unwrap_or(u32::MAX),
-                latency_us: u32::try_from(latency.as_micros()).unwrap_or(u32::MAX),
-            });
+            self.batch.samples.push(Sample::new(now - self.start, now - started));
         }
     }
 
@@ -344,19 +338,9 @@ impl Slots {
     }
 }
 
-/// Sixteen bytes: `key` and thirteen digits.
-fn key(number: u64) -> [u8; 16] {
-    let mut key = *b"key0000000000000";
-    let mut rest = number;
-    for byte in key[3..].iter_mut().rev() {
-        *byte = b'0' + u8::try_from(rest % 10).expect("a digit is small");
-        rest /= 10;
-    }
-    key
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Protocol;
     use super::*;
 
     const CLIENT: ClientId = ClientId { issued_at: 1, random: 2 };
@@ -364,6 +348,7 @@ mod tests {
     fn slots(in_flight: usize, start: Instant) -> Slots {
         let load = Load {
             endpoints: Vec::new(),
+            protocol: Protocol::Native,
             kind: Kind::Put,
             connections: 1,
             in_flight,
@@ -494,11 +479,5 @@ mod tests {
         answer(&mut slots, first[1].0, now + Duration::from_secs(5));
         assert!(sent(&mut slots, now + Duration::from_secs(5)).is_empty());
         assert_eq!(slots.take_batch().samples.len(), 2, "the third answer came too late");
-    }
-
-    #[test]
-    fn keys_are_sixteen_bytes() {
-        assert_eq!(&key(0), b"key0000000000000");
-        assert_eq!(&key(99_999), b"key0000000099999");
     }
 }

@@ -27,6 +27,16 @@ pub(super) struct Sample {
     pub(super) latency_us: u32,
 }
 
+impl Sample {
+    /// Of an operation that took `latency`, answered `at` so long after the start.
+    pub(super) fn new(at: Duration, latency: Duration) -> Self {
+        Self {
+            at_ms: u32::try_from(at.as_millis()).unwrap_or(u32::MAX),
+            latency_us: u32::try_from(latency.as_micros()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 /// What one connection measured since it last told.
 #[derive(Debug, Default)]
 pub(super) struct Batch {

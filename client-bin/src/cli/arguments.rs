@@ -556,6 +556,9 @@ pub(crate) enum Only {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
+    /// How the servers are spoken to; etcd and Redis can be measured too
+    #[arg(long, value_enum, default_value = "native")]
+    pub(crate) protocol: crate::bench::Protocol,
     /// What to measure
     #[arg(long, value_enum, default_value = "put")]
     pub(crate) op: crate::bench::Kind,

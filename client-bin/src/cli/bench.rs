@@ -35,6 +35,7 @@ impl From<BenchError> for CommandError {
     fn from(error: BenchError) -> Self {
         match error {
             BenchError::Client(error) => Self::Client(error),
+            error @ BenchError::Server { .. } => Self::Server(error.to_string()),
             error @ BenchError::Pid { .. } => Self::Usage(error.to_string()),
         }
     }
@@ -44,6 +45,7 @@ fn load(shared: &Shared, arguments: &BenchArguments) -> Load {
     let amount = |number: u32| usize::try_from(number).expect("32 bits fit");
     Load {
         endpoints: shared.endpoints.clone(),
+        protocol: arguments.protocol,
         kind: arguments.op,
         connections: amount(arguments.connections),
         in_flight: amount(arguments.in_flight),
@@ -67,6 +69,7 @@ fn show(errors: &mut dyn Write, progress: Progress) {
 
 #[derive(Serialize)]
 struct Document {
+    protocol: &'static str,
     op: &'static str,
     connections: usize,
     in_flight: usize,
@@ -87,6 +90,7 @@ struct Document {
 impl Document {
     fn new(load: &Load, report: &Report) -> Self {
         Self {
+            protocol: load.protocol.name(),
             op: load.kind.name(),
             connections: load.connections,
             in_flight: load.in_flight,
