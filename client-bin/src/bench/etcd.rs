@@ -123,9 +123,7 @@ impl Lane {
         let mut is_lost = false;
         loop {
             let now = Instant::now();
-            while !is_lost
-                && meter.is_measuring(now)
-                && asked.len() + resting < self.load.in_flight
+            while !is_lost && meter.is_measuring(now) && asked.len() + resting < self.load.in_flight
             {
                 asked.spawn(self.asking(connection.clone(), now));
             }
@@ -169,11 +167,8 @@ impl Lane {
         let patience = self.load.timeout;
         async move {
             let answer = timeout(patience, ask(connection, message)).await;
-            let late = Failed {
-                failure: Failure::InDoubt,
-                is_lost: false,
-                why: "no answer".to_owned(),
-            };
+            let late =
+                Failed { failure: Failure::InDoubt, is_lost: false, why: "no answer".to_owned() };
             (started, answer.unwrap_or(Err(late)))
         }
     }
@@ -228,10 +223,8 @@ async fn connect(address: &str, kind: Kind) -> Result<Connection, Failed> {
 async fn ask(connection: Connection, message: Bytes) -> Result<(), Failed> {
     let Connection { requests, uri } = connection;
     let fails = |error: h2::Error| Failed::by_connection(&error);
-    let refused = |error: h2::Error| Failed {
-        failure: Failure::Refused,
-        ..Failed::by_connection(&error)
-    };
+    let refused =
+        |error: h2::Error| Failed { failure: Failure::Refused, ..Failed::by_connection(&error) };
     let mut requests = requests.ready().await.map_err(refused)?;
     let request = Request::post(uri)
         .header("content-type", "application/grpc")

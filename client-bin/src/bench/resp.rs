@@ -44,11 +44,8 @@ enum First<'a> {
 ///
 /// Errors: `BenchError::Server`.
 async fn connect(address: &str) -> Result<TcpStream, BenchError> {
-    let fails = |why: String| BenchError::Server {
-        address: address.to_owned(),
-        what: "Redis server",
-        why,
-    };
+    let fails =
+        |why: String| BenchError::Server { address: address.to_owned(), what: "Redis server", why };
     let greeted = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;

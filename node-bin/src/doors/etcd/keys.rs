@@ -79,12 +79,15 @@ pub(crate) fn key_range<'a>(key: &'a [u8], range_end: &'a [u8]) -> KeyRange<'a> 
     KeyRange { from: key, end }
 }
 
+/// Room for most commands and queries, so that it is made once. Units: bytes.
+const ENCODED_BYTES: usize = 512;
+
 /// Encodes a command that is within the limits.
 ///
 /// Errors: what is beyond them.
 pub(crate) fn encode(command: &Command<'_>) -> Result<Bytes, EtcdError> {
     command.check(&Limits::default()).map_err(|error| error::of_limit(&error))?;
-    let mut bytes = BytesMut::new();
+    let mut bytes = BytesMut::with_capacity(ENCODED_BYTES);
     command.encode(&mut bytes);
     if kv_store::command::COMMAND_BYTES_MAX < bytes.len() {
         return Err(error::REQUEST_TOO_LARGE);
@@ -97,7 +100,7 @@ pub(crate) fn encode(command: &Command<'_>) -> Result<Bytes, EtcdError> {
 /// Errors: what is beyond them.
 pub(crate) fn encode_query(query: &Query<'_>) -> Result<Bytes, EtcdError> {
     query.check(&Limits::default()).map_err(|error| error::of_limit(&error))?;
-    let mut bytes = BytesMut::new();
+    let mut bytes = BytesMut::with_capacity(ENCODED_BYTES);
     query.encode(&mut bytes);
     Ok(bytes.freeze())
 }

@@ -57,7 +57,7 @@ impl Behind {
     pub(super) async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
         check_range(&request)?;
         if keys::is_sorted_late(&request) {
-            return self.range_sorted_late(request).await;
+            return Box::pin(self.range_sorted_late(request)).await;
         }
         self.range_in_order(&request).await
     }
@@ -84,9 +84,9 @@ impl Behind {
         let is_whole = |kvs: usize| limit != 0 && limit <= kvs;
         if response.more && !is_whole(response.kvs.len()) {
             if keys::order(request) == IN_ORDER {
-                self.fetch_rest(request, &mut response).await?;
+                Box::pin(self.fetch_rest(request, &mut response)).await?;
             } else {
-                self.sort_all(request, &mut response).await?;
+                Box::pin(self.sort_all(request, &mut response)).await?;
             }
         }
         response.header = self.fill(response.header, term);

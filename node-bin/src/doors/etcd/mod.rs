@@ -15,6 +15,7 @@ mod node;
 mod reflection;
 mod service;
 mod txn;
+mod unary;
 mod watch;
 mod watch_state;
 

@@ -21,7 +21,7 @@ use crate::api::{
 /// answered by then is refused, or unknown. Units: milliseconds.
 const TIMEOUT_MS: u64 = 7_000;
 
-/// The node behind a door. Clones are cheap.
+/// The node behind a door. A clone takes some allocations: for streams, not for requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Behind {
     pub(crate) info: NodeInfo,

@@ -4,6 +4,7 @@ mod txn;
 mod watch;
 
 use bytes::{Bytes, BytesMut};
+use http_body_util::Full;
 use kv_store::command::{
     Answer, Attributes, Command, Direction, Existing, Filter, KeyRange, KeyValue, List, No,
     OrderBy, PutOptions, Query, RangeEnd, Selection, Show,
@@ -15,6 +16,7 @@ use tonic::Code;
 
 use super::error;
 use super::keys::{self, Said};
+use super::{Behind, call};
 
 fn said(answer: &Answer<'_>) -> Said {
     let mut bytes = BytesMut::new();
@@ -200,4 +202,15 @@ fn all_keys_are_those_from_the_least_one_on() {
     let request = RangeRequest { range_end: Bytes::from_static(b"\0"), ..of_key(b"\0") };
     let all = Selection::of(KeyRange { from: b"\0", end: RangeEnd::From });
     assert_eq!(keys::selection(&request), all);
+}
+
+/// Each request is a task that holds its future, so a large one costs every request more, also in
+/// the allocator: what is asked seldom is boxed.
+#[test]
+fn the_future_of_a_request_is_small() {
+    fn size<B, F: Future>(_: impl Fn(&'static Behind, http::Request<B>) -> F) -> usize {
+        size_of::<F>()
+    }
+    let size = size(|behind, request| call::<Full<Bytes>>(behind, request));
+    assert!(size <= 1_024, "{size} bytes");
 }

@@ -88,8 +88,8 @@ const PATHS: &[(&str, &str, &str)] = &[
     ("/election/resign", "v3electionpb.Election", "Resign"),
 ];
 
-/// The descriptions of all messages. Clones are cheap.
-#[derive(Clone, Debug)]
+/// The descriptions of all messages.
+#[derive(Debug)]
 pub(super) struct Gateway {
     pool: DescriptorPool,
 }

@@ -45,14 +45,14 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// The actor.
 #[derive(Debug)]
 pub(crate) struct Web {
-    served: Served,
+    served: Arc<Served>,
     /// Shared by every connection, so that they are counted.
     connections: Arc<()>,
     _fault: FaultGuard,
 }
 
 /// What every connection is served with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Served {
     behind: Behind,
     gateway: Gateway,
@@ -61,7 +61,7 @@ struct Served {
 impl Web {
     pub(crate) fn new(behind: Behind, fault: FaultGuard) -> Self {
         let served = Served { behind, gateway: Gateway::new() };
-        Self { served, connections: Arc::new(()), _fault: fault }
+        Self { served: Arc::new(served), connections: Arc::new(()), _fault: fault }
     }
 }
 
@@ -99,7 +99,7 @@ where
 }
 
 /// Serves a connection until it ends.
-async fn serve(served: Served, accepted: DoorAccepted) {
+async fn serve(served: Arc<Served>, accepted: DoorAccepted) {
     let DoorAccepted { speaks, stream, read, from } = accepted;
     let io = TokioIo::new(Rewound::new(read, stream, speaks == Sniffed::Http2));
     let service = service_fn(move |request| {
@@ -134,9 +134,9 @@ async fn answer(served: &Served, request: Request<Incoming>) -> Response<Body> {
         return etcd::call(&served.behind, request).await;
     }
     if request.uri().path().starts_with("/v3/") {
-        return served.gateway.answer(&served.behind, request).await;
+        return Box::pin(served.gateway.answer(&served.behind, request)).await;
     }
-    pages::answer(&served.behind, request).await
+    Box::pin(pages::answer(&served.behind, request)).await
 }
 
 /// Whether a browser asks from a page of another origin: such a page may not change anything.

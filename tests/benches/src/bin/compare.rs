@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use benches::compare::cluster::Programs;
+use benches::compare::doors::{self, Others};
 use benches::compare::load::Load;
 use benches::compare::plan::{self, Phase, Settings};
 use benches::compare::{builds, compaction, leases, snapshots, soak, table};
@@ -62,6 +63,15 @@ enum Mode {
         /// How many
         #[arg(long, value_name = "N", default_value = "100000")]
         leases: u64,
+    },
+    /// Measures the doors for clients of etcd and Redis beside those, and beside no store
+    Doors {
+        /// How often each server runs each load
+        #[arg(long, value_name = "N", default_value = "3")]
+        rounds: u64,
+        /// [default: found on PATH]
+        #[arg(long, value_name = "FILE")]
+        redis: Option<PathBuf>,
     },
     /// Measures what snapshots cost and how quick they are
     Snapshots,
@@ -155,6 +165,15 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, BenchError> {
         Some(Mode::Leases { leases }) => {
             let found = leases::run(&programs, &data.0, *leases).await;
             found.and_then(|found| tell(&results, "leases", (&found.markdown(), &found)))
+        }
+        Some(Mode::Doors { rounds, redis }) => {
+            let others = Others {
+                redis: redis.clone().or_else(|| found_on_path("redis-server")),
+                no_op: beside_this(&None, &home, "no-op")?,
+            };
+            let load = Load { measured: Duration::from_secs(5), ..puts(&arguments.shared) };
+            let found = doors::run((&programs, &others), &data.0, &load, *rounds).await;
+            found.and_then(|found| tell(&results, "doors", (&found.markdown(), &found)))
         }
         Some(Mode::Snapshots) => snapshots(&arguments.shared, &programs, &data.0, &results).await,
         Some(Mode::Builds { before, pairs, counts }) => {
@@ -269,24 +288,29 @@ fn home() -> Result<PathBuf, BenchError> {
 }
 
 fn programs(shared: &Shared, home: &Path) -> Result<Programs, BenchError> {
-    let beside = |given: &Option<PathBuf>, name: &str| {
-        let path = given.clone().unwrap_or_else(|| home.join(name));
-        if path.is_file() {
-            return Ok(path);
-        }
-        let path = path.display();
-        let build = "cargo build --release -p node-bin -p client-bin -p benches";
-        Err(BenchError::Setting(format!("{path} is missing; build it with {build}")))
-    };
-    let search = std::env::var_os("PATH").unwrap_or_default();
-    let found = || std::env::split_paths(&search).map(|folder| folder.join("etcd"));
+    let beside = |given: &Option<PathBuf>, name: &str| beside_this(given, home, name);
     Ok(Programs {
         kvorum: beside(&shared.kvorum, "kvorum")?,
         kvctl: beside(&shared.kvctl, "kvctl")?,
-        etcd: shared.etcd.clone().or_else(|| found().find(|path| path.is_file())),
+        etcd: shared.etcd.clone().or_else(|| found_on_path("etcd")),
         etcd_load: beside(&None, "etcd-load")?,
         floor: beside(&None, "floor")?,
     })
+}
+
+fn beside_this(given: &Option<PathBuf>, home: &Path, name: &str) -> Result<PathBuf, BenchError> {
+    let path = given.clone().unwrap_or_else(|| home.join(name));
+    if path.is_file() {
+        return Ok(path);
+    }
+    let path = path.display();
+    let build = "cargo build --release -p node-bin -p client-bin -p benches";
+    Err(BenchError::Setting(format!("{path} is missing; build it with {build}")))
+}
+
+fn found_on_path(name: &str) -> Option<PathBuf> {
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&search).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), BenchError> {

@@ -404,7 +404,7 @@ fn words(text: &str) -> Vec<OsString> {
 }
 
 /// Ports on which nobody listens just now.
-fn free_ports(count: usize) -> Result<Vec<u16>, BenchError> {
+pub(super) fn free_ports(count: usize) -> Result<Vec<u16>, BenchError> {
     Ok(held_ports(count)?.iter().map(|(port, _)| *port).collect())
 }
 

@@ -111,9 +111,27 @@ pub async fn fill(
     Ok(())
 }
 
-struct Target {
-    address: String,
-    pids: Vec<u32>,
+/// Where a load goes.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// Whom clients connect to.
+    pub(super) address: String,
+    /// Whose CPU is charged.
+    pub(super) pids: Vec<u32>,
+}
+
+/// Runs `kvctl bench` by another protocol than its own.
+///
+/// Errors: if it fails, or takes far too long.
+pub(super) async fn kvctl(
+    programs: &Programs,
+    target: &Target,
+    protocol: &str,
+    load: &Load,
+) -> Result<Measurement, BenchError> {
+    let mut arguments = kvctl_arguments(target, load);
+    arguments.extend(["--protocol", protocol].map(OsString::from));
+    measure(&programs.kvctl, arguments, limit(load)).await
 }
 
 fn arguments(begin: &str, target: &Target, load: &Load) -> Vec<OsString> {
