@@ -11,6 +11,7 @@ mod hash_index;
 mod live;
 mod order;
 mod record;
+mod sequence;
 mod stored;
 mod table;
 mod unwinding;
@@ -22,6 +23,7 @@ use self::ends::Ends;
 use self::foresight::{touch_records, touch_values};
 use self::live::live_bytes;
 use self::record::Record;
+pub(crate) use self::sequence::{Sequence, Walked};
 pub(crate) use self::stored::{Passed, Standing, Subject};
 use self::table::Table;
 pub(crate) use self::version::{Content, Tenure, Version};
@@ -123,10 +125,11 @@ impl Keyspace {
             return;
         };
         let newest = self.keys.get(place).newest.content();
-        if newest.is_some_and(|content| content.kind != Kind::String) {
+        let had_items = newest.is_some_and(|content| content.kind != Kind::String);
+        self.set(Place::Key(place), revision, setting);
+        if had_items {
             self.clear(revision, place);
         }
-        self.set(Place::Key(place), revision, setting);
     }
 
     /// Makes a key that exists stay as long as this.
@@ -146,8 +149,8 @@ impl Keyspace {
         (name, value): (&[u8], &[u8]),
         tenure: Tenure,
     ) -> bool {
-        // The key changes before its item whether or not something is left of an earlier key:
-        // what has been forgotten must not show in the order of changes.
+        // The key changes before its item, as watches show it, whether or not something is left of
+        // an earlier key: what has been forgotten must not show in the order of changes.
         let found = self.keys.find(key);
         let exists = |place: &u32| !self.items.get(*place).newest.is_gone();
         let place = found.and_then(|owner| self.items.find(&item_key(owner, name)));
@@ -194,7 +197,6 @@ impl Keyspace {
         let place = self.items.find(&item_key(owner, name));
         let exists = |place: &u32| !self.items.get(*place).newest.is_gone();
         let Some(place) = place.filter(exists) else { return false };
-        self.write(Place::Item(place), Version::gone(revision));
         let content = self.keys.get(owner).newest.content().expect("who has an item exists");
         let Content { kind, items, tenure, .. } = content;
         if items == 1 {
@@ -203,6 +205,7 @@ impl Keyspace {
             let setting = Setting { kind, value: b"", items: items - 1, tenure };
             self.set(Place::Key(owner), revision, setting);
         }
+        self.write(Place::Item(place), Version::gone(revision));
         true
     }
 
@@ -262,10 +265,11 @@ impl Keyspace {
         let places: Vec<u32> = self.keys.places(*range).filter(exists).collect();
         for place in places {
             visit(self.keys.get(place).key.as_bytes());
-            if 0 < self.item_count(place) {
+            let had_items = 0 < self.item_count(place);
+            self.write(Place::Key(place), Version::gone(revision));
+            if had_items {
                 self.clear(revision, place);
             }
-            self.write(Place::Key(place), Version::gone(revision));
         }
     }
 
@@ -411,24 +415,10 @@ impl Keyspace {
         })
     }
 
-    /// What changed from a revision on: revision by revision, and in each in the order of the
-    /// keys, each before its items. Nothing before the compaction revision is known.
+    /// What changed from a revision on, in the order in which it changed first: a key before its
+    /// items. Nothing before the compaction revision is known.
     pub(crate) fn changed_since(&self, revision: u64) -> impl Iterator<Item = Changed<'_>> {
-        let mut changes = self.changes.since(revision).peekable();
-        let mut same: std::vec::IntoIter<Changed<'_>> = Vec::new().into_iter();
-        std::iter::from_fn(move || {
-            if let Some(changed) = same.next() {
-                return Some(changed);
-            }
-            let revision = changes.peek()?.revision;
-            let mut all = Vec::new();
-            while let Some(change) = changes.next_if(|change| change.revision == revision) {
-                all.push(self.changed(change));
-            }
-            all.sort_unstable_by_key(|changed| (changed.key, changed.item));
-            same = all.into_iter();
-            same.next()
-        })
+        self.changes.since(revision).map(|change| self.changed(change))
     }
 
     fn changed(&self, Change { revision, place }: Change) -> Changed<'_> {

@@ -1,5 +1,6 @@
 //! A snapshot of the store as bytes: a begin, marks, leases, every key in order with its
-//! versions and its items with theirs, an end.
+//! versions and its items with theirs, in which order they changed where that is another one, an
+//! end.
 //!
 //! Layout, little-endian; `docs/snapshot.md` has the tables. Only what can be read is there:
 //! what compaction has hidden is not, whether or not it was forgotten already, so that nodes
@@ -10,7 +11,7 @@ use bytes::{Buf as _, BufMut as _, BytesMut};
 use raft_core::replica::LoadError;
 use raft_core::replica::pinned::Slice;
 
-use crate::keyspace::{Keyspace, Passed, Standing, Subject, Version};
+use crate::keyspace::{Keyspace, Passed, Sequence, Standing, Subject, Version, Walked};
 use crate::leases::{Lease, Leases};
 use crate::retention::{Mark, Marks};
 use crate::store::Store;
@@ -22,14 +23,19 @@ const MARK: u8 = 4;
 const VERSION: u8 = 5;
 const ITEM: u8 = 6;
 const LEASE: u8 = 7;
+const SEQUENCE: u8 = 8;
 
 /// What a lease takes in a snapshot. Units: bytes.
 const LEASE_BYTES: usize = 1 + 3 * 8;
 
-const FORMAT: u8 = 2;
+/// Ranks in one record of a sequence, at most; a longer sequence has several.
+const RANKS_MAX: usize = 4_096;
 
-/// The format of programs that kept no history.
+const FORMAT: u8 = 3;
+
+/// The formats of programs that kept no history, and not the order of a revision's changes.
 const FORMAT_WITHOUT_HISTORY: u8 = 1;
+const FORMAT_WITHOUT_SEQUENCES: u8 = 2;
 
 /// What is said of the whole store, at both ends of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +50,19 @@ pub(crate) struct Totals {
 pub(crate) struct Reading {
     totals: Totals,
     marks: Option<Marks>,
-    /// The last version that was read.
-    passed: Option<Passed>,
+    progress: Progress,
     records: u64,
+}
+
+/// How far reading is behind the leases.
+#[derive(Clone, Debug)]
+enum Progress {
+    /// Versions are read; the last one was this.
+    Versions(Option<Passed>),
+    /// Sequences are read, from a revision on.
+    Sequences(u64),
+    /// A sequence is read, from a rank on.
+    Ranks(Sequence, usize),
 }
 
 impl Reading {
@@ -54,7 +70,8 @@ impl Reading {
     pub(crate) fn of(store: &Store) -> Self {
         let (revision, compacted) = (store.revision, store.compacted);
         let totals = Totals { revision, compacted, hash: store.hash.value() };
-        Self { totals, marks: Some(store.marks.clone()), passed: None, records: 0 }
+        let progress = Progress::Versions(None);
+        Self { totals, marks: Some(store.marks.clone()), progress, records: 0 }
     }
 
     /// What was before this revision is not shown.
@@ -85,26 +102,69 @@ impl Reading {
         if is_full {
             return true;
         }
+        if self.next_versions(keyspace, end, part) || self.next_sequences(keyspace, end, part) {
+            return true;
+        }
+        part.put_u8(END);
+        put_totals(part, &self.totals);
+        part.put_u64_le(self.records);
+        false
+    }
+
+    /// Appends versions up to about `end`; returns whether that is enough.
+    fn next_versions(&mut self, keyspace: &Keyspace, end: usize, part: &mut BytesMut) -> bool {
+        let Progress::Versions(passed) = &mut self.progress else { return false };
         let Totals { revision, compacted, .. } = self.totals;
-        let passed = self.passed.take();
-        let (records, last) = (&mut self.records, &mut self.passed);
+        let (records, before, mut last) = (&mut self.records, passed.take(), None);
         let between = (compacted, revision);
-        let more = keyspace.versions(between, passed.as_ref(), |subject, standing, version| {
+        let more = keyspace.versions(between, before.as_ref(), |subject, standing, version| {
             *records += 1;
             put_version(part, subject, standing, version);
             let is_full = end <= part.len();
             if is_full {
                 let (key, item) = (subject.key.to_vec(), subject.item.map(<[u8]>::to_vec));
-                *last = Some(Passed { key, item, mod_revision: version.mod_revision });
+                last = Some(Passed { key, item, mod_revision: version.mod_revision });
             }
             is_full
         });
-        if !more {
-            part.put_u8(END);
-            put_totals(part, &self.totals);
-            part.put_u64_le(self.records);
-        }
+        self.progress =
+            if more { Progress::Versions(last) } else { Progress::Sequences(compacted) };
         more
+    }
+
+    /// Appends sequences up to about `end`, or looks for them for long enough; returns whether
+    /// there may be more.
+    fn next_sequences(&mut self, keyspace: &Keyspace, end: usize, part: &mut BytesMut) -> bool {
+        loop {
+            match &mut self.progress {
+                Progress::Versions(_) => return true,
+                Progress::Sequences(from) => {
+                    match keyspace.next_sequence(*from, self.totals.revision) {
+                        Walked::To(sequence) => self.progress = Progress::Ranks(sequence, 0),
+                        // A part has a byte at least.
+                        Walked::Before(next) => {
+                            *from = next;
+                            if !part.is_empty() {
+                                return true;
+                            }
+                        }
+                        Walked::End => return false,
+                    }
+                }
+                Progress::Ranks(Sequence { revision, ranks }, at) => {
+                    let next = (*at + RANKS_MAX).min(ranks.len());
+                    put_ranks(part, *revision, &ranks[*at..next]);
+                    self.records += 1;
+                    *at = next;
+                    if next == ranks.len() {
+                        self.progress = Progress::Sequences(*revision + 1);
+                    }
+                    if end <= part.len() {
+                        return true;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -125,6 +185,13 @@ fn put_lease(part: &mut BytesMut, id: u64, lease: Lease) {
     part.put_u64_le(id);
     part.put_u64_le(lease.ttl_ms);
     part.put_u64_le(lease.ends_at);
+}
+
+fn put_ranks(part: &mut BytesMut, revision: u64, ranks: &[u32]) {
+    part.put_u8(SEQUENCE);
+    part.put_u64_le(revision);
+    part.put_u32_le(u32::try_from(ranks.len()).expect("a record has few"));
+    ranks.iter().for_each(|rank| part.put_u32_le(*rank));
 }
 
 fn put_version(part: &mut BytesMut, subject: Subject<'_>, standing: Standing, version: &Version) {
@@ -156,11 +223,11 @@ pub(crate) enum Loading {
     /// The begin has come.
     Content(Loaded),
     /// The end has come.
-    Complete(Totals),
+    Complete(Totals, Vec<Sequence>),
 }
 
 /// What has come so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     totals: Totals,
     /// Where the last key lies.
@@ -169,6 +236,8 @@ pub(crate) struct Loaded {
     last_item: Option<u32>,
     /// The last lease.
     last_lease: Option<u64>,
+    /// In the order of their revisions.
+    sequences: Vec<Sequence>,
     records: u64,
 }
 
@@ -192,12 +261,15 @@ impl Loading {
                     return Err(LoadError::because("it does not start with its begin"));
                 }
                 (Self::Content(_), BEGIN) => return Err(LoadError::because("it begins twice")),
-                (Self::Content(loaded), END) => Self::Complete(loaded.end(&mut part)?),
+                (Self::Content(loaded), END) => {
+                    let totals = loaded.end(&mut part)?;
+                    Self::Complete(totals, std::mem::take(&mut loaded.sequences))
+                }
                 (Self::Content(loaded), kind) => {
                     loaded.record(kind, &mut part, (keyspace, marks, leases))?;
                     continue;
                 }
-                (Self::Complete(_), _) => {
+                (Self::Complete(..), _) => {
                     return Err(LoadError::because("something follows its end"));
                 }
             };
@@ -205,12 +277,12 @@ impl Loading {
         Ok(())
     }
 
-    /// What is said of the whole.
+    /// What is said of the whole, and in which order some revisions were made.
     ///
     /// Errors: `LoadError` if the end has not come.
-    pub(crate) fn finish(self) -> Result<Totals, LoadError> {
+    pub(crate) fn finish(self) -> Result<(Totals, Vec<Sequence>), LoadError> {
         match self {
-            Self::Complete(totals) => Ok(totals),
+            Self::Complete(totals, sequences) => Ok((totals, sequences)),
             Self::Nothing | Self::Content(_) => Err(LoadError::because("its end is missing")),
         }
     }
@@ -225,6 +297,13 @@ fn begin(part: &mut &[u8]) -> Result<Loaded, LoadError> {
                  program and put it into a new cluster",
             ));
         }
+        FORMAT_WITHOUT_SEQUENCES => {
+            return Err(LoadError::because(
+                "its format 2 is of a development version that kept neither users nor the order \
+                 of a revision's changes; read the data out with that program and put it into a \
+                 new cluster",
+            ));
+        }
         format => {
             return Err(LoadError::because(format!("its format {format} is not known here")));
         }
@@ -233,7 +312,14 @@ fn begin(part: &mut &[u8]) -> Result<Loaded, LoadError> {
     if totals.revision < totals.compacted || totals.revision == 0 {
         return Err(LoadError::because("it was compacted above its revision"));
     }
-    Ok(Loaded { totals, last: None, last_item: None, last_lease: None, records: 0 })
+    Ok(Loaded {
+        totals,
+        last: None,
+        last_item: None,
+        last_lease: None,
+        sequences: Vec::new(),
+        records: 0,
+    })
 }
 
 impl Loaded {
@@ -263,6 +349,10 @@ impl Loaded {
                 self.last_lease = Some(id);
                 leases.set(id, lease);
             }
+            SEQUENCE => self.take_ranks(part)?,
+            _ if !self.sequences.is_empty() => {
+                return Err(LoadError::because("something stands behind its sequences"));
+            }
             KEY => {
                 let (key, version) = self.take_first(part)?;
                 self.last = Some(keyspace.load_key(self.last, key, version)?);
@@ -288,6 +378,24 @@ impl Loaded {
             }
         }
         self.records += 1;
+        Ok(())
+    }
+
+    /// A sequence, or more of the one before.
+    fn take_ranks(&mut self, part: &mut &[u8]) -> Result<(), LoadError> {
+        let mut head = take(part, 12)?;
+        let (revision, count) = (head.get_u64_le(), head.get_u32_le() as usize);
+        let (ranks, _) = take(part, 4 * count)?.as_chunks();
+        let ranks = ranks.iter().map(|rank| u32::from_le_bytes(*rank));
+        match self.sequences.last_mut() {
+            Some(last) if last.revision == revision => last.ranks.extend(ranks),
+            Some(last) if revision < last.revision => {
+                return Err(LoadError::because("its sequences are not in order"));
+            }
+            Some(_) | None => {
+                self.sequences.push(Sequence { revision, ranks: ranks.collect() });
+            }
+        }
         Ok(())
     }
 

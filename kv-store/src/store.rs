@@ -98,8 +98,8 @@ impl Store {
         self.compacted
     }
 
-    /// Everything that changed from `revision` on, revision by revision and in each in the
-    /// order of the keys: what a watch shows that begins there.
+    /// Everything that changed from `revision` on, in the order in which it changed first, a key
+    /// before its items: what a watch shows that begins there.
     ///
     /// Errors: `Lost` if that was compacted; the caller should begin at the revision that it
     /// names.
@@ -428,11 +428,11 @@ impl StateMachine for Store {
     }
 
     fn finish_load(&mut self) -> Result<(), LoadError> {
-        let totals = std::mem::take(&mut self.loading).finish()?;
+        let (totals, sequences) = std::mem::take(&mut self.loading).finish()?;
         if REVISION_EMPTY < self.revision {
             return Err(LoadError::because("the store that it was loaded into was not empty"));
         }
-        self.keyspace.finish_load(totals.compacted)?;
+        self.keyspace.finish_load(totals.compacted, &sequences)?;
         if self.keyspace.leases().any(|lease| self.leases.get(lease).is_none()) {
             return Err(LoadError::because("a key has a lease that is not there"));
         }

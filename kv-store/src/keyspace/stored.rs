@@ -7,6 +7,7 @@ use raft_core::replica::LoadError;
 use super::changes::{Change, Place};
 use super::live::live_bytes;
 use super::record::Record;
+use super::sequence::{Sequence, arrange};
 use super::version::Version;
 use super::{Keyspace, item_key, name_of, owner_of};
 use crate::command::{KeyRange, Kind, RangeEnd};
@@ -127,10 +128,16 @@ impl Keyspace {
         is_next.then_some(()).ok_or_else(|| LoadError::because("versions are not in order"))
     }
 
-    /// Notes the changes of everything that was loaded.
+    /// Notes the changes of everything that was loaded, those of some revisions in sequences of
+    /// their own.
     ///
-    /// Errors: `LoadError` if a key has another number of items than it says.
-    pub(crate) fn finish_load(&mut self, compacted: u64) -> Result<(), LoadError> {
+    /// Errors: `LoadError` if a key has another number of items than it says, or a sequence is
+    /// none of its revision's changes.
+    pub(crate) fn finish_load(
+        &mut self,
+        compacted: u64,
+        sequences: &[Sequence],
+    ) -> Result<(), LoadError> {
         let (mut changes, mut counts) = (Vec::new(), BTreeMap::new());
         for place in self.items.places(KeyRange::prefix(b"")) {
             let record = self.items.get(place);
@@ -150,8 +157,15 @@ impl Keyspace {
                 return Err(LoadError::because("a key has not as many items as it says"));
             }
         }
-        changes.sort_unstable();
-        for (revision, place, cost_bytes) in changes {
+        // Whoever was loaded lies in the order of the keys, and items in that of their names.
+        changes.sort_unstable_by_key(|&(revision, (place, _))| match place {
+            Place::Key(key) => (revision, key, None),
+            Place::Item(item) => (revision, owner_of(self.items.get(item)), Some(item)),
+        });
+        if !arrange(&mut changes, sequences) {
+            return Err(LoadError::because("the order of a revision is none of its changes"));
+        }
+        for (revision, (place, cost_bytes)) in changes {
             self.changes.push(Change { revision, place }, cost_bytes);
         }
         Ok(())
@@ -191,12 +205,12 @@ fn note_changes(
     record: &Record,
     place: Place,
     compacted: u64,
-    changes: &mut Vec<(u64, Place, u64)>,
+    changes: &mut Vec<(u64, (Place, u64))>,
 ) {
     let before = record.at(compacted.saturating_sub(1));
     let mut cost_bytes = before.map_or(0, Version::cost_bytes);
     for version in record.since(compacted) {
-        changes.push((version.mod_revision, place, cost_bytes));
+        changes.push((version.mod_revision, (place, cost_bytes)));
         cost_bytes = version.cost_bytes();
     }
 }

@@ -113,11 +113,11 @@ fn events_name_what_was_and_what_is() {
     assert_eq!(lost.to_string(), "what was before revision 5 has been compacted");
     // The compaction revision itself can still be watched, without what was before it.
     assert_eq!(events(&node, 5), ["5 b ->-", "6 c ->1"]);
-    // Keys of one command come in their order, whatever the order of its ranges.
+    // Keys of one command come in the order of its ranges, and in each in their own.
     node.put(b"b", b"3");
     let ranges = [b"c", b"a", b"b"].map(|key| KeyRange::single(key));
     node.delete(&ranges);
-    assert_eq!(events(&node, 8), ["8 a 2>-", "8 b 3>-", "8 c 1>-"]);
+    assert_eq!(events(&node, 8), ["8 c 1>-", "8 a 2>-", "8 b 3>-"]);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Snapshots that are made while the store changes, and what is made of them.
 
 use bytes::{Bytes, BytesMut};
-use kv_store::command::{Command, KeyRange, RangeEnd};
+use kv_store::command::{
+    Command, Item, KeyRange, List, OnNo, Operation, RangeEnd, Transaction,
+};
 use kv_store::store::Store;
 use raft_core::replica::state_machine::{LoadError, StateMachine};
 
@@ -115,7 +117,7 @@ fn a_part_holds_about_as_much_as_was_asked_for() {
 }
 
 #[test]
-fn the_bytes_of_version_2_never_change() {
+fn the_bytes_of_version_3_never_change() {
     let mut node = Node::default();
     node.put(b"k", b"old");
     node.put(b"gone", b"");
@@ -132,7 +134,7 @@ fn the_bytes_of_version_2_never_change() {
         [kind].into_iter().chain(lengths).chain(revision.to_le_bytes()).collect::<Vec<u8>>()
     };
     let expected = [
-        &[1, 2][..],
+        &[1, 3][..],
         &totals,
         &mark,
         &head(2, &[4, 3], 3),
@@ -203,15 +205,73 @@ fn any_bytes_are_loaded_or_refused_without_a_panic() {
         }
     }
     let mut newer = whole.clone();
-    newer[1] = 3;
+    newer[1] = 4;
     let error = load(&[newer.clone()]).map(drop).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "this is not a snapshot of this state machine: its format 3 is not known here"
+        "this is not a snapshot of this state machine: its format 4 is not known here"
     );
+    newer[1] = 2;
+    let error = load(&[newer.clone()]).map(drop).unwrap_err().to_string();
+    assert!(error.contains("neither users nor the order"), "{error}");
     newer[1] = 1;
     let error = load(&[newer]).map(drop).unwrap_err().to_string();
     assert!(error.contains("format 1 is of a program that kept no history"), "{error}");
     let mut store = node.store.clone();
     assert!(store.load(&whole).and_then(|()| store.finish_load()).is_err(), "it has keys");
+}
+
+/// A revision whose changes were made in another order than that of the keys.
+#[test]
+fn the_order_of_a_revision_is_that_of_its_operations_also_behind_a_snapshot() {
+    let mut node = Node::default();
+    let put = |key: &'static [u8]| Operation::Write(Command::Put { key, value: b"v" });
+    let single = |key| [KeyRange::single(key)].into_iter().collect();
+    node.put(b"c", b"old");
+    let fields: [Item<'_>; 2] =
+        [Item { name: b"z", value: b"1" }, Item { name: b"y", value: b"2" }];
+    let then = [
+        put(b"b"),
+        Operation::Write(Command::Delete { ranges: single(b"c") }),
+        put(b"d"),
+        Operation::Write(Command::SetFields {
+            key: b"a",
+            fields: fields.into_iter().collect(),
+        }),
+        put(b"b"),
+    ];
+    let transaction = Box::new(Transaction {
+        when: List::new(),
+        then: then.into_iter().collect(),
+        otherwise: List::new(),
+    });
+    node.apply(&Command::Transaction { on_no: OnNo::Undo, transaction });
+    node.apply(&Command::Delete { ranges: [KeyRange::prefix(b"")].into_iter().collect() });
+    let shown = |node: &Node| -> Vec<(u64, String)> {
+        let events = node.store.changes_since(0).expect("all is there");
+        events
+            .map(|event| {
+                let item = event.item.map_or(String::new(), |item| {
+                    format!(".{}", String::from_utf8_lossy(item))
+                });
+                (event.revision, String::from_utf8_lossy(event.key).into_owned() + &item)
+            })
+            .collect()
+    };
+    let expected = [(2, "c"), (3, "b"), (3, "c"), (3, "d"), (3, "a"), (3, "a.z"), (3, "a.y")]
+        .into_iter()
+        .chain([(4, "a"), (4, "a.y"), (4, "a.z"), (4, "b"), (4, "d")])
+        .map(|(revision, name)| (revision, name.to_owned()))
+        .collect::<Vec<_>>();
+    assert_eq!(shown(&node), expected);
+    for bytes_max in [1, 40, 5_000] {
+        let parts = read(&mut node, bytes_max, |_| {});
+        assert_eq!(shown(&node.clone().with_store(load(&parts).unwrap())), expected);
+    }
+    // In revision 3 the order of the keys is a, a.y, a.z, b, c, d; 2 and 4 go without saying.
+    let whole = read(&mut node, 5_000, |_| {}).concat();
+    let ranks = [3u32, 4, 5, 0, 2, 1].map(u32::to_le_bytes).concat();
+    let record = [&[8][..], &3u64.to_le_bytes(), &6u32.to_le_bytes(), &ranks].concat();
+    let end = whole.len() - 33;
+    assert_eq!(whole[end - record.len()..end], record);
 }

@@ -251,7 +251,7 @@ fn nested_transactions_choose_by_what_has_been_changed_before_them() {
         apply(&mut node, outer),
         "yes@2 [no@2 [put@2], put@2, yes@2 [yes@2 [put@2, 1 keys@2 a=1(2,2,1)]]]"
     );
-    assert_eq!(events(&node, 0), ["2 a ->1", "2 b ->1", "2 c ->1"]);
+    assert_eq!(events(&node, 0), ["2 c ->1", "2 a ->1", "2 b ->1"]);
     // A no is told with the way to it, and undoes what is around it too.
     let transaction = || {
         all([

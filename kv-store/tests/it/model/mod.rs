@@ -5,7 +5,7 @@ mod answers;
 mod edits;
 mod transactions;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::BytesMut;
@@ -57,8 +57,8 @@ pub(crate) struct Model {
     pub(crate) leases: BTreeMap<u64, (u64, u64)>,
     /// What the command that is being executed makes; between commands the newest state.
     next: Rows,
-    /// Keys and items that it has changed.
-    touched: BTreeSet<Subject>,
+    /// Keys and items that it has changed, in the order in which it changed them first.
+    touched: Vec<Subject>,
     index: u64,
     log_time: u64,
 }
@@ -71,7 +71,7 @@ impl Default for Model {
             compacted: 0,
             leases: BTreeMap::new(),
             next: Rows::new(),
-            touched: BTreeSet::new(),
+            touched: Vec::new(),
             index: 0,
             log_time: 0,
         }
@@ -260,20 +260,29 @@ impl Model {
     }
 
     fn put(&mut self, key: &[u8], value: &[u8], ends: Ends) {
-        self.touch_items(key);
+        self.touch_all(key);
         self.set((key, Kind::String), value, Rows::new(), ends);
     }
 
-    fn touch_items(&mut self, key: &[u8]) {
+    fn touch(&mut self, key: &[u8], item: Option<&[u8]>) {
+        let subject = (key.into(), item.map(Into::into));
+        if !self.touched.contains(&subject) {
+            self.touched.push(subject);
+        }
+    }
+
+    /// Touches a key, then its items.
+    fn touch_all(&mut self, key: &[u8]) {
         let names: Vec<Rc<[u8]>> =
             self.next.get(key).map(|row| row.items.keys().cloned().collect()).unwrap_or_default();
-        self.touched.extend(names.into_iter().map(|name| (key.into(), Some(name))));
+        self.touch(key, None);
+        names.iter().for_each(|name| self.touch(key, Some(name)));
     }
 
     fn set(&mut self, (key, kind): (&[u8], Kind), value: &[u8], items: Rows, ends: Ends) {
         let row = self.revised(self.next.get(key), (kind, ends), value, items);
         self.next.insert(key.into(), Rc::new(row));
-        self.touched.insert((key.into(), None));
+        self.touch(key, None);
     }
 
     /// The row behind another one. Several changes in one revision are one version.
@@ -307,7 +316,8 @@ impl Model {
         let is_new = old.is_none();
         let row = self.revised(old, (Kind::String, (0, ends_at)), value, Rows::new());
         items.insert(name.into(), Rc::new(row));
-        self.touched.insert((key.into(), Some(name.into())));
+        self.touch(key, None);
+        self.touch(key, Some(name));
         self.set((key, kind), b"", items, self.ends(key));
         is_new
     }
@@ -319,7 +329,8 @@ impl Model {
         if items.remove(name).is_none() {
             return false;
         }
-        self.touched.insert((key.into(), Some(name.into())));
+        self.touch(key, None);
+        self.touch(key, Some(name));
         if items.is_empty() {
             self.remove(key);
         } else {
@@ -329,8 +340,7 @@ impl Model {
     }
 
     fn remove(&mut self, key: &[u8]) {
-        self.touch_items(key);
-        self.touched.insert((key.into(), None));
+        self.touch_all(key);
         self.next.remove(key);
     }
 
@@ -449,21 +459,27 @@ impl Model {
 
     /// Fewer than a thousand end at once here, so that all of them go.
     fn remove_ended(&mut self) -> Answer<'static> {
-        let has_ended = |ends_at: u64| ends_at != 0 && ends_at <= self.log_time;
+        let log_time = self.log_time;
+        let has_ended = |ends_at: u64| ends_at != 0 && ends_at <= log_time;
         let leases = self.leases.iter().filter(|(_, lease)| has_ended(lease.1));
-        let leases: Vec<u64> = leases.map(|(id, _)| *id).collect();
-        let rows = self.next.iter();
-        let keys = rows.filter(|(_, row)| has_ended(row.ends.1) || leases.contains(&row.ends.0));
-        let keys: Vec<Rc<[u8]>> = keys.map(|(key, _)| key.clone()).collect();
-        let items = self.next.iter().flat_map(|(key, row)| {
+        let mut leases: Vec<(u64, u64)> = leases.map(|(id, lease)| (lease.1, *id)).collect();
+        leases.sort_unstable();
+        for (_, id) in leases {
+            self.leases.remove(&id);
+            self.keys_of_lease(id).iter().for_each(|key| self.remove(key));
+        }
+        let ended = self.next.iter().flat_map(|(key, row)| {
             let items = row.items.iter().filter(|(_, item)| has_ended(item.ends.1));
-            items.map(move |(name, _)| (key.clone(), name.clone()))
+            let items = items.map(move |(name, _)| (key.clone(), Some(name.clone())));
+            let itself = has_ended(row.ends.1).then(|| (key.clone(), None));
+            itself.into_iter().chain(items)
         });
-        let items: Vec<(Shared, Shared)> = items.collect();
-        self.leases.retain(|id, _| !leases.contains(id));
-        keys.iter().for_each(|key| self.remove(key));
-        for (key, name) in &items {
-            self.remove_item(key, name);
+        let ended: Vec<Subject> = ended.collect();
+        for (key, item) in &ended {
+            match item {
+                Some(name) => drop(self.remove_item(key, name)),
+                None => self.remove(key),
+            }
         }
         Answer::Done { revision: self.so_far() }
     }
