@@ -5,6 +5,7 @@
 //! appended, variants only ever added.
 
 mod answer;
+mod auth;
 mod codec;
 mod collection;
 mod edit;
@@ -22,6 +23,9 @@ use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 pub use self::answer::{Answer, KeyValue, No};
+pub use self::auth::{
+    AUTH_BYTES_MAX, AUTH_NAME_BYTES_MAX, Access, AuthChange, AuthQuery, Permission, ROOT_ROLE,
+};
 pub use self::codec::DecodeError;
 pub use self::collection::{Attributes, Collection, Item, Kind, Name};
 pub use self::edit::{Combination, Edit};
@@ -232,6 +236,13 @@ pub enum Command<'a> {
         /// What is done.
         #[serde(borrow)]
         transaction: Box<Transaction<'a>>,
+    },
+    /// Changes users and roles, which no revision is about. Answered as the change says.
+    #[serde(rename = "A")]
+    Auth {
+        /// The change.
+        #[serde(borrow)]
+        change: AuthChange<'a>,
     },
 }
 
@@ -462,6 +473,13 @@ pub enum Query<'a> {
     Hashes {
         /// The first index that is wanted.
         from: u64,
+    },
+    /// Something about users and roles. Answered as the question says.
+    #[serde(rename = "A")]
+    Auth {
+        /// The question.
+        #[serde(borrow)]
+        query: AuthQuery<'a>,
     },
 }
 

@@ -37,6 +37,7 @@ pub mod command;
 pub mod store;
 pub mod watching;
 
+mod auth;
 mod collections;
 mod decimal;
 mod editing;

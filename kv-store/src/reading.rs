@@ -39,6 +39,7 @@ impl Store {
                 self.or_no(self.sample((*of, key), *count, *repeats, *seed))
             }
             Query::Combined { how, keys } => self.or_no(self.combined(*how, keys)),
+            Query::Auth { query } => self.ask_auth(query),
         }
     }
 

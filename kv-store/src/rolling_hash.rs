@@ -7,15 +7,20 @@
 //!   then mixed, in order, into a number that starts as the count of bytes.
 //! - The hash starts at 0. An effect mixes into it the entry's index, the kind (1 put,
 //!   2 delete, 3 compaction, 4 set an item, 5 remove one, 6 lease granted, 7 lease renewed,
-//!   8 lease ended), the digest of the key, for an item
+//!   8 lease ended, 9 user set, 10 user removed, 11 role set, 12 role removed), the digest of the key, for an item
 //!   the digest of its name, for a put or an item that is set the digest of the version (head
 //!   and value, `keyspace/version.rs`), and the revision. A compaction has no key. A lease has
-//!   its id, when granted its TTL, and unless it ended its end, and neither key nor revision.
+//!   its id, when granted its TTL, and unless it ended its end, and neither key nor revision. A user or a
+//!   role has the digest of its name and, when set, that of its record in a snapshot behind the
+//!   name, and the auth revision.
 //!
 //! For a fixed word, `mix` never maps two states to one: hashes that differ once stay
 //! different while the same effects follow. It is no defence against intent.
 
+use bytes::BytesMut;
 use raft_core::types::Index;
+
+use crate::auth::{Role, User};
 
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -27,9 +32,22 @@ const REMOVE_ITEM: u64 = 5;
 const GRANT_LEASE: u64 = 6;
 const RENEW_LEASE: u64 = 7;
 const END_LEASE: u64 = 8;
+const SET_USER: u64 = 9;
+const REMOVE_USER: u64 = 10;
+const SET_ROLE: u64 = 11;
+const REMOVE_ROLE: u64 = 12;
 
 /// Bytes that four lanes take in at once.
 const BLOCK_BYTES: usize = 32;
+
+/// What became of a user or a role.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AuthEffect<'a> {
+    User(&'a str, &'a User),
+    UserGone(&'a str),
+    Role(&'a str, &'a Role),
+    RoleGone(&'a str),
+}
 
 /// The hash over every effect so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +111,24 @@ impl RollingHash {
     /// Takes in that with the entry at `index` a lease ended.
     pub(crate) fn end_lease(&mut self, index: Index, id: u64) {
         self.fold([index.0, END_LEASE, id]);
+    }
+
+    /// Takes in what the entry at `index` made of a user or a role, at an auth revision.
+    pub(crate) fn auth(&mut self, (index, revision): (Index, u64), effect: AuthEffect<'_>) {
+        let mut record = BytesMut::new();
+        let (kind, name) = match effect {
+            AuthEffect::User(name, user) => {
+                user.encode(&mut record);
+                (SET_USER, name)
+            }
+            AuthEffect::UserGone(name) => (REMOVE_USER, name),
+            AuthEffect::Role(name, role) => {
+                role.encode(&mut record);
+                (SET_ROLE, name)
+            }
+            AuthEffect::RoleGone(name) => (REMOVE_ROLE, name),
+        };
+        self.fold([index.0, kind, digest(name.as_bytes()), digest(&record), revision]);
     }
 
     fn fold<const N: usize>(&mut self, words: [u64; N]) {

@@ -1,4 +1,4 @@
-//! A snapshot of the store as bytes: a begin, marks, leases, every key in order with its
+//! A snapshot of the store as bytes: a begin, marks, leases, roles and users, every key in order with its
 //! versions and its items with theirs, in which order they changed where that is another one, an
 //! end.
 //!
@@ -7,10 +7,13 @@
 //! with the same state write the same bytes. The end repeats the begin, so that a part of
 //! another snapshot is noticed.
 
+use std::sync::Arc;
+
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use raft_core::replica::LoadError;
 use raft_core::replica::pinned::Slice;
 
+use crate::auth::{Auth, Role, User};
 use crate::keyspace::{Keyspace, Passed, Sequence, Standing, Subject, Version, Walked};
 use crate::leases::{Lease, Leases};
 use crate::retention::{Mark, Marks};
@@ -24,6 +27,9 @@ const VERSION: u8 = 5;
 const ITEM: u8 = 6;
 const LEASE: u8 = 7;
 const SEQUENCE: u8 = 8;
+const AUTH: u8 = 9;
+const ROLE: u8 = 10;
+const USER: u8 = 11;
 
 /// What a lease takes in a snapshot. Units: bytes.
 const LEASE_BYTES: usize = 1 + 3 * 8;
@@ -50,6 +56,8 @@ pub(crate) struct Totals {
 pub(crate) struct Reading {
     totals: Totals,
     marks: Option<Marks>,
+    /// `None` when it was read, or nobody has ever changed it.
+    auth: Option<Arc<Auth>>,
     progress: Progress,
     records: u64,
 }
@@ -71,7 +79,8 @@ impl Reading {
         let (revision, compacted) = (store.revision, store.compacted);
         let totals = Totals { revision, compacted, hash: store.hash.value() };
         let progress = Progress::Versions(None);
-        Self { totals, marks: Some(store.marks.clone()), progress, records: 0 }
+        let auth = Some(&store.auth).filter(|auth| ***auth != Auth::default()).cloned();
+        Self { totals, marks: Some(store.marks.clone()), auth, progress, records: 0 }
     }
 
     /// What was before this revision is not shown.
@@ -101,6 +110,9 @@ impl Reading {
         });
         if is_full {
             return true;
+        }
+        if let Some(auth) = self.auth.take() {
+            self.records += put_auth(part, &auth);
         }
         if self.next_versions(keyspace, end, part) || self.next_sequences(keyspace, end, part) {
             return true;
@@ -187,6 +199,27 @@ fn put_lease(part: &mut BytesMut, id: u64, lease: Lease) {
     part.put_u64_le(lease.ends_at);
 }
 
+/// Appends all of it, which is short enough for one part; returns how many records it has.
+fn put_auth(part: &mut BytesMut, auth: &Auth) -> u64 {
+    part.put_u8(AUTH);
+    part.put_u64_le(auth.revision);
+    for (name, role) in &auth.roles {
+        put_name(part, ROLE, name);
+        role.encode(part);
+    }
+    for (name, user) in &auth.users {
+        put_name(part, USER, name);
+        user.encode(part);
+    }
+    1 + (auth.roles.len() + auth.users.len()) as u64
+}
+
+fn put_name(part: &mut BytesMut, kind: u8, name: &str) {
+    part.put_u8(kind);
+    part.put_u32_le(u32::try_from(name.len()).expect("names are short"));
+    part.extend_from_slice(name.as_bytes());
+}
+
 fn put_ranks(part: &mut BytesMut, revision: u64, ranks: &[u32]) {
     part.put_u8(SEQUENCE);
     part.put_u64_le(revision);
@@ -236,13 +269,21 @@ pub(crate) struct Loaded {
     last_item: Option<u32>,
     /// The last lease.
     last_lease: Option<u64>,
+    /// Whether there is something of roles and users.
+    has_auth: bool,
     /// In the order of their revisions.
     sequences: Vec<Sequence>,
     records: u64,
 }
 
 /// Where it goes.
-pub(crate) type Target<'s> = (&'s mut Keyspace, &'s mut Marks, &'s mut Leases);
+#[derive(Debug)]
+pub(crate) struct Target<'s> {
+    pub(crate) keyspace: &'s mut Keyspace,
+    pub(crate) marks: &'s mut Marks,
+    pub(crate) leases: &'s mut Leases,
+    pub(crate) auth: &'s mut Auth,
+}
 
 impl Loading {
     /// Takes in the next part.
@@ -251,7 +292,7 @@ impl Loading {
     pub(crate) fn load(
         &mut self,
         mut part: &[u8],
-        (keyspace, marks, leases): Target<'_>,
+        mut target: Target<'_>,
     ) -> Result<(), LoadError> {
         while let Some((&kind, rest)) = part.split_first() {
             part = rest;
@@ -266,7 +307,7 @@ impl Loading {
                     Self::Complete(totals, std::mem::take(&mut loaded.sequences))
                 }
                 (Self::Content(loaded), kind) => {
-                    loaded.record(kind, &mut part, (keyspace, marks, leases))?;
+                    loaded.record(kind, &mut part, &mut target)?;
                     continue;
                 }
                 (Self::Complete(..), _) => {
@@ -317,6 +358,7 @@ fn begin(part: &mut &[u8]) -> Result<Loaded, LoadError> {
         last: None,
         last_item: None,
         last_lease: None,
+        has_auth: false,
         sequences: Vec::new(),
         records: 0,
     })
@@ -327,7 +369,7 @@ impl Loaded {
         &mut self,
         kind: u8,
         part: &mut &[u8],
-        (keyspace, marks, leases): Target<'_>,
+        Target { keyspace, marks, leases, auth }: &mut Target<'_>,
     ) -> Result<(), LoadError> {
         match kind {
             MARK if self.records == 0 => {
@@ -339,7 +381,7 @@ impl Loaded {
                     .then_some(())
                     .ok_or_else(|| LoadError::because("its marks are not in order"));
             }
-            LEASE if self.last.is_none() => {
+            LEASE if self.last.is_none() && !self.has_auth => {
                 let mut bytes = take(part, LEASE_BYTES - 1)?;
                 let (id, ttl_ms) = (bytes.get_u64_le(), bytes.get_u64_le());
                 let lease = Lease { ttl_ms, ends_at: bytes.get_u64_le() };
@@ -349,6 +391,11 @@ impl Loaded {
                 self.last_lease = Some(id);
                 leases.set(id, lease);
             }
+            AUTH if self.last.is_none() && !self.has_auth => {
+                auth.revision = take(part, 8)?.get_u64_le();
+                self.has_auth = true;
+            }
+            ROLE | USER if self.last.is_none() && self.has_auth => take_auth(kind, part, auth)?,
             SEQUENCE => self.take_ranks(part)?,
             _ if !self.sequences.is_empty() => {
                 return Err(LoadError::because("something stands behind its sequences"));
@@ -425,6 +472,21 @@ impl Loaded {
         }
         Ok(totals)
     }
+}
+
+/// A role or a user.
+fn take_auth(kind: u8, part: &mut &[u8], auth: &mut Auth) -> Result<(), LoadError> {
+    let name_bytes = take(part, 4)?.get_u32_le() as usize;
+    let name = std::str::from_utf8(take(part, name_bytes)?);
+    let name = name.map_err(|_| LoadError::because("a name is no text"))?.to_owned();
+    let is_loaded = if kind == ROLE {
+        Role::decode(part).is_some_and(|role| auth.load_role(name, role))
+    } else {
+        User::decode(part).is_some_and(|user| auth.load_user(name, user))
+    };
+    is_loaded
+        .then_some(())
+        .ok_or_else(|| LoadError::because("a role or a user is out of order, or cut short"))
 }
 
 fn take_totals(part: &mut &[u8]) -> Result<Totals, LoadError> {

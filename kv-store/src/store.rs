@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use raft_core::entry::EntryRef;
 use raft_core::replica::state_machine::{Forgotten, LoadError, StateMachine};
 use raft_core::types::Index;
 
+use crate::auth::Auth;
 use crate::command::{Answer, Command, Existing, KeyRange, No, PutOptions, Query, renewals};
 use crate::events::{Event, Lost};
 use crate::keyspace::{Keyspace, NEWEST, Tenure};
@@ -20,7 +22,7 @@ use crate::page::{Page, key_value};
 pub use crate::retention::History;
 use crate::retention::Marks;
 use crate::rolling_hash::RollingHash;
-use crate::snapshot::{Loading, Reading};
+use crate::snapshot::{Loading, Reading, Target};
 use crate::trail::Trail;
 
 /// The revision of a store to which nothing has happened, as etcd counts: the first change
@@ -40,6 +42,8 @@ const FORGOTTEN_AT_ONCE_MAX: usize = 128;
 pub struct Store {
     pub(crate) keyspace: Keyspace,
     pub(crate) leases: Leases,
+    /// A snapshot that is being read shares it.
+    pub(crate) auth: Arc<Auth>,
     pub(crate) revision: u64,
     /// What was before this revision cannot be read any more; 0 while all can be.
     pub(crate) compacted: u64,
@@ -67,6 +71,7 @@ impl Store {
         Self {
             keyspace: Keyspace::new(hash_seed),
             leases: Leases::default(),
+            auth: Arc::default(),
             revision: REVISION_EMPTY,
             compacted: 0,
             marks: Marks::default(),
@@ -84,12 +89,12 @@ impl Store {
         Self { history, ..self }
     }
 
-    /// What everything that exists takes in memory, about: keys with their newest values, items and
-    /// leases, and not history. Counted by lengths and fixed shares, so that nodes with the same
+    /// What everything that exists takes in memory, about: keys with their newest values, items,
+    /// leases, users and roles, and not history. Counted by lengths and fixed shares, so that nodes with the same
     /// state say the same. Units: bytes.
     #[must_use]
     pub fn live_bytes(&self) -> u64 {
-        self.keyspace.live_bytes() + self.leases.cost_bytes()
+        self.keyspace.live_bytes() + self.leases.cost_bytes() + self.auth.cost_bytes()
     }
 
     /// The revision before which nothing can be read any more; 0 while everything can be.
@@ -123,6 +128,7 @@ impl Store {
             Command::RevokeLease { id } => self.revoke_lease(at, *id).encode(out),
             Command::RenewLeases { ids } => self.renew_leases(at, ids).encode(out),
             Command::RemoveEnded => self.remove_ended(at).encode(out),
+            Command::Auth { change } => self.change_auth(at, change).encode(out),
             command => {
                 if let Err(why) = self.change(at, command, out) {
                     Answer::No { revision: self.revision, why }.encode(out);
@@ -199,7 +205,8 @@ impl Store {
             | Command::GrantLease { .. }
             | Command::RevokeLease { .. }
             | Command::RenewLeases { .. }
-            | Command::RemoveEnded => return Err(No::NotInTransaction),
+            | Command::RemoveEnded
+            | Command::Auth { .. } => return Err(No::NotInTransaction),
         }
         Ok(())
     }
@@ -423,7 +430,9 @@ impl StateMachine for Store {
     }
 
     fn load(&mut self, part: &[u8]) -> Result<(), LoadError> {
-        let into = (&mut self.keyspace, &mut self.marks, &mut self.leases);
+        let (marks, leases) = (&mut self.marks, &mut self.leases);
+        let auth = Arc::make_mut(&mut self.auth);
+        let into = Target { keyspace: &mut self.keyspace, marks, leases, auth };
         self.loading.load(part, into)
     }
 

@@ -208,8 +208,10 @@ impl Run<'_> {
         let done = match operation {
             Operation::Nested(nested) => return self.choose(nested),
             Operation::Write(command) => self.store.change(self.at, command, &mut self.said),
-            // Nodes would answer differently.
-            Operation::Read(Query::Hashes { .. }) => Err(No::NotInTransaction),
+            // Of hashes nodes would answer differently, and of users no revision is.
+            Operation::Read(Query::Hashes { .. } | Query::Auth { .. }) => {
+                Err(No::NotInTransaction)
+            }
             Operation::Read(query) => self.store.read(query, self.at.log_time, &mut self.said),
         };
         match (done, self.on_no) {
@@ -261,7 +263,9 @@ impl Asking<'_> {
                     answers.push(self.choose(nested)?);
                     continue;
                 }
-                Operation::Write(_) => Err(No::NotInTransaction),
+                Operation::Write(_) | Operation::Read(Query::Auth { .. }) => {
+                    Err(No::NotInTransaction)
+                }
                 Operation::Read(query) => self.store.read(query, log_time, &mut self.said),
             };
             if let Err(why) = done {

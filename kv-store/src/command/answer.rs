@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
+use super::auth::Permission;
 use super::codec::{self, DecodeError};
 use super::collection::{Attributes, Item, Kind, Name};
 use super::list::List;
@@ -185,6 +186,32 @@ pub enum Answer<'a> {
         /// The index of each command and the hash after it, ascending.
         hashes: List<(u64, u64)>,
     },
+    /// How often users and roles changed.
+    #[serde(rename = "A")]
+    AuthStatus {
+        /// The revision of the store.
+        revision: u64,
+        /// 1 before the first change, and one more with each.
+        auth_revision: u64,
+    },
+    /// The names of users or roles.
+    #[serde(rename = "N")]
+    Names {
+        /// The revision of the store.
+        revision: u64,
+        /// In order; each is text.
+        #[serde(borrow)]
+        names: List<Name<'a>>,
+    },
+    /// What a role may do.
+    #[serde(rename = "M")]
+    Permissions {
+        /// The revision of the store.
+        revision: u64,
+        /// In the order of their keys.
+        #[serde(borrow)]
+        permissions: List<Permission<'a>>,
+    },
     /// What was asked for is done.
     #[serde(rename = "k")]
     Done {
@@ -301,6 +328,30 @@ pub enum No {
     /// There is no such key, and the put asked for one.
     #[serde(rename = "k")]
     KeyUnknown,
+    /// There is a user of this name already.
+    #[serde(rename = "U")]
+    UserExists,
+    /// There is no such user.
+    #[serde(rename = "s")]
+    UserUnknown,
+    /// There is a role of this name already.
+    #[serde(rename = "O")]
+    RoleExists,
+    /// There is no such role.
+    #[serde(rename = "o")]
+    RoleUnknown,
+    /// The user has not got the role.
+    #[serde(rename = "g")]
+    RoleNotGranted,
+    /// The role has not got the permission.
+    #[serde(rename = "p")]
+    PermissionNotGranted,
+    /// Users and roles would take more than they may; remove some.
+    #[serde(rename = "F")]
+    AuthFull {
+        /// How much they may take. Units: bytes.
+        limit: u64,
+    },
 }
 
 impl fmt::Display for No {
@@ -325,6 +376,15 @@ impl fmt::Display for No {
             }
             Self::NotInTransaction => f.write_str("the command cannot be part of a transaction"),
             Self::KeyUnknown => f.write_str("there is no such key"),
+            Self::UserExists => f.write_str("there is a user of this name already"),
+            Self::UserUnknown => f.write_str("there is no such user"),
+            Self::RoleExists => f.write_str("there is a role of this name already"),
+            Self::RoleUnknown => f.write_str("there is no such role"),
+            Self::RoleNotGranted => f.write_str("the user has not got the role"),
+            Self::PermissionNotGranted => f.write_str("the role has not got the permission"),
+            Self::AuthFull { limit } => {
+                write!(f, "users and roles would be above the limit of {limit} bytes")
+            }
         }
     }
 }

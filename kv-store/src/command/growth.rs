@@ -29,6 +29,7 @@ impl Command<'_> {
             | Self::Take { .. }
             | Self::RemoveEnded => false,
             Self::Transaction { on_no: _, transaction } => transaction.grows(),
+            Self::Auth { change } => change.grows(),
         }
     }
 }

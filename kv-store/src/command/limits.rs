@@ -130,12 +130,14 @@ impl Limits {
             RangeEnd::HalfOpen(to) => to,
             RangeEnd::Prefix | RangeEnd::From => &[],
         };
+        self.check_bound(range.from).and(self.check_bound(to))
+    }
+
+    /// Checks where a range begins or ends.
+    pub(super) fn check_bound(&self, bound: &[u8]) -> Result<(), LimitError> {
         // One byte above the longest key, because the range after a key begins at the key with
         // a zero byte at its end.
-        let bytes_max = self.key_bytes_max.saturating_add(1);
-        check_length(range.from, bytes_max)
-            .and(check_length(to, bytes_max))
-            .map_err(LimitError::KeyTooLong)
+        check_length(bound, self.key_bytes_max.saturating_add(1)).map_err(LimitError::KeyTooLong)
     }
 }
 
@@ -232,6 +234,7 @@ impl Command<'_> {
                 ranges.iter().try_for_each(|range| limits.check_range(range))
             }
             Self::Transaction { on_no: _, transaction } => transaction.check(limits),
+            Self::Auth { change } => change.check(limits),
         }
     }
 }
@@ -268,6 +271,7 @@ impl Query<'_> {
                 Err(LimitError::WritesInQuery)
             }
             Self::Transaction(transaction) => transaction.check(limits),
+            Self::Auth { query } => query.check(),
             Self::Keys { range, limit: _ } => limits.check_range(range),
             Self::Sample { of: _, key, count, repeats: _, seed: _ } => {
                 limits.check_key(key)?;
@@ -328,6 +332,10 @@ pub enum LimitError {
     NotInTransaction,
     /// A transaction that is a query writes.
     WritesInQuery,
+    /// A user or a role has no name.
+    AuthNameEmpty,
+    /// The name of a user or a role, or the hash of a password, is too long.
+    AuthNameTooLong(Excess),
 }
 
 impl fmt::Display for LimitError {
@@ -368,6 +376,10 @@ impl fmt::Display for LimitError {
             }
             Self::NotInTransaction => f.write_str("the command cannot be part of a transaction"),
             Self::WritesInQuery => f.write_str("a transaction that writes is no query"),
+            Self::AuthNameEmpty => f.write_str("a user or a role needs a name"),
+            Self::AuthNameTooLong(Excess { found, limit }) => {
+                write!(f, "name or hash of {found} bytes is above the limit of {limit} bytes")
+            }
             Self::TooManyRanges(Excess { found, limit }) => {
                 write!(
                     f,

@@ -224,7 +224,9 @@ impl Transaction<'_> {
                 Err(LimitError::NotInTransaction)
             }
             Operation::Write(command) => command.check(limits),
-            Operation::Read(Query::Hashes { .. } | Query::Transaction(_)) => {
+            Operation::Read(
+                Query::Hashes { .. } | Query::Transaction(_) | Query::Auth { .. },
+            ) => {
                 Err(LimitError::NotInTransaction)
             }
             Operation::Read(query) => query.check(limits),
@@ -256,6 +258,7 @@ impl Command<'_> {
             | Self::GrantLease { .. }
             | Self::RevokeLease { .. }
             | Self::RenewLeases { .. }
+            | Self::Auth { .. }
             | Self::RemoveEnded => false,
         }
     }

@@ -2,9 +2,9 @@
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Answer, Attributes, Collection, Combination, Command, Compare, DecodeError, Direction, Edit,
+    Access, Answer, Attributes, AuthChange, AuthQuery, Collection, Combination, Command, Compare, DecodeError, Direction, Edit,
     Existing, Item, KeyRange, KeyValue, Kind, List, Name, No, OnNo, Operation, Order, OrderBy,
-    PutOptions, Query, RangeEnd, Relation, Selection, TRANSACTION_NESTING_MAX, Target, Transacted,
+    Permission, PutOptions, Query, RangeEnd, Relation, Selection, TRANSACTION_NESTING_MAX, Target, Transacted,
     Transaction,
 };
 
@@ -132,6 +132,7 @@ fn golden_commands() -> Vec<(Command<'static>, &'static str)> {
         golden_commands_about_keys(),
         golden_transactions(),
         golden_commands_about_ends(),
+        golden_changes_of_auth(),
         golden_edits(),
     ]
     .concat()
@@ -199,6 +200,41 @@ fn golden_commands_about_ends() -> Vec<(Command<'static>, &'static str)> {
     ]
 }
 
+fn golden_changes_of_auth() -> Vec<(Command<'static>, &'static str)> {
+    let permission = Permission { access: Access::ReadWrite, key: b"k", range_end: b"" };
+    let changes = [
+        (
+            AuthChange::AddUser { name: "ada", password: Some(b"h") },
+            "81 a141 91 81 a175 92 a3616461 c40168",
+        ),
+        (AuthChange::AddUser { name: "ada", password: None }, "81 a141 91 81 a175 92 a3616461 c0"),
+        (AuthChange::DeleteUser { name: "ada" }, "81 a141 91 81 a155 91 a3616461"),
+        (
+            AuthChange::SetPassword { name: "ada", password: b"h" },
+            "81 a141 91 81 a170 92 a3616461 c40168",
+        ),
+        (
+            AuthChange::GrantRole { user: "ada", role: "r" },
+            "81 a141 91 81 a167 92 a3616461 a172",
+        ),
+        (
+            AuthChange::RevokeRole { user: "ada", role: "r" },
+            "81 a141 91 81 a172 92 a3616461 a172",
+        ),
+        (AuthChange::AddRole { name: "r" }, "81 a141 91 81 a16f 91 a172"),
+        (AuthChange::DeleteRole { name: "r" }, "81 a141 91 81 a14f 91 a172"),
+        (
+            AuthChange::GrantPermission { role: "r", permission },
+            "81 a141 91 81 a16d 92 a172 93 a162 c4016b c400",
+        ),
+        (
+            AuthChange::RevokePermission { role: "r", key: b"k", range_end: b"l" },
+            "81 a141 91 81 a14d 93 a172 c4016b c4016c",
+        ),
+    ];
+    changes.into_iter().map(|(change, bytes)| (Command::Auth { change }, bytes)).collect()
+}
+
 fn golden_queries() -> Vec<(Query<'static>, &'static str)> {
     vec![
         (Query::Range { range: KeyRange::single(b"k"), limit: 0 }, "81 a172 92 92 c4016b a173 00"),
@@ -235,6 +271,9 @@ fn golden_queries() -> Vec<(Query<'static>, &'static str)> {
         (Query::Lease { id: 7, from: b"k" }, "81 a14c 92 07 c4016b"),
         (Query::Leases { from: 0 }, "81 a161 91 00"),
         (Query::Hashes { from: 0 }, "81 a176 91 00"),
+        (Query::Auth { query: AuthQuery::Status }, "81 a141 91 a173"),
+        (Query::Auth { query: AuthQuery::RolesOf { user: "ada" } }, "81 a141 91 81 a167 91 a3616461"),
+        (Query::Auth { query: AuthQuery::PermissionsOf { role: "r" } }, "81 a141 91 81 a16d 91 a172"),
         (Query::Remaining { key: b"k", field: Some(Name(b"f")) }, "81 a154 92 c4016b c40166"),
         (Query::Keys { range: KeyRange::prefix(b"k"), limit: 10 }, "81 a16b 92 92 c4016b a170 0a"),
         (Query::AnyKey { seed: 300 }, "81 a179 91 cd012c"),
@@ -343,6 +382,22 @@ fn golden_answers_about_ends() -> Vec<(Answer<'static>, &'static str)> {
             "81 a16e 92 09 81 a175 91 07",
         ),
         (Answer::No { revision: 9, why: No::LeaseExists { id: 7 } }, "81 a16e 92 09 81 a178 91 07"),
+        (Answer::AuthStatus { revision: 9, auth_revision: 2 }, "81 a141 92 09 02"),
+        (
+            Answer::Names { revision: 9, names: [Name(b"ada")].into_iter().collect() },
+            "81 a14e 92 09 91 c403616461",
+        ),
+        (
+            Answer::Permissions {
+                revision: 9,
+                permissions: [Permission { access: Access::Read, key: b"k", range_end: b"" }]
+                    .into_iter()
+                    .collect(),
+            },
+            "81 a14d 92 09 91 93 a172 c4016b c400",
+        ),
+        (Answer::No { revision: 9, why: No::UserUnknown }, "81 a16e 92 09 a173"),
+        (Answer::No { revision: 9, why: No::AuthFull { limit: 8 } }, "81 a16e 92 09 81 a146 91 08"),
         (Answer::No { revision: 9, why: No::KeyUnknown }, "81 a16e 92 09 a16b"),
     ]
 }

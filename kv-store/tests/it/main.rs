@@ -1,5 +1,6 @@
 //! The store as its users see it: bytes in, bytes out.
 
+mod auth;
 mod bad_input;
 mod codec;
 mod growth;

@@ -11,7 +11,7 @@ mod drawing;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::BytesMut;
-use kv_store::command::{Command, KeyRange, Query};
+use kv_store::command::{AuthQuery, Command, KeyRange, Query};
 use kv_store::store::Store;
 use raft_core::replica::state_machine::StateMachine;
 
@@ -259,6 +259,8 @@ impl<'t> Trio<'t> {
         }
         self.ask(&Query::Range { range: KeyRange::prefix(b""), limit: 0 });
         self.ask(&Query::Leases { from: 0 });
+        self.ask(&Query::Auth { query: AuthQuery::Status });
+        self.ask(&Query::Auth { query: AuthQuery::Users });
         let compacted = [&self.one, &self.other].map(|node| node.store.compacted_revision());
         assert_eq!(compacted, [self.model.compacted; 2], "the compaction revision");
     }

@@ -1,7 +1,7 @@
 //! What is said to people: one line for each no, without an end.
 
 use kv_store::command::{
-    Answer, Collection, Command, Item, KeyRange, Kind, Limits, List, Name, No, OnNo, Operation,
+    Answer, AuthChange, AuthQuery, Collection, Command, Item, KeyRange, Kind, Limits, List, Name, No, OnNo, Operation,
     PutOptions, Query, Selection, Transaction,
 };
 use kv_store::watching::End;
@@ -19,6 +19,13 @@ fn each_no_is_one_line_that_says_what_is_wrong() {
         (No::LeaseUnknown { id: 7 }, "there is no lease 7, it may have ended"),
         (No::LeaseExists { id: 7 }, "there is a lease 7 already"),
         (No::KeyUnknown, "there is no such key"),
+        (No::UserExists, "there is a user of this name already"),
+        (No::UserUnknown, "there is no such user"),
+        (No::RoleExists, "there is a role of this name already"),
+        (No::RoleUnknown, "there is no such role"),
+        (No::RoleNotGranted, "the user has not got the role"),
+        (No::PermissionNotGranted, "the role has not got the permission"),
+        (No::AuthFull { limit: 9 }, "users and roles would be above the limit of 9 bytes"),
     ] {
         assert_eq!(why.to_string(), words);
     }
@@ -80,6 +87,7 @@ fn a_transaction_takes_what_changes_keys_and_nothing_else() {
         (Command::RevokeLease { id: 1 }, false),
         (Command::RenewLeases { ids: [1].into_iter().collect() }, false),
         (Command::RemoveEnded, false),
+        (Command::Auth { change: AuthChange::AddRole { name: "r" } }, false),
         (Command::Transaction { on_no: OnNo::Undo, transaction }, false),
     ] {
         assert_eq!(command.is_operation(), is_part, "{command:?}");
@@ -87,6 +95,7 @@ fn a_transaction_takes_what_changes_keys_and_nothing_else() {
     }
     assert!(checked(Operation::Read(Query::Length { of, key, revision: 0 })));
     assert!(!checked(Operation::Read(Query::Hashes { from: 0 })));
+    assert!(!checked(Operation::Read(Query::Auth { query: AuthQuery::Users })));
 }
 
 /// Whether a node lets a transaction with this operation through.

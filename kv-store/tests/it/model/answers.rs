@@ -64,6 +64,7 @@ impl Model {
                 .map(|items| Answer::Length { revision, count: items.map_or(0, Rows::len) as u64 }),
             Query::Lease { id, from } => return self.lease(*id, from, log_time),
             Query::Hashes { .. } => unreachable!("hashes are a node's own"),
+            Query::Auth { query } => return self.ask_auth(query),
             Query::Leases { from } => {
                 let ids = self.leases.keys().filter(|id| from <= *id).copied().collect();
                 Ok(Answer::Leases { revision, ids, more: false })

@@ -2,6 +2,7 @@
 //! of all changes.
 
 mod answers;
+mod auth;
 mod edits;
 mod transactions;
 
@@ -59,6 +60,7 @@ pub(crate) struct Model {
     next: Rows,
     /// Keys and items that it has changed, in the order in which it changed them first.
     touched: Vec<Subject>,
+    auth: auth::Auth,
     index: u64,
     log_time: u64,
 }
@@ -72,6 +74,7 @@ impl Default for Model {
             leases: BTreeMap::new(),
             next: Rows::new(),
             touched: Vec::new(),
+            auth: auth::Auth::default(),
             index: 0,
             log_time: 0,
         }
@@ -157,6 +160,7 @@ impl Model {
             Command::RenewLeases { ids } => encoded(&self.renew(ids)),
             Command::RemoveEnded => encoded(&self.remove_ended()),
             Command::Transaction { on_no, transaction } => self.transact(*on_no, transaction),
+            Command::Auth { change } => self.change_auth(change),
             command => self.change(command).unwrap_or_else(|why| self.no(why)),
         };
         self.commit();

@@ -1,8 +1,9 @@
 //! Draws commands and queries. Names, keys and revisions are few, so that they meet.
 
 use kv_store::command::{
-    Collection, Combination, Command, Compare, Direction, Edit, Existing, Filter, Item,
-    KEY_BYTES_MAX, KeyRange, Kind, List, Name, OnNo, Operation, Order, OrderBy, PutOptions, Query,
+    Access, AuthChange, AuthQuery, Collection, Combination, Command, Compare, Direction, Edit, Existing, Filter, Item,
+    KEY_BYTES_MAX, KeyRange, Kind, List, Name, OnNo, Operation, Order, OrderBy, Permission,
+    PutOptions, Query,
     RangeEnd, Relation, Selection, Show, Target, Transaction,
 };
 
@@ -96,6 +97,7 @@ impl Drawing<'_> {
     pub(super) fn question<'p>(&mut self, pool: &'p Pool) -> Query<'p> {
         match self.below(8) {
             0 => Query::Transaction(Box::new(self.transaction(pool, 2))),
+            1 if self.is_heads() => Query::Auth { query: self.auth_query() },
             _ => self.query(pool),
         }
     }
@@ -163,6 +165,7 @@ impl Drawing<'_> {
                 Command::RenewLeases { ids: [self.lease(), self.lease()].into_iter().collect() }
             }
             7 => Command::RemoveEnded,
+            16 | 17 => Command::Auth { change: self.auth_change(pool) },
             8..=15 => {
                 let all = [OnNo::Undo, OnNo::GoOn, OnNo::UndoDecidedFirst];
                 let on_no = all[self.below(3)];
@@ -170,6 +173,44 @@ impl Drawing<'_> {
                 Command::Transaction { on_no, transaction }
             }
             _ => self.change(pool),
+        }
+    }
+
+    /// A user or a role.
+    fn who(&mut self) -> &'static str {
+        self.one_of(&["ada", "bob", "root"])
+    }
+
+    fn auth_change<'p>(&mut self, pool: &'p Pool) -> AuthChange<'p> {
+        let (name, role, key) = (self.who(), self.who(), self.key(pool));
+        let range_end = if self.is_heads() { b"" } else { self.key(pool) };
+        let password = self.value(pool);
+        match self.below(12) {
+            0 | 1 => {
+                AuthChange::AddUser { name, password: Some(password).filter(|_| self.is_heads()) }
+            }
+            2 => AuthChange::DeleteUser { name },
+            3 => AuthChange::SetPassword { name, password },
+            4 | 5 => AuthChange::GrantRole { user: name, role },
+            6 => AuthChange::RevokeRole { user: name, role },
+            7 => AuthChange::AddRole { name },
+            8 => AuthChange::DeleteRole { name },
+            9 | 10 => {
+                let access = self.one_of(&[Access::Read, Access::Write, Access::ReadWrite]);
+                let permission = Permission { access, key, range_end };
+                AuthChange::GrantPermission { role, permission }
+            }
+            _ => AuthChange::RevokePermission { role, key, range_end },
+        }
+    }
+
+    fn auth_query(&mut self) -> AuthQuery<'static> {
+        match self.below(5) {
+            0 => AuthQuery::Status,
+            1 => AuthQuery::Users,
+            2 => AuthQuery::Roles,
+            3 => AuthQuery::RolesOf { user: self.who() },
+            _ => AuthQuery::PermissionsOf { role: self.who() },
         }
     }
 
