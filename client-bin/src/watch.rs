@@ -25,8 +25,8 @@ pub enum Update {
     Changes {
         /// The revision. The next ones are above it.
         revision: u64,
-        /// At least one event, in the order in which the revision changed first, each key before its
-        /// items.
+        /// At least one event, in the order in which the revision changed keys first, each key
+        /// before its items.
         events: Vec<Event>,
     },
     /// Everything up to this revision has been shown.

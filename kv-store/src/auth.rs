@@ -401,9 +401,10 @@ impl Store {
             AuthQuery::Roles => {
                 return Answer::Names { revision, names: names(self.auth.roles.keys()) };
             }
-            AuthQuery::RolesOf { user } => self.auth.user(user).map(|user| {
-                Answer::Names { revision, names: names(user.roles.iter()) }
-            }),
+            AuthQuery::RolesOf { user } => self
+                .auth
+                .user(user)
+                .map(|user| Answer::Names { revision, names: names(user.roles.iter()) }),
             AuthQuery::PermissionsOf { role } => self.auth.role(role).map(|found| {
                 let everything = || [EVERYTHING].into_iter().collect();
                 let permissions = if *role == ROOT_ROLE { everything() } else { found.shown() };

@@ -5,14 +5,14 @@
 //! - `digest(bytes)`: four lanes start at 1, 2, 3, 4. The bytes are filled with zeros to a
 //!   multiple of 32, and each block of four words is mixed into the four lanes. The lanes are
 //!   then mixed, in order, into a number that starts as the count of bytes.
-//! - The hash starts at 0. An effect mixes into it the entry's index, the kind (1 put,
-//!   2 delete, 3 compaction, 4 set an item, 5 remove one, 6 lease granted, 7 lease renewed,
-//!   8 lease ended, 9 user set, 10 user removed, 11 role set, 12 role removed), the digest of the key, for an item
-//!   the digest of its name, for a put or an item that is set the digest of the version (head
-//!   and value, `keyspace/version.rs`), and the revision. A compaction has no key. A lease has
-//!   its id, when granted its TTL, and unless it ended its end, and neither key nor revision. A user or a
-//!   role has the digest of its name and, when set, that of its record in a snapshot behind the
-//!   name, and the auth revision.
+//! - The hash starts at 0. An effect mixes into it the entry's index, the kind (1 put, 2 delete,
+//!   3 compaction, 4 set an item, 5 remove one, 6 lease granted, 7 lease renewed, 8 lease ended,
+//!   9 user set, 10 user removed, 11 role set, 12 role removed), the digest of the key, for an
+//!   item the digest of its name, for a put or an item that is set the digest of the version
+//!   (head and value, `keyspace/version.rs`), and the revision. A compaction has no key. A lease
+//!   has its id, when granted its TTL, and unless it ended its end, and neither key nor revision.
+//!   A user or a role has the digest of its name, that of its record in a snapshot behind the
+//!   name (of nothing when it is removed), and the auth revision.
 //!
 //! For a fixed word, `mix` never maps two states to one: hashes that differ once stay
 //! different while the same effects follow. It is no defence against intent.

@@ -1,6 +1,6 @@
-//! A snapshot of the store as bytes: a begin, marks, leases, roles and users, every key in order with its
-//! versions and its items with theirs, in which order they changed where that is another one, an
-//! end.
+//! A snapshot of the store as bytes: a begin, marks, leases, roles and users, every key in order
+//! with its versions and its items with theirs, in which order they changed where that is
+//! another one, an end.
 //!
 //! Layout, little-endian; `docs/snapshot.md` has the tables. Only what can be read is there:
 //! what compaction has hidden is not, whether or not it was forgotten already, so that nodes

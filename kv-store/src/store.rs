@@ -90,8 +90,8 @@ impl Store {
     }
 
     /// What everything that exists takes in memory, about: keys with their newest values, items,
-    /// leases, users and roles, and not history. Counted by lengths and fixed shares, so that nodes with the same
-    /// state say the same. Units: bytes.
+    /// leases, users and roles, and not history. Counted by lengths and fixed shares, so that
+    /// nodes with the same state say the same. Units: bytes.
     #[must_use]
     pub fn live_bytes(&self) -> u64 {
         self.keyspace.live_bytes() + self.leases.cost_bytes() + self.auth.cost_bytes()

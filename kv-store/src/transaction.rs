@@ -209,9 +209,7 @@ impl Run<'_> {
             Operation::Nested(nested) => return self.choose(nested),
             Operation::Write(command) => self.store.change(self.at, command, &mut self.said),
             // Of hashes nodes would answer differently, and of users no revision is.
-            Operation::Read(Query::Hashes { .. } | Query::Auth { .. }) => {
-                Err(No::NotInTransaction)
-            }
+            Operation::Read(Query::Hashes { .. } | Query::Auth { .. }) => Err(No::NotInTransaction),
             Operation::Read(query) => self.store.read(query, self.at.log_time, &mut self.said),
         };
         match (done, self.on_no) {

@@ -224,9 +224,7 @@ impl Transaction<'_> {
                 Err(LimitError::NotInTransaction)
             }
             Operation::Write(command) => command.check(limits),
-            Operation::Read(
-                Query::Hashes { .. } | Query::Transaction(_) | Query::Auth { .. },
-            ) => {
+            Operation::Read(Query::Hashes { .. } | Query::Transaction(_) | Query::Auth { .. }) => {
                 Err(LimitError::NotInTransaction)
             }
             Operation::Read(query) => query.check(limits),

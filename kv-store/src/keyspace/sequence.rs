@@ -93,9 +93,8 @@ mod tests {
     fn ranks_that_are_no_order_are_refused() {
         let loaded = [(2, 'a'), (3, 'b'), (3, 'c'), (3, 'd'), (5, 'e'), (5, 'f')];
         let arranged = |sequences: &[(u64, &[u32])]| {
-            let sequence = |&(revision, ranks): &(u64, &[u32])| {
-                Sequence { revision, ranks: ranks.to_vec() }
-            };
+            let sequence =
+                |&(revision, ranks): &(u64, &[u32])| Sequence { revision, ranks: ranks.to_vec() };
             let sequences: Vec<Sequence> = sequences.iter().map(sequence).collect();
             let mut changes = loaded;
             arrange(&mut changes, &sequences)

@@ -2,10 +2,10 @@
 
 use bytes::BytesMut;
 use kv_store::command::{
-    Access, Answer, Attributes, AuthChange, AuthQuery, Collection, Combination, Command, Compare, DecodeError, Direction, Edit,
-    Existing, Item, KeyRange, KeyValue, Kind, List, Name, No, OnNo, Operation, Order, OrderBy,
-    Permission, PutOptions, Query, RangeEnd, Relation, Selection, TRANSACTION_NESTING_MAX, Target, Transacted,
-    Transaction,
+    Access, Answer, Attributes, AuthChange, AuthQuery, Collection, Combination, Command, Compare,
+    DecodeError, Direction, Edit, Existing, Item, KeyRange, KeyValue, Kind, List, Name, No, OnNo,
+    Operation, Order, OrderBy, Permission, PutOptions, Query, RangeEnd, Relation, Selection,
+    TRANSACTION_NESTING_MAX, Target, Transacted, Transaction,
 };
 
 use crate::node::Numbers;
@@ -213,14 +213,8 @@ fn golden_changes_of_auth() -> Vec<(Command<'static>, &'static str)> {
             AuthChange::SetPassword { name: "ada", password: b"h" },
             "81 a141 91 81 a170 92 a3616461 c40168",
         ),
-        (
-            AuthChange::GrantRole { user: "ada", role: "r" },
-            "81 a141 91 81 a167 92 a3616461 a172",
-        ),
-        (
-            AuthChange::RevokeRole { user: "ada", role: "r" },
-            "81 a141 91 81 a172 92 a3616461 a172",
-        ),
+        (AuthChange::GrantRole { user: "ada", role: "r" }, "81 a141 91 81 a167 92 a3616461 a172"),
+        (AuthChange::RevokeRole { user: "ada", role: "r" }, "81 a141 91 81 a172 92 a3616461 a172"),
         (AuthChange::AddRole { name: "r" }, "81 a141 91 81 a16f 91 a172"),
         (AuthChange::DeleteRole { name: "r" }, "81 a141 91 81 a14f 91 a172"),
         (
@@ -272,8 +266,14 @@ fn golden_queries() -> Vec<(Query<'static>, &'static str)> {
         (Query::Leases { from: 0 }, "81 a161 91 00"),
         (Query::Hashes { from: 0 }, "81 a176 91 00"),
         (Query::Auth { query: AuthQuery::Status }, "81 a141 91 a173"),
-        (Query::Auth { query: AuthQuery::RolesOf { user: "ada" } }, "81 a141 91 81 a167 91 a3616461"),
-        (Query::Auth { query: AuthQuery::PermissionsOf { role: "r" } }, "81 a141 91 81 a16d 91 a172"),
+        (
+            Query::Auth { query: AuthQuery::RolesOf { user: "ada" } },
+            "81 a141 91 81 a167 91 a3616461",
+        ),
+        (
+            Query::Auth { query: AuthQuery::PermissionsOf { role: "r" } },
+            "81 a141 91 81 a16d 91 a172",
+        ),
         (Query::Remaining { key: b"k", field: Some(Name(b"f")) }, "81 a154 92 c4016b c40166"),
         (Query::Keys { range: KeyRange::prefix(b"k"), limit: 10 }, "81 a16b 92 92 c4016b a170 0a"),
         (Query::AnyKey { seed: 300 }, "81 a179 91 cd012c"),

@@ -1,9 +1,7 @@
 //! Snapshots that are made while the store changes, and what is made of them.
 
 use bytes::{Bytes, BytesMut};
-use kv_store::command::{
-    Command, Item, KeyRange, List, OnNo, Operation, RangeEnd, Transaction,
-};
+use kv_store::command::{Command, Item, KeyRange, List, OnNo, Operation, RangeEnd, Transaction};
 use kv_store::store::Store;
 use raft_core::replica::state_machine::{LoadError, StateMachine};
 
@@ -234,10 +232,7 @@ fn the_order_of_a_revision_is_that_of_its_operations_also_behind_a_snapshot() {
         put(b"b"),
         Operation::Write(Command::Delete { ranges: single(b"c") }),
         put(b"d"),
-        Operation::Write(Command::SetFields {
-            key: b"a",
-            fields: fields.into_iter().collect(),
-        }),
+        Operation::Write(Command::SetFields { key: b"a", fields: fields.into_iter().collect() }),
         put(b"b"),
     ];
     let transaction = Box::new(Transaction {
@@ -251,9 +246,9 @@ fn the_order_of_a_revision_is_that_of_its_operations_also_behind_a_snapshot() {
         let events = node.store.changes_since(0).expect("all is there");
         events
             .map(|event| {
-                let item = event.item.map_or(String::new(), |item| {
-                    format!(".{}", String::from_utf8_lossy(item))
-                });
+                let item = event
+                    .item
+                    .map_or(String::new(), |item| format!(".{}", String::from_utf8_lossy(item)));
                 (event.revision, String::from_utf8_lossy(event.key).into_owned() + &item)
             })
             .collect()

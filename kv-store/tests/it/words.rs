@@ -1,8 +1,8 @@
 //! What is said to people: one line for each no, without an end.
 
 use kv_store::command::{
-    Answer, AuthChange, AuthQuery, Collection, Command, Item, KeyRange, Kind, Limits, List, Name, No, OnNo, Operation,
-    PutOptions, Query, Selection, Transaction,
+    Answer, AuthChange, AuthQuery, Collection, Command, Item, KeyRange, Kind, Limits, List, Name,
+    No, OnNo, Operation, PutOptions, Query, Selection, Transaction,
 };
 use kv_store::watching::End;
 use raft_core::replica::state_machine::StateMachine as _;

@@ -1,10 +1,10 @@
 //! Draws commands and queries. Names, keys and revisions are few, so that they meet.
 
 use kv_store::command::{
-    Access, AuthChange, AuthQuery, Collection, Combination, Command, Compare, Direction, Edit, Existing, Filter, Item,
-    KEY_BYTES_MAX, KeyRange, Kind, List, Name, OnNo, Operation, Order, OrderBy, Permission,
-    PutOptions, Query,
-    RangeEnd, Relation, Selection, Show, Target, Transaction,
+    Access, AuthChange, AuthQuery, Collection, Combination, Command, Compare, Direction, Edit,
+    Existing, Filter, Item, KEY_BYTES_MAX, KeyRange, Kind, List, Name, OnNo, Operation, Order,
+    OrderBy, Permission, PutOptions, Query, RangeEnd, Relation, Selection, Show, Target,
+    Transaction,
 };
 
 use crate::node::Numbers;
