@@ -422,7 +422,10 @@ impl Reply {
             | Answer::Malformed { .. }
             | Answer::Granted { .. }
             | Answer::Hashes { .. }
-            | Answer::Renewed { .. } => return None,
+            | Answer::Renewed { .. }
+            | Answer::AuthStatus { .. }
+            | Answer::Names { .. }
+            | Answer::Permissions { .. } => return None,
         })
     }
 }

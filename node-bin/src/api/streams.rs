@@ -12,14 +12,17 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Api;
 
+/// Streams of watches at a time, of all doors. One more is not opened.
+const STREAMS_MAX: usize = 10_000;
+
 /// Opens a stream of watches.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct OpenStream {
     /// Takes what its watches are told.
     pub(crate) words: mpsc::UnboundedSender<StreamWord>,
-    /// Takes the number of the stream.
-    pub(crate) reply: oneshot::Sender<u64>,
+    /// Takes the number of the stream; `None` if there are as many as there may be.
+    pub(crate) reply: oneshot::Sender<Option<u64>>,
 }
 
 /// A word to a watch of a stream.
@@ -88,9 +91,14 @@ impl Handler<OpenStream> for Api {
     type Result = ();
 
     fn handle(&mut self, OpenStream { words, reply }: OpenStream, _: &mut Self::Context) {
+        if STREAMS_MAX <= self.streams.len() {
+            // Whoever asked may be gone.
+            let _ = reply.send(None);
+            return;
+        }
         self.newest_connection += 1;
         let stream = self.newest_connection;
-        if reply.send(stream).is_ok() {
+        if reply.send(Some(stream)).is_ok() {
             self.streams.insert(stream, Stream { words });
         }
     }

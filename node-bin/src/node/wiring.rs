@@ -30,7 +30,7 @@ use crate::consensus::{self, Consensus, HandOver, Tick};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
-use crate::doors::{Behind, Doors, Web};
+use crate::doors::{Behind, Doors, Hashing, Web};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
@@ -327,6 +327,7 @@ fn start_listener(
             open: api.clone().recipient(),
             orders: api.clone().recipient(),
             close: api.clone().recipient(),
+            hashing: Hashing::default(),
         };
         Web::new(behind, FaultGuard::new("Web", faults)).start()
     });

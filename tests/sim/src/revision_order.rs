@@ -161,6 +161,7 @@ fn at(query: Query<'_>, newest: u64) -> Result<(u64, Query<'_>), String> {
         | Query::AnyKey { .. }
         | Query::Sample { .. }
         | Query::Combined { .. }
+        | Query::Auth { .. }
         | Query::Hashes { .. } => return Err(format!("{query:?} is not of a revision")),
     })
 }
@@ -186,6 +187,9 @@ pub fn revision_of(answer: &Answer<'_>) -> u64 {
         | Answer::Leases { revision, .. }
         | Answer::Remaining { revision, .. }
         | Answer::Hashes { revision, .. }
+        | Answer::AuthStatus { revision, .. }
+        | Answer::Names { revision, .. }
+        | Answer::Permissions { revision, .. }
         | Answer::Done { revision }
         | Answer::Undone { revision, .. }
         | Answer::No { revision, .. } => *revision,

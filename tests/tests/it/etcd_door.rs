@@ -1,9 +1,11 @@
 //! The door for clients of etcd v3: as a client sees it, beside a real etcd, and against clients
 //! that mean harm.
 
+mod auth;
 mod differential;
 mod etcdctl;
 mod gateway;
 mod hostile;
+mod library;
 mod watches;
 mod writes;

@@ -62,6 +62,15 @@ errors! {
     INVALID_DOWNGRADE_TARGET = InvalidArgument "etcdserver: invalid downgrade target version";
     USER_NOT_FOUND = FailedPrecondition "etcdserver: user name not found";
     ROLE_NOT_FOUND = FailedPrecondition "etcdserver: role name not found";
+    USER_EMPTY = InvalidArgument "etcdserver: user name is empty";
+    USER_EXISTS = FailedPrecondition "etcdserver: user name already exists";
+    ROLE_EMPTY = InvalidArgument "etcdserver: role name is empty";
+    ROLE_EXISTS = FailedPrecondition "etcdserver: role name already exists";
+    ROLE_NOT_GRANTED = FailedPrecondition "etcdserver: role is not granted to the user";
+    PERMISSION_NOT_GIVEN = InvalidArgument "etcdserver: permission not given";
+    PERMISSION_NOT_GRANTED = FailedPrecondition
+        "etcdserver: permission is not granted to the role";
+    INVALID_AUTH_MANAGEMENT = InvalidArgument "etcdserver: invalid auth management";
     AUTH_NOT_ENABLED = FailedPrecondition "etcdserver: authentication is not enabled";
     NO_DOWNGRADE = FailedPrecondition "etcdserver: no inflight downgrade job";
 }
@@ -81,6 +90,14 @@ pub(crate) fn of_no(why: &No) -> Status {
         No::LeaseExists { .. } => LEASE_EXISTS,
         No::KeyUnknown => KEY_NOT_FOUND,
         No::TooLong { .. } => REQUEST_TOO_LARGE,
+        No::UserExists => USER_EXISTS,
+        No::UserUnknown => USER_NOT_FOUND,
+        No::RoleExists => ROLE_EXISTS,
+        No::RoleUnknown => ROLE_NOT_FOUND,
+        No::RoleNotGranted => ROLE_NOT_GRANTED,
+        No::PermissionNotGranted => PERMISSION_NOT_GRANTED,
+        // etcd has no limit here, and this is its word for room that is used up.
+        No::AuthFull { .. } => NO_SPACE,
         // Of what etcd's clients can ask for nothing ends so.
         No::WrongType { .. }
         | No::NotANumber
@@ -109,7 +126,9 @@ pub(crate) fn of_limit(error: &LimitError) -> EtcdError {
         | LimitError::TooManyLeases(_)
         | LimitError::CommandTooLong(_)
         | LimitError::NotInTransaction
-        | LimitError::WritesInQuery => REQUEST_TOO_LARGE,
+        | LimitError::WritesInQuery
+        | LimitError::AuthNameTooLong(_) => REQUEST_TOO_LARGE,
+        LimitError::AuthNameEmpty => USER_EMPTY,
     }
 }
 

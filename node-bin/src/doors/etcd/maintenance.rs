@@ -1,5 +1,7 @@
 //! The service Maintenance, and gRPC's health check.
 
+use std::time::Duration;
+
 use kv_store::command::{Answer, KeyRange, No, Query, RangeEnd, Selection};
 use raft_core::replica::event::Status as NodeState;
 use raft_core::types::NodeId;
@@ -13,6 +15,7 @@ use raft_net::etcd::etcdserverpb::{
 use raft_net::etcd::health::health_check_response::ServingStatus;
 use raft_net::etcd::health::{HealthCheckRequest, HealthCheckResponse};
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::error;
@@ -21,6 +24,9 @@ use super::node::Behind;
 
 /// The version of etcd whose interface this is: clients switch features by it.
 pub(crate) const ETCD_VERSION: &str = "3.6.0";
+
+/// How often it is looked at how a node is, for those who watch that. Units: milliseconds.
+const HEALTH_EVERY_MS: u64 = 250;
 
 /// The version to which etcd's rules would let such a cluster go back.
 const DOWNGRADE_TARGET: &str = "3.5";
@@ -200,10 +206,46 @@ impl Behind {
         if !request.service.is_empty() {
             return Err(Status::not_found("unknown service"));
         }
+        Ok(HealthCheckResponse { status: self.serving_status().await?.into() })
+    }
+
+    async fn serving_status(&self) -> Result<ServingStatus, Status> {
         let state = self.state().await?;
         let is_serving = state.leader.is_some() && !state.is_fenced;
-        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        Ok(HealthCheckResponse { status: status.into() })
+        Ok(if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing })
+    }
+
+    /// Tells how the server is, and again whenever that has changed. Of a service that there is
+    /// not it says so and waits, since one might come.
+    pub(super) async fn health_watch(
+        &self,
+        request: &HealthCheckRequest,
+        responses: &mpsc::Sender<Result<HealthCheckResponse, Status>>,
+    ) {
+        let mut told = None;
+        loop {
+            let status = match request.service.is_empty() {
+                true => self.serving_status().await,
+                false => Ok(ServingStatus::ServiceUnknown),
+            };
+            let (news, is_over) = match status {
+                Ok(status) if told == Some(status) => (None, false),
+                Ok(status) => {
+                    told = Some(status);
+                    (Some(Ok(HealthCheckResponse { status: status.into() })), false)
+                }
+                Err(status) => (Some(Err(status)), true),
+            };
+            if let Some(news) = news
+                && (responses.send(news).await.is_err() || is_over)
+            {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(HEALTH_EVERY_MS)) => {}
+                () = responses.closed() => return,
+            }
+        }
     }
 }
 

@@ -9,9 +9,11 @@ mod error;
 mod keys;
 mod kv;
 mod lease;
+mod led;
 mod lock;
 mod maintenance;
 mod node;
+mod passwords;
 mod reflection;
 mod service;
 mod txn;
@@ -24,4 +26,5 @@ mod tests;
 
 pub(crate) use maintenance::{ETCD_VERSION, memory_bytes};
 pub(crate) use node::Behind;
+pub(crate) use passwords::Hashing;
 pub(crate) use service::{REQUEST_BYTES_MAX, REQUEST_ID, call};

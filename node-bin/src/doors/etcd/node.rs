@@ -13,6 +13,7 @@ use tonic::Status;
 
 use super::error;
 use super::keys::{self, Said};
+use super::passwords::Hashing;
 use crate::api::{
     Call, CallOutcome, Called, CloseStream, NodeInfo, OpenStream, Operation, StreamOrders,
 };
@@ -29,6 +30,7 @@ pub(crate) struct Behind {
     pub(crate) open: Recipient<OpenStream>,
     pub(crate) orders: Recipient<StreamOrders>,
     pub(crate) close: Recipient<CloseStream>,
+    pub(crate) hashing: Hashing,
 }
 
 impl Behind {

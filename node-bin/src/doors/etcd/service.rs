@@ -10,7 +10,10 @@ use http_body::Body as HttpBody;
 use kvorum_client::RequestId;
 use prost::Message;
 use raft_core::entry::SessionStamp;
-use raft_net::etcd::etcdserverpb::{LeaseKeepAliveRequest, RangeRequest, WatchRequest};
+use raft_net::etcd::etcdserverpb::{
+    LeaseKeepAliveRequest, LeaseKeepAliveResponse, RangeRequest, WatchRequest,
+};
+use raft_net::etcd::health::HealthCheckRequest;
 use raft_net::etcd::v3electionpb::{LeaderRequest, LeaderResponse};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,7 +25,7 @@ use tonic_prost::ProstCodec;
 
 use super::kv::RangeParts;
 use super::node::Behind;
-use super::{reflection, unary};
+use super::{led, reflection, unary};
 
 /// The longest request, as etcd has it by default; a longer one is refused. Units: bytes.
 pub(crate) const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -37,7 +40,7 @@ const READY_MAX: usize = 1_024;
 /// asked for.
 pub(crate) const REQUEST_ID: &str = "kvorum-request-id";
 
-type Shown<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
+pub(super) type Shown<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
 
 /// A response that is being made.
 struct Answering<F>(Pin<Box<F>>);
@@ -173,6 +176,11 @@ pub(crate) async fn call<B: RequestBody>(behind: &Behind, request: HttpRequest<B
         Ok(session) => session,
         Err(status) => return status.into_http(),
     };
+    if led::is_wanted(request.headers())
+        && let Err(status) = Box::pin(behind.check_led()).await
+    {
+        return status.into_http();
+    }
     match request.uri().path() {
         "/etcdserverpb.KV/Put" => unary(request.into_body(), |put| behind.put(put, session)).await,
         "/etcdserverpb.KV/Range" => unary(request.into_body(), |range| behind.range(range)).await,
@@ -187,6 +195,7 @@ async fn rare<B: RequestBody>(
     request: HttpRequest<B>,
     session: SessionStamp,
 ) -> Answered {
+    let is_led_only = led::is_wanted(request.headers());
     let path = request.uri().path().to_owned();
     let Some((service, method)) = path.trim_start_matches('/').split_once('/') else {
         return unknown(&path);
@@ -194,15 +203,16 @@ async fn rare<B: RequestBody>(
     match service {
         "etcdserverpb.KV" => kv(behind, request, method, session).await,
         "etcdserverpb.Watch" if method == "Watch" => {
-            both(request, |requests: Streaming<WatchRequest>| async {
-                Ok(Box::pin(behind.watch(requests).await?) as Shown<_>)
+            both(request, |requests: Streaming<WatchRequest>| async move {
+                let told = Box::pin(behind.watch(requests).await?);
+                Ok(led::while_led(behind, is_led_only, told))
             })
             .await
         }
-        "etcdserverpb.Lease" => lease(behind, request, method, session).await,
+        "etcdserverpb.Lease" => lease(behind, request, method, session, is_led_only).await,
         "etcdserverpb.Cluster" => cluster(behind, request, method).await,
         "etcdserverpb.Maintenance" => maintenance(behind, request, method).await,
-        "etcdserverpb.Auth" => auth(behind, request, method).await,
+        "etcdserverpb.Auth" => auth(behind, request, method, session).await,
         "v3lockpb.Lock" => lock(behind, request, method).await,
         "v3electionpb.Election" => election(behind, request, method).await,
         "grpc.health.v1.Health" => health(behind, request, method).await,
@@ -257,6 +267,7 @@ async fn lease<B: RequestBody>(
     request: HttpRequest<B>,
     method: &str,
     session: SessionStamp,
+    is_led_only: bool,
 ) -> Answered {
     match method {
         "LeaseGrant" => {
@@ -275,34 +286,42 @@ async fn lease<B: RequestBody>(
             .await
         }
         "LeaseKeepAlive" => {
-            let behind = behind.clone();
-            both(request, |mut requests: Streaming<LeaseKeepAliveRequest>| async {
-                Ok(shown(async move |responses| {
-                    while let Some(asked) = all_ready(&mut requests).await {
-                        let answers = match asked {
-                            Ok(asked) => behind.lease_keep_alive(&asked).await,
-                            Err(status) => Err(status),
-                        };
-                        let answers = match answers {
-                            Ok(answers) => answers,
-                            Err(status) => {
-                                // A client that is gone needs no reason.
-                                let _ = responses.send(Err(status)).await;
-                                return;
-                            }
-                        };
-                        for answer in answers {
-                            if responses.send(Ok(answer)).await.is_err() {
-                                return;
-                            }
-                        }
-                    }
-                }))
+            both(request, |requests: Streaming<LeaseKeepAliveRequest>| async {
+                let answers = keep_alive(behind.clone(), requests);
+                Ok(led::while_led(behind, is_led_only, answers))
             })
             .await
         }
         _ => unknown(method),
     }
+}
+
+/// Renews the leases that a stream asks for.
+fn keep_alive(
+    behind: Behind,
+    mut requests: Streaming<LeaseKeepAliveRequest>,
+) -> Shown<LeaseKeepAliveResponse> {
+    shown(async move |responses| {
+        while let Some(asked) = all_ready(&mut requests).await {
+            let answers = match asked {
+                Ok(asked) => behind.lease_keep_alive(&asked).await,
+                Err(status) => Err(status),
+            };
+            let answers = match answers {
+                Ok(answers) => answers,
+                Err(status) => {
+                    // A client that is gone needs no reason.
+                    let _ = responses.send(Err(status)).await;
+                    return;
+                }
+            };
+            for answer in answers {
+                if responses.send(Ok(answer)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
 }
 
 /// Waits for a message, and takes those that have arrived with it; `None` at the end.
@@ -386,6 +405,13 @@ async fn health<B: RequestBody>(
 ) -> Answered {
     match method {
         "Check" => unary(request.into_body(), |check| behind.health_check(check)).await,
+        "Watch" => {
+            let behind = behind.clone();
+            several(request, |watch: HealthCheckRequest| {
+                Ok(shown(async move |responses| behind.health_watch(&watch, &responses).await))
+            })
+            .await
+        }
         _ => unknown(method),
     }
 }
@@ -434,7 +460,12 @@ async fn election<B: RequestBody>(
     }
 }
 
-async fn auth<B: RequestBody>(behind: &Behind, request: HttpRequest<B>, method: &str) -> Answered {
+async fn auth<B: RequestBody>(
+    behind: &Behind,
+    request: HttpRequest<B>,
+    method: &str,
+    session: SessionStamp,
+) -> Answered {
     match method {
         "AuthStatus" => unary(request.into_body(), |status| behind.auth_status(status)).await,
         "AuthEnable" => unary(request.into_body(), |enable| behind.auth_enable(enable)).await,
@@ -442,18 +473,22 @@ async fn auth<B: RequestBody>(behind: &Behind, request: HttpRequest<B>, method: 
         "Authenticate" => unary(request.into_body(), |user| behind.authenticate(user)).await,
         "UserList" => unary(request.into_body(), |list| behind.user_list(list)).await,
         "UserGet" => unary(request.into_body(), |user| behind.user_get(user)).await,
+        "UserAdd" => unary(request.into_body(), |user| behind.user_add(user, session)).await,
+        "UserDelete" => unary(request.into_body(), |user| behind.user_delete(user, session)).await,
+        "UserChangePassword" => {
+            unary(request.into_body(), |user| behind.user_change_password(user, session)).await
+        }
+        "UserGrantRole" => unary(request.into_body(), |grant| behind.user_grant_role(grant, session)).await,
+        "UserRevokeRole" => unary(request.into_body(), |revoke| behind.user_revoke_role(revoke, session)).await,
         "RoleList" => unary(request.into_body(), |list| behind.role_list(list)).await,
         "RoleGet" => unary(request.into_body(), |role| behind.role_get(role)).await,
-        "UserAdd"
-        | "UserDelete"
-        | "UserChangePassword"
-        | "UserGrantRole"
-        | "UserRevokeRole"
-        | "RoleAdd"
-        | "RoleDelete"
-        | "RoleGrantPermission"
-        | "RoleRevokePermission" => {
-            Status::unimplemented("kvorum: users and roles are not kept yet").into_http()
+        "RoleAdd" => unary(request.into_body(), |role| behind.role_add(role, session)).await,
+        "RoleDelete" => unary(request.into_body(), |role| behind.role_delete(role, session)).await,
+        "RoleGrantPermission" => {
+            unary(request.into_body(), |grant| behind.role_grant_permission(grant, session)).await
+        }
+        "RoleRevokePermission" => {
+            unary(request.into_body(), |revoke| behind.role_revoke_permission(revoke, session)).await
         }
         _ => unknown(method),
     }

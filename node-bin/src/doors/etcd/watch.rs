@@ -34,20 +34,23 @@ impl Drop for Open {
 impl Behind {
     /// Opens a stream of watches of the node.
     ///
-    /// Errors: if the node has ended.
+    /// Errors: if the node has ended, or has as many streams as it may have.
     pub(super) async fn open_stream(
         &self,
     ) -> Result<(u64, mpsc::UnboundedReceiver<StreamWord>), Status> {
         let (words, heard) = mpsc::unbounded_channel();
         let (reply, number) = oneshot::channel();
         self.open.do_send(OpenStream { words, reply });
-        let stream = number.await.map_err(|_| Status::from(error::STOPPED))?;
-        Ok((stream, heard))
+        match number.await {
+            Ok(Some(stream)) => Ok((stream, heard)),
+            Ok(None) => Err(error::TOO_MANY_REQUESTS.into()),
+            Err(_) => Err(error::STOPPED.into()),
+        }
     }
 
     /// Serves the watches that `requests` ask for.
     ///
-    /// Errors: if the node has ended.
+    /// Errors: as `open_stream`.
     pub(super) async fn watch<R>(&self, requests: R) -> Result<Responses, Status>
     where
         R: Stream<Item = Result<WatchRequest, Status>> + Send + Unpin + 'static,

@@ -20,6 +20,10 @@ use super::error;
 use super::keys::{key_range, signed};
 use crate::api::StreamOrder;
 
+/// Requests for progress of a stream that are not answered yet. A further one has its answer
+/// in theirs, which come after it.
+const PROGRESS_MAX: usize = 16;
+
 /// The id of no watch, and of all watches of a stream.
 const NO_WATCH: i64 = -1;
 
@@ -158,7 +162,7 @@ impl Watches {
     /// Asks how far all watches are; answered when all have said it.
     pub(super) fn ask_progress(&mut self) {
         let waiting: BTreeSet<i64> = self.watches.keys().copied().collect();
-        if waiting.is_empty() {
+        if waiting.is_empty() || PROGRESS_MAX <= self.progress.len() {
             return;
         }
         self.orders.extend(self.watches.values().map(|watch| StreamOrder::Mark(watch.number)));

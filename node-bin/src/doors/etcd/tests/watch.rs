@@ -208,6 +208,21 @@ fn progress_of_all_is_told_when_all_are_so_far() {
 }
 
 #[test]
+fn requests_for_progress_are_kept_up_to_a_few() {
+    let mut watches = Watches::default();
+    watches.create(create(b"a"));
+    asked(&mut watches);
+    (0..1_000).for_each(|_| watches.ask_progress());
+    let marks = asked(&mut watches).len();
+    assert_eq!(marks, 16, "the others have their answer in the last of these");
+    let answers: Vec<_> =
+        (0..16).map(|_| tell(&mut watches, 1, Word::Mark { revision: 12 })).collect();
+    assert!(answers.iter().all(|answer| *answer == ["-1@12"]), "{answers:?}");
+    watches.ask_progress();
+    assert_eq!(asked(&mut watches), ["mark 1"], "there is room again");
+}
+
+#[test]
 fn what_is_watched_is_what_was_asked_for() {
     let mut watches = Watches::default();
     let filters = vec![FilterType::Noput.into()];
