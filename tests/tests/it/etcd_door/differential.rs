@@ -2,19 +2,23 @@
 //!
 //! More of them, with another seed: `KVORUM_ETCD_OPERATIONS=20000 KVORUM_ETCD_SEED=7`.
 
+use std::cmp::Ordering;
 use std::fmt::Debug;
+use std::path::Path;
 
 use bytes::Bytes;
 use prost::Message;
 use raft_net::etcd::etcdserverpb::compare::TargetUnion;
 use raft_net::etcd::etcdserverpb::request_op::Request;
+use raft_net::etcd::etcdserverpb::watch_create_request::FilterType;
 use raft_net::etcd::etcdserverpb::watch_request::RequestUnion;
 use raft_net::etcd::etcdserverpb::{
     CompactionRequest, CompactionResponse, Compare, DeleteRangeRequest, DeleteRangeResponse,
     LeaseGrantRequest, LeaseGrantResponse, LeaseLeasesRequest, LeaseLeasesResponse,
     LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
-    PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, TxnRequest, TxnResponse,
-    WatchCreateRequest, WatchRequest, WatchResponse,
+    PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader, TxnRequest,
+    TxnResponse,
+    WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
 use raft_net::etcd::mvccpb::Event;
 use tokio::sync::mpsc;
@@ -25,8 +29,12 @@ use crate::harness::etcd::{Etcd, RealEtcd, program};
 use crate::harness::scratch::Scratch;
 use crate::harness::wait;
 
-/// Requests, unless the environment asks for more.
-const OPERATIONS: u64 = 4_000;
+/// Requests in all, unless the environment says otherwise.
+const OPERATIONS: u64 = 20_000;
+
+/// Nodes that are compared with an etcd each, at the same time and from seeds of their own, since
+/// most of the time everybody waits for a disk.
+const PAIRS: u64 = 4;
 
 /// After so many requests the watches are read: the client's library ends a connection on which
 /// some tens of thousands of frames wait unread.
@@ -172,23 +180,29 @@ impl Dice {
     }
 }
 
-/// What was answered, in words that do not depend on who was asked.
-fn shown<R: Debug>(answer: Result<R, Status>) -> String {
-    match answer {
-        Ok(answer) => without_ids(&format!("{answer:?}")),
-        Err(status) => format!("{:?} {}", status.code(), status.message()),
+/// Compares two answers but for what is of one cluster; returns the revision that they show.
+///
+/// Errors: what differs, in words.
+fn compared<R: Debug + PartialEq>(
+    asked: &impl Debug,
+    (ours, theirs): (Result<R, Status>, Result<R, Status>),
+    header: impl Fn(&mut R) -> Option<&mut ResponseHeader>,
+) -> Result<i64, String> {
+    let mut revisions = [0, 0];
+    let mut settled = |place: usize, answer: Result<R, Status>| {
+        let mut answer = answer.map_err(|it| (it.code(), it.message().to_owned()));
+        if let Some(header) = answer.as_mut().ok().and_then(&header) {
+            revisions[place] = header.revision;
+            let revision = header.revision;
+            *header = ResponseHeader { revision, ..ResponseHeader::default() };
+        }
+        answer
+    };
+    let (ours, theirs) = (settled(0, ours), settled(1, theirs));
+    if ours == theirs {
+        return Ok(revisions[0]);
     }
-}
-
-fn without_ids(said: &str) -> String {
-    let mut said = said.to_owned();
-    for name in ["cluster_id: ", "member_id: ", "raft_term: "] {
-        let mut parts = said.split(name);
-        let first = parts.next().unwrap().to_owned();
-        let rest = parts.map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit()));
-        said = rest.fold(first, |said, part| said + name + part);
-    }
-    said
+    Err(format!("{asked:?}\n  node: {ours:?}\n  etcd: {theirs:?}"))
 }
 
 /// One request to both.
@@ -204,39 +218,127 @@ where
     tokio::join!(node.call(method, request.clone()), etcd.call(method, request))
 }
 
-/// Events from the beginning on, of everything.
+/// What is watched from the beginning on: everything with what was before, the removals alone,
+/// the puts of some keys, and one key.
+fn watches() -> [WatchCreateRequest; 4] {
+    let zero = || Bytes::from_static(b"\0");
+    let all = || WatchCreateRequest { key: zero(), range_end: zero(), ..Default::default() };
+    let [from, to] = [b"b", b"d"].map(|key| Bytes::from_static(key));
+    [
+        WatchCreateRequest { prev_kv: true, ..all() },
+        WatchCreateRequest { filters: vec![FilterType::Noput.into()], ..all() },
+        WatchCreateRequest {
+            key: from.clone(),
+            range_end: to,
+            filters: vec![FilterType::Nodelete.into()],
+            ..Default::default()
+        },
+        WatchCreateRequest { key: from, prev_kv: true, ..Default::default() },
+    ]
+}
+
+fn revision_of(event: &Event) -> i64 {
+    event.kv.as_ref().unwrap().mod_revision
+}
+
+/// What a stream of watches was told.
 struct Watched {
-    _asks: mpsc::Sender<WatchRequest>,
+    asks: mpsc::Sender<WatchRequest>,
     told: Streaming<WatchResponse>,
-    events: Vec<Event>,
+    /// The events of each watch since the last comparison, in the order in which they were told.
+    events: Vec<Vec<Event>>,
+    /// The newest revision of which the first watch was told.
+    newest: i64,
 }
 
 impl Watched {
-    async fn begin(etcd: &mut Etcd) -> Self {
-        let zero = Bytes::from_static(b"\0");
-        let create = WatchCreateRequest {
-            key: zero.clone(),
-            range_end: zero,
-            prev_kv: true,
-            ..WatchCreateRequest::default()
+    async fn begin(etcd: &mut Etcd, watches: &[WatchCreateRequest]) -> Self {
+        let create = |(id, create): (i64, &WatchCreateRequest)| {
+            let create = WatchCreateRequest { watch_id: id, ..create.clone() };
+            WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }
         };
-        let union = RequestUnion::CreateRequest(create);
-        let create = WatchRequest { request_union: Some(union) };
-        let (asks, told) = etcd.stream("/etcdserverpb.Watch/Watch", create).await.unwrap();
-        Self { _asks: asks, told, events: Vec::new() }
+        let mut creates = (1..).zip(watches).map(create);
+        let first = creates.next().unwrap();
+        let (asks, told) = etcd.stream("/etcdserverpb.Watch/Watch", first).await.unwrap();
+        let mut watched = Self { asks, told, events: vec![Vec::new(); watches.len()], newest: 0 };
+        watched.hear().await;
+        for create in creates {
+            watched.asks.send(create).await.unwrap();
+            watched.hear().await;
+        }
+        watched
     }
 
-    /// All events up to a revision; those of one revision in the order of their keys, since etcd
-    /// keeps the order in which a transaction made them.
-    async fn until(&mut self, revision: i64) -> &[Event] {
-        let of = |event: &Event| event.kv.as_ref().unwrap().mod_revision;
-        while self.events.last().is_none_or(|last| of(last) < revision) {
-            let told = wait::in_time("events", self.told.message()).await.unwrap().unwrap();
-            assert!(!told.canceled, "{told:?}");
-            self.events.extend(told.events);
+    /// Takes the next response; returns the revision of one that tells how far all watches are.
+    async fn hear(&mut self) -> Option<i64> {
+        let told = wait::in_time("a response", self.told.message()).await.unwrap().unwrap();
+        assert!(!told.canceled, "{told:?}");
+        match usize::try_from(told.watch_id - 1) {
+            Ok(watch) => {
+                let last = told.events.last().filter(|_| watch == 0).map(revision_of);
+                self.newest = last.unwrap_or(0).max(self.newest);
+                self.events[watch].extend(told.events);
+            }
+            Err(_) => return told.header.map(|header| header.revision),
         }
-        self.events.sort_by_key(|event| (of(event), event.kv.as_ref().unwrap().key.clone()));
-        &self.events
+        None
+    }
+
+    /// Hears everything up to a revision. The first watch is of everything, so that progress is
+    /// asked for when it is so far.
+    async fn until(&mut self, revision: i64) {
+        while self.newest < revision {
+            self.hear().await;
+        }
+        let union = RequestUnion::ProgressRequest(WatchProgressRequest {});
+        self.asks.send(WatchRequest { request_union: Some(union) }).await.unwrap();
+        let progress = loop {
+            if let Some(revision) = self.hear().await {
+                break revision;
+            }
+        };
+        assert_eq!(progress, revision);
+    }
+}
+
+/// Both, watching the same.
+struct Watchers {
+    node: Watched,
+    etcd: Watched,
+}
+
+impl Watchers {
+    async fn begin((node, etcd): (&mut Etcd, &mut Etcd), watches: &[WatchCreateRequest]) -> Self {
+        let (node, etcd) =
+            (Watched::begin(node, watches).await, Watched::begin(etcd, watches).await);
+        Self { node, etcd }
+    }
+
+    /// Compares all that was told up to a revision.
+    async fn compare(&mut self, revision: i64, seed: u64) {
+        self.node.until(revision).await;
+        self.etcd.until(revision).await;
+        for watch in 0..self.node.events.len() {
+            // The progress of an etcd may come before the last events of some watches.
+            loop {
+                let [ours, theirs] =
+                    [&self.node, &self.etcd].map(|watched| watched.events[watch].len());
+                match ours.cmp(&theirs) {
+                    Ordering::Less => {
+                        self.node.hear().await;
+                    }
+                    Ordering::Greater => {
+                        self.etcd.hear().await;
+                    }
+                    Ordering::Equal => break,
+                }
+            }
+            let [ours, theirs] = [&mut self.node, &mut self.etcd]
+                .map(|watched| std::mem::take(&mut watched.events[watch]));
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                assert_eq!(ours, theirs, "seed {seed}, watch {watch}");
+            }
+        }
     }
 }
 
@@ -249,106 +351,115 @@ async fn a_node_and_etcd_answer_random_requests_alike() {
     let test = "a_node_and_etcd_answer_random_requests_alike";
     let Some(etcd) = program(test, "etcd") else { return };
     let _turn = wait::turn().await;
+    let operations = setting("KVORUM_ETCD_OPERATIONS", OPERATIONS).div_ceil(PAIRS);
+    let seed = setting("KVORUM_ETCD_SEED", 1);
+    let pair = |seed: u64| {
+        let etcd = etcd.clone();
+        let compared = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(compare(&etcd, seed, operations));
+        };
+        tokio::task::spawn_blocking(compared)
+    };
+    let pairs: Vec<_> = (seed..seed + PAIRS).map(pair).collect();
+    for pair in pairs {
+        pair.await.unwrap();
+    }
+}
+
+/// Compares a node with an etcd.
+async fn compare(etcd: &Path, seed: u64, operations: u64) {
     let cluster = Cluster::start(1).await;
     let scratch = Scratch::new();
-    let real = RealEtcd::start(&scratch, &etcd).await;
+    let real = RealEtcd::start(&scratch, etcd).await;
     let mut node = Etcd::connect(cluster.address(1)).await;
     let mut etcd = Etcd::connect(&real.address).await;
-    let (mut shown_by_node, mut shown_by_etcd) =
-        (Watched::begin(&mut node).await, Watched::begin(&mut etcd).await);
-    let seed = setting("KVORUM_ETCD_SEED", 1);
+    let mut watchers = Watchers::begin((&mut node, &mut etcd), &watches()).await;
     let (mut dice, mut newest) = (Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1), 1);
-    for number in 0..setting("KVORUM_ETCD_OPERATIONS", OPERATIONS) {
-        let (asked, ours, theirs) = step(&mut dice, (&mut node, &mut etcd), newest).await;
-        assert_eq!(ours, theirs, "seed {seed}, request {number}: {asked}");
-        newest = newest_of(&ours).max(newest);
+    let mut compacted = 0;
+    for number in 0..operations {
+        let done = step(&mut dice, (&mut node, &mut etcd), newest).await;
+        let Done { revision, is_compaction } =
+            done.unwrap_or_else(|why| panic!("seed {seed}, request {number}: {why}"));
+        newest = newest.max(revision);
+        compacted = is_compaction.unwrap_or(0).max(compacted);
         if number % READ_EVERY == READ_EVERY - 1 {
-            shown_by_node.until(newest).await;
-            shown_by_etcd.until(newest).await;
+            watchers.compare(newest, seed).await;
+            // Others begin in the past, and are told the same again.
+            let start_revision = (newest - dice.number(60)).max(compacted + 1);
+            if start_revision <= newest {
+                let past = watches().map(|watch| WatchCreateRequest { start_revision, ..watch });
+                let mut late = Watchers::begin((&mut node, &mut etcd), &past).await;
+                late.compare(newest, seed).await;
+            }
         }
     }
-    let ours = shown_by_node.until(newest).await;
-    let theirs = shown_by_etcd.until(newest).await;
-    assert_eq!(ours.len(), theirs.len());
-    for (ours, theirs) in ours.iter().zip(theirs) {
-        assert_eq!(ours, theirs, "seed {seed}");
-    }
+    watchers.compare(newest, seed).await;
 }
 
-/// The revision in the header of an answer.
-fn newest_of(shown: &str) -> i64 {
-    let digits = shown.split("revision: ").nth(1).and_then(|rest| rest.split(',').next());
-    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+/// What both did.
+struct Done {
+    /// What the header says, 0 without one.
+    revision: i64,
+    /// The revision at which they compacted, if they did.
+    is_compaction: Option<i64>,
 }
 
-/// Asks both for the same; returns the request and both answers.
+/// Asks both for the same.
+///
+/// Errors: what differs.
 async fn step(
     dice: &mut Dice,
     (node, etcd): (&mut Etcd, &mut Etcd),
     newest: i64,
-) -> (String, String, String) {
+) -> Result<Done, String> {
+    let mut is_compaction = None;
     macro_rules! ask {
-        ($method:literal, $request:expr, $answer:ty) => {{
+        ($method:literal, $request:expr => $answer:ty) => {
+            ask!($method, $request => $answer, |_| ())
+        };
+        ($method:literal, $request:expr => $answer:ty, $settle:expr) => {{
             let request = $request;
-            let asked = format!("{request:?}");
-            let (ours, theirs) = both::<_, $answer>((node, etcd), $method, request).await;
-            (asked, shown(ours), shown(theirs))
+            let asked = request.clone();
+            let (mut ours, mut theirs) =
+                both::<_, $answer>((node, etcd), concat!("/etcdserverpb.", $method), request).await;
+            let settle: fn(&mut $answer) = $settle;
+            [&mut ours, &mut theirs].into_iter().flatten().for_each(settle);
+            compared(&asked, (ours, theirs), |answer| answer.header.as_mut())?
         }};
     }
-    match dice.below(40) {
-        0..=9 => ask!("/etcdserverpb.KV/Put", dice.put(), PutResponse),
-        10..=19 => ask!("/etcdserverpb.KV/Range", dice.range(newest, true), RangeResponse),
-        20..=23 => {
-            ask!("/etcdserverpb.KV/DeleteRange", dice.delete(true), DeleteRangeResponse)
-        }
-        24..=33 => ask!("/etcdserverpb.KV/Txn", dice.txn(newest, 0), TxnResponse),
+    let revision = match dice.below(40) {
+        0..=9 => ask!("KV/Put", dice.put() => PutResponse),
+        10..=19 => ask!("KV/Range", dice.range(newest, true) => RangeResponse),
+        20..=23 => ask!("KV/DeleteRange", dice.delete(true) => DeleteRangeResponse),
+        24..=33 => ask!("KV/Txn", dice.txn(newest, 0) => TxnResponse),
         34 => {
             let revision = (newest + 1 - dice.number(40)).max(1);
             let request = CompactionRequest { revision, physical: true };
-            ask!("/etcdserverpb.KV/Compact", request, CompactionResponse)
+            let shown = ask!("KV/Compact", request => CompactionResponse);
+            is_compaction = Some(revision).filter(|_| shown != 0);
+            shown
         }
         35 | 36 => {
             let request = LeaseGrantRequest { ttl: 5_000, id: dice.lease() };
-            ask!("/etcdserverpb.Lease/LeaseGrant", request, LeaseGrantResponse)
+            ask!("Lease/LeaseGrant", request => LeaseGrantResponse)
         }
         37 => {
             let request = LeaseRevokeRequest { id: dice.lease() };
-            ask!("/etcdserverpb.Lease/LeaseRevoke", request, LeaseRevokeResponse)
+            ask!("Lease/LeaseRevoke", request => LeaseRevokeResponse)
         }
         38 => {
             let request = LeaseTimeToLiveRequest { id: dice.lease(), keys: true };
-            let asked = format!("{request:?}");
-            let (ours, theirs) = both::<_, LeaseTimeToLiveResponse>(
-                (node, etcd),
-                "/etcdserverpb.Lease/LeaseTimeToLive",
-                request,
-            )
-            .await;
             // Seconds pass, and etcd keeps the keys of a lease in no order.
-            let settled = |answer: Result<LeaseTimeToLiveResponse, Status>| {
-                shown(answer.map(|mut answer| {
-                    answer.ttl = answer.ttl.signum();
-                    answer.keys.sort();
-                    answer
-                }))
-            };
-            (asked, settled(ours), settled(theirs))
+            ask!("Lease/LeaseTimeToLive", request => LeaseTimeToLiveResponse, |answer| {
+                answer.ttl = answer.ttl.signum();
+                answer.keys.sort();
+            })
         }
-        _ => {
-            let (ours, theirs) = both::<_, LeaseLeasesResponse>(
-                (node, etcd),
-                "/etcdserverpb.Lease/LeaseLeases",
-                LeaseLeasesRequest {},
-            )
-            .await;
-            // Etcd orders them by their ends.
-            let sorted = |answer: Result<LeaseLeasesResponse, Status>| {
-                shown(answer.map(|mut answer| {
-                    answer.leases.sort_by_key(|lease| lease.id);
-                    answer
-                }))
-            };
-            ("leases".to_owned(), sorted(ours), sorted(theirs))
-        }
-    }
+        // Etcd orders them by their ends.
+        _ => ask!("Lease/LeaseLeases", LeaseLeasesRequest {} => LeaseLeasesResponse, |answer| {
+            answer.leases.sort_by_key(|lease| lease.id);
+        }),
+    };
+    Ok(Done { revision, is_compaction })
 }
