@@ -1,7 +1,7 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
 //! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Transfer`, `HandOver` (Api
-//! and the node), `ReadChanges` (Watch), `Tick`.
+//! and the node), `ReadChanges` (Watch), `WantSnapshot` (doors), `Tick`.
 //! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched`, `DiskFull`
 //! (LogStore), `SnapshotsMoved` (SnapshotStore).
 //! Facts out: `Answered`, `Greeted`, `Described` (to Api), `Applied`, `ChangesRead` (to
@@ -15,7 +15,7 @@ use raft_core::replica::event::{
     Answers, Effects, Event, LocalQuery, Query, Status, Submission, Ticket,
 };
 use raft_core::replica::{Replica, StateMachine};
-use raft_core::types::NodeId;
+use raft_core::types::{Index, NodeId};
 use raft_net::network::{PeerConnected, PeerLost, Received, SetPeers, Transmit};
 
 use crate::clock::Clock;
@@ -64,6 +64,13 @@ pub(crate) struct Describe {
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct HandOver;
+
+/// Makes a snapshot that covers an entry, unless there is one.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct WantSnapshot {
+    pub(crate) covers: Index,
+}
 
 /// Hands leadership over, because somebody wants it elsewhere; answered as commands are.
 #[derive(Message, Clone, Copy, Debug)]
@@ -369,6 +376,7 @@ is_event! {
     Read(queries) => Read => Event::Read(queries),
     ReadLocally(queries) => ReadLocally => Event::ReadLocally(queries),
     HandOver => HandOver => Event::HandOver,
+    WantSnapshot { covers } => WantSnapshot => Event::SnapshotWanted { covers },
     Transfer { ticket, to, timeout_us } => Transfer =>
         Event::Transfer { ticket, to, timeout_us },
     Received { envelopes } => Received => Event::Received(envelopes),

@@ -1,14 +1,17 @@
 //! SnapshotStore: the only owner of the snapshot files, alone on a thread of low priority, so
 //! that nothing there ever holds up the log.
 //!
-//! Commands: `Orders` (Consensus), `CloseSnapshots` (the node). Facts out: `SnapshotsMoved` (to
+//! Commands: `Orders` (Consensus), `FindSnapshot`, `ReadSnapshot` (doors), `CloseSnapshots`
+//! (the node). Facts out: `SnapshotsMoved` (to
 //! Consensus).
 //! Limits: what waits here is bounded by Consensus, which has one part of a build, one of a
 //! load and a window of pieces per follower under way.
 
 use actix::{Actor, Context, Handler, Message, Recipient};
+use bytes::Bytes;
 use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::replica::snapshots::{SnapshotFact, SnapshotOrder};
+use raft_core::snapshot::SnapshotId;
 use tokio::sync::oneshot;
 
 use crate::disk::NodeDisk;
@@ -26,6 +29,25 @@ pub(crate) struct Orders(pub Vec<SnapshotOrder>);
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct SnapshotsMoved(pub Vec<SnapshotFact>);
+
+/// Asks which snapshot is the newest one.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct FindSnapshot {
+    pub(crate) reply: oneshot::Sender<Option<SnapshotId>>,
+}
+
+/// Asks for a piece of a snapshot's file.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct ReadSnapshot {
+    pub(crate) id: SnapshotId,
+    pub(crate) offset: u64,
+    /// How long it is at most.
+    pub(crate) bytes_max: usize,
+    /// Takes the piece; `None` if the snapshot is gone or cannot be read.
+    pub(crate) reply: oneshot::Sender<Option<Bytes>>,
+}
 
 /// Ends the work and gives the disk back.
 #[derive(Message, Debug)]
@@ -92,6 +114,26 @@ impl Handler<Orders> for SnapshotStore {
         if !facts.is_empty() {
             self.moved.do_send(SnapshotsMoved(facts));
         }
+    }
+}
+
+impl Handler<FindSnapshot> for SnapshotStore {
+    type Result = ();
+
+    fn handle(&mut self, FindSnapshot { reply }: FindSnapshot, _: &mut Self::Context) {
+        // Whoever asked may be gone.
+        let _ = reply.send(self.files.as_ref().and_then(SnapshotFiles::newest));
+    }
+}
+
+impl Handler<ReadSnapshot> for SnapshotStore {
+    type Result = ();
+
+    fn handle(&mut self, asked: ReadSnapshot, _: &mut Self::Context) {
+        let ReadSnapshot { id, offset, bytes_max, reply } = asked;
+        let files = self.files.as_mut();
+        // Whoever asked may be gone.
+        let _ = reply.send(files.and_then(|files| files.read(id, offset, bytes_max)));
     }
 }
 

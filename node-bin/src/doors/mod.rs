@@ -8,7 +8,7 @@ mod http;
 pub(crate) mod resp;
 mod stranger;
 
-pub(crate) use etcd::{Behind, Hashing};
+pub(crate) use etcd::{Behind, Hashing, SnapshotSource};
 pub(crate) use http::Web;
 
 use std::time::Duration;

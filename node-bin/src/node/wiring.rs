@@ -30,7 +30,7 @@ use crate::consensus::{self, Consensus, HandOver, Tick};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
-use crate::doors::{Behind, Doors, Hashing, Web};
+use crate::doors::{Behind, Doors, Hashing, SnapshotSource, Web};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
@@ -245,7 +245,8 @@ fn connect<S: StateMachine + Unpin + 'static>(
         transfer: to_consensus.clone().recipient(),
         watch: watch.clone().recipient(),
     };
-    let door_info = store_doors.then(|| info.clone());
+    let door_info =
+        store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
     let resp = wire.resp.unwrap_or_default();
     api.run(Api::new(info, checks, requests, resp, FaultGuard::new("Api", faults)));
     let members = wire.members.clone();
@@ -311,16 +312,25 @@ fn start_network<S: StateMachine + Unpin + 'static>(
     Network::new(wire.identity.clone(), transport, facts).start()
 }
 
+/// Where doors get snapshots from.
+fn snapshot_source<S: StateMachine + Unpin + 'static>(
+    consensus: &Addr<Consensus<S>>,
+    store: &Addr<SnapshotStore>,
+) -> SnapshotSource {
+    let (find, read) = (store.clone().recipient(), store.clone().recipient());
+    SnapshotSource::new(consensus.clone().recipient(), find, read)
+}
+
 /// Opens the door for peers, clients and strangers.
 fn start_listener(
     wire: Wire,
-    (api, door_info): (&Addr<Api>, Option<NodeInfo>),
+    (api, door_info): (&Addr<Api>, Option<(NodeInfo, SnapshotSource)>),
     network: &Addr<Network>,
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<Listener> {
     let Wire { identity, tcp, wires, listens_at, resp, .. } = wire;
     let doors = Doors::new(FaultGuard::new("Doors", faults)).start();
-    let web = door_info.map(|info| {
+    let web = door_info.map(|(info, snapshots)| {
         let behind = Behind {
             info,
             calls: api.clone().recipient(),
@@ -328,6 +338,7 @@ fn start_listener(
             orders: api.clone().recipient(),
             close: api.clone().recipient(),
             hashing: Hashing::default(),
+            snapshots,
         };
         Web::new(behind, FaultGuard::new("Web", faults)).start()
     });

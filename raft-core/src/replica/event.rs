@@ -77,6 +77,13 @@ pub enum Event {
     },
     /// What became of an order about snapshots.
     Snapshot(SnapshotFact),
+    /// Somebody wants a snapshot that covers an entry, if it is applied. Unless the newest one
+    /// does, one is begun as soon as none is being built; `Status::snapshot_index` says when it
+    /// is there.
+    SnapshotWanted {
+        /// The entry.
+        covers: Index,
+    },
 }
 
 /// Commands of one turn with who asked for each.

@@ -216,6 +216,9 @@ impl<S: StateMachine> Replica<S> {
             }
             Event::DiskFull { is_full } => self.raft.disk_is_full(is_full),
             Event::Snapshot(fact) => self.on_snapshot_fact(now, fact),
+            Event::SnapshotWanted { covers } => {
+                self.builder.want(covers.min(self.raft.log().applied_index()));
+            }
         }
     }
 
@@ -541,7 +544,8 @@ impl<S: StateMachine> Replica<S> {
         }
         let least_bytes = self.raft.config().snapshot_log_bytes;
         let is_due = self.builder.is_due(now, least_bytes, self.raft.snapshot())
-            || (self.raft.lacks_snapshot() && self.builder.may_begin(now));
+            || (self.raft.lacks_snapshot() && self.builder.may_begin(now))
+            || self.builder.is_wanted(now, self.raft.snapshot());
         if self.loading.is_none() && is_due && !self.fence.is_fenced() {
             self.begin_snapshot();
         }

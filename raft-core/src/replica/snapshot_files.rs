@@ -1,5 +1,7 @@
 //! Does with snapshot files what a replica orders; blocking, one order after the other.
 
+use bytes::Bytes;
+
 use crate::replica::snapshots::{Loaded, Loader, SnapshotFact, SnapshotOrder};
 use crate::replica::state_machine::StateMachine;
 use crate::snapshot::SnapshotId;
@@ -59,6 +61,17 @@ impl<D: Disk> SnapshotFiles<D> {
         self.files.into_disk()
     }
 
+    /// The newest snapshot that is there.
+    #[must_use]
+    pub fn newest(&self) -> Option<SnapshotId> {
+        self.files.newest()
+    }
+
+    /// Reads a piece of a snapshot's file; `None` if it is gone, cannot be read or ends before.
+    pub fn read(&mut self, id: SnapshotId, offset: u64, bytes_max: usize) -> Option<Bytes> {
+        self.files.read(id, offset, bytes_max).ok().filter(|data| !data.is_empty())
+    }
+
     /// Executes an order and returns what the replica is to be told of it.
     pub fn execute(&mut self, order: SnapshotOrder) -> Option<SnapshotFact> {
         match order {
@@ -70,8 +83,7 @@ impl<D: Disk> SnapshotFiles<D> {
                 None
             }
             SnapshotOrder::Read { id, offset, bytes_max } => {
-                let data = self.files.read(id, offset, bytes_max).ok();
-                let data = data.filter(|data| !data.is_empty());
+                let data = self.read(id, offset, bytes_max);
                 Some(SnapshotFact::Piece { id, offset, data })
             }
             SnapshotOrder::Receive { id, offset, data } => self.receive(id, offset, &data),

@@ -144,9 +144,21 @@ pub(crate) struct Builder {
     /// Bytes of the entries that were applied since the last snapshot.
     log_bytes: u64,
     not_before: Time,
+    /// Somebody wants one that covers this entry, which is applied.
+    wanted: Index,
 }
 
 impl Builder {
+    /// Notes that somebody wants one that covers an entry, which is applied.
+    pub(crate) fn want(&mut self, covers: Index) {
+        self.wanted = self.wanted.max(covers);
+    }
+
+    /// Whether somebody wants one, which the last is not, and it may begin.
+    pub(crate) fn is_wanted(&self, now: Time, last: Option<SnapshotId>) -> bool {
+        self.may_begin(now) && last.map_or(Index::ZERO, |id| id.last.index) < self.wanted
+    }
+
     /// Notes that entries of so many bytes were applied.
     pub(crate) fn applied(&mut self, bytes: usize) {
         self.log_bytes += bytes as u64;

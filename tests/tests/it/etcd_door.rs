@@ -6,6 +6,8 @@ mod differential;
 mod etcdctl;
 mod gateway;
 mod hostile;
+mod led;
 mod library;
+mod snapshot;
 mod watches;
 mod writes;

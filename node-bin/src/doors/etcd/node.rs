@@ -14,6 +14,7 @@ use tonic::Status;
 use super::error;
 use super::keys::{self, Said};
 use super::passwords::Hashing;
+use super::snapshot::SnapshotSource;
 use crate::api::{
     Call, CallOutcome, Called, CloseStream, NodeInfo, OpenStream, Operation, StreamOrders,
 };
@@ -31,6 +32,7 @@ pub(crate) struct Behind {
     pub(crate) orders: Recipient<StreamOrders>,
     pub(crate) close: Recipient<CloseStream>,
     pub(crate) hashing: Hashing,
+    pub(crate) snapshots: SnapshotSource,
 }
 
 impl Behind {

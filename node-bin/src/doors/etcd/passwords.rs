@@ -79,7 +79,7 @@ mod tests {
     #[actix_rt::test]
     async fn no_more_than_a_few_wait_for_their_hashes() {
         let hashing = Hashing::default();
-        let _all = hashing.waiting.try_acquire_many(HASHING_MAX as u32).unwrap();
+        let _all = hashing.waiting.try_acquire_many(u32::try_from(HASHING_MAX).unwrap()).unwrap();
         let refused = hash(&hashing, "secret".to_owned()).await.unwrap_err();
         assert_eq!(refused.message(), "etcdserver: too many requests");
     }

@@ -11,7 +11,7 @@ use kvorum_client::RequestId;
 use prost::Message;
 use raft_core::entry::SessionStamp;
 use raft_net::etcd::etcdserverpb::{
-    LeaseKeepAliveRequest, LeaseKeepAliveResponse, RangeRequest, WatchRequest,
+    LeaseKeepAliveRequest, LeaseKeepAliveResponse, RangeRequest, SnapshotRequest, WatchRequest,
 };
 use raft_net::etcd::health::HealthCheckRequest;
 use raft_net::etcd::v3electionpb::{LeaderRequest, LeaderResponse};
@@ -392,7 +392,11 @@ async fn maintenance<B: RequestBody>(
         "MoveLeader" => unary(request.into_body(), |leader| behind.move_leader(leader)).await,
         "Downgrade" => unary(request.into_body(), |downgrade| behind.downgrade(downgrade)).await,
         "Snapshot" => {
-            Status::unimplemented("kvorum: snapshots are not given to clients yet").into_http()
+            let behind = behind.clone();
+            several(request, |asked: SnapshotRequest| {
+                Ok(shown(async move |responses| behind.snapshot(asked, responses).await))
+            })
+            .await
         }
         _ => unknown(method),
     }
@@ -478,8 +482,12 @@ async fn auth<B: RequestBody>(
         "UserChangePassword" => {
             unary(request.into_body(), |user| behind.user_change_password(user, session)).await
         }
-        "UserGrantRole" => unary(request.into_body(), |grant| behind.user_grant_role(grant, session)).await,
-        "UserRevokeRole" => unary(request.into_body(), |revoke| behind.user_revoke_role(revoke, session)).await,
+        "UserGrantRole" => {
+            unary(request.into_body(), |grant| behind.user_grant_role(grant, session)).await
+        }
+        "UserRevokeRole" => {
+            unary(request.into_body(), |revoke| behind.user_revoke_role(revoke, session)).await
+        }
         "RoleList" => unary(request.into_body(), |list| behind.role_list(list)).await,
         "RoleGet" => unary(request.into_body(), |role| behind.role_get(role)).await,
         "RoleAdd" => unary(request.into_body(), |role| behind.role_add(role, session)).await,
@@ -488,7 +496,8 @@ async fn auth<B: RequestBody>(
             unary(request.into_body(), |grant| behind.role_grant_permission(grant, session)).await
         }
         "RoleRevokePermission" => {
-            unary(request.into_body(), |revoke| behind.role_revoke_permission(revoke, session)).await
+            unary(request.into_body(), |revoke| behind.role_revoke_permission(revoke, session))
+                .await
         }
         _ => unknown(method),
     }

@@ -36,4 +36,5 @@ mod rel_h_applies;
 mod scripts;
 mod sessions;
 mod teeth;
+mod wanted_snapshots;
 mod wrong_states;

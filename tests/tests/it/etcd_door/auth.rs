@@ -90,7 +90,7 @@ async fn users_and_roles_are_the_same_on_every_node_and_outlive_it() {
         assert_eq!(ada.roles, [role()]);
         let reader = AuthRoleGetRequest { role: role() };
         let reader = ask!(etcd, "RoleGet", reader => AuthRoleGetResponse).unwrap();
-        assert_eq!(reader.perm, [range.clone()]);
+        assert_eq!(reader.perm, std::slice::from_ref(&range));
         assert_eq!(auth_revision(&mut etcd).await, 7);
     }
     cluster.check_equal().await;

@@ -17,8 +17,7 @@ use raft_net::etcd::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseLeasesRequest, LeaseLeasesResponse,
     LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
     PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader, TxnRequest,
-    TxnResponse,
-    WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
+    TxnResponse, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
 use raft_net::etcd::mvccpb::Event;
 use tokio::sync::mpsc;

@@ -1,3 +1,5 @@
+import hashlib
+import io
 import queue
 import sys
 import threading
@@ -91,4 +93,9 @@ status = c.status()
 assert status.version == "3.6.0" and status.leader.id == members[0].id and 0 < status.db_size
 assert list(c.list_alarms()) == []
 assert isinstance(c.hash(), int) and c.defragment() is None
+kept = io.BytesIO()
+c.snapshot(kept)
+data = kept.getvalue()
+assert data[4:8] == b"KVSN" and len(data) % 512 == 32
+assert hashlib.sha256(data[:-32]).digest() == data[-32:]
 print("done")

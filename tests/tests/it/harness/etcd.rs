@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -78,11 +79,26 @@ impl Etcd {
         Q: Message + Send + Sync + 'static,
         R: Message + Default + Send + Sync + 'static,
     {
+        self.stream_with(method, first, MetadataMap::new()).await
+    }
+
+    /// The same with metadata.
+    pub(crate) async fn stream_with<Q, R>(
+        &mut self,
+        method: &'static str,
+        first: Q,
+        metadata: MetadataMap,
+    ) -> Result<(mpsc::Sender<Q>, Streaming<R>), Status>
+    where
+        Q: Message + Send + Sync + 'static,
+        R: Message + Default + Send + Sync + 'static,
+    {
         let (asks, asked) = mpsc::channel(16);
         asks.send(first).await.expect("there is room");
         self.grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let codec = ProstCodec::<Q, R>::default();
-        let asked = Request::new(ReceiverStream::new(asked));
+        let mut asked = Request::new(ReceiverStream::new(asked));
+        *asked.metadata_mut() = metadata;
         let path = PathAndQuery::from_static(method);
         Ok((asks, self.grpc.streaming(asked, path, codec).await?.into_inner()))
     }
