@@ -26,6 +26,7 @@ pub mod peer_codec;
 pub mod preface;
 mod reader;
 pub mod resp;
+pub mod rest;
 pub mod sniff;
 pub mod stream;
 pub mod switchboard;

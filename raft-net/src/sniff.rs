@@ -14,7 +14,7 @@ pub enum Sniffed {
     Native,
     /// A TLS handshake.
     Tls,
-    /// HTTP/1: the first line ends in `HTTP/1.x`.
+    /// HTTP/1: the first line ends in `HTTP/1.x`, or is very long and asks for a path.
     Http,
     /// HTTP/2 without TLS, as gRPC uses it.
     Http2,
@@ -25,6 +25,10 @@ pub enum Sniffed {
 }
 
 const TLS_HANDSHAKE: u8 = 0x16;
+
+/// How a request for a path begins, of which the end of the line is too far away to be seen.
+const HTTP_BEGINNINGS: [&[u8]; 4] = [b"GET /", b"PUT /", b"DELETE /", b"HEAD /"];
+
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 /// Looks at everything that has arrived so far, at least one byte of it to say anything.
@@ -54,8 +58,12 @@ fn sniff_line(bytes: &[u8]) -> Sniffed {
         return Sniffed::Http2;
     }
     let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else {
-        let more = bytes.len() < SNIFF_BYTES_MAX;
-        return if more { Sniffed::MoreNeeded } else { Sniffed::Unknown };
+        if bytes.len() < SNIFF_BYTES_MAX {
+            return Sniffed::MoreNeeded;
+        }
+        // An address may be that long, a line of words may not.
+        let is_http = HTTP_BEGINNINGS.iter().any(|begins| bytes.starts_with(begins));
+        return if is_http { Sniffed::Http } else { Sniffed::Unknown };
     };
     let line = bytes[..end].trim_ascii_end();
     let is_http = line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0");
@@ -90,5 +98,10 @@ mod tests {
             assert_eq!(sniff(bytes), expected, "{}", bytes.escape_ascii());
         }
         assert_eq!(sniff(&[b'x'; SNIFF_BYTES_MAX]), Sniffed::Unknown);
+        let mut address = b"GET /kv/".to_vec();
+        address.resize(SNIFF_BYTES_MAX - 1, b'k');
+        assert_eq!(sniff(&address), Sniffed::MoreNeeded);
+        address.push(b'k');
+        assert_eq!(sniff(&address), Sniffed::Http);
     }
 }
