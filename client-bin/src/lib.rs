@@ -27,6 +27,7 @@ pub mod cli;
 mod client;
 mod client_name;
 mod dial;
+pub mod document;
 mod driver;
 mod error;
 mod exchange;

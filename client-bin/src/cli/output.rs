@@ -1,17 +1,15 @@
 //! How answers are written: bare, as JSON, in columns.
 //!
-//! In JSON, bytes are a string if they are UTF-8 (`"key"`, `"value"`), and Base64 under another
-//! name if they are not (`"key_base64"`, `"value_base64"`).
+//! `crate::document` has what is written as JSON.
 
 use std::io::{self, Write};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::arguments::Format;
+use crate::Staleness;
 use crate::client::{Deleted, KeyValue, Page};
-use crate::{Kind, Staleness};
+use crate::document::Pair;
 
 const PAIR_HEADS: &[&str] = &["KEY", "VALUE", "VERSION", "MOD_REVISION"];
 
@@ -277,52 +275,6 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
     }
 }
 
-/// A key with its value, as a document.
-#[derive(Serialize)]
-pub(crate) struct Pair<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value_base64: Option<String>,
-    create_revision: u64,
-    mod_revision: u64,
-    version: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lease: Option<u64>,
-}
-
-impl<'a> From<&'a KeyValue> for Pair<'a> {
-    fn from(kv: &'a KeyValue) -> Self {
-        let (key, key_base64) = text_or_base64(&kv.key);
-        let (value, value_base64) = text_or_base64(&kv.value);
-        Self {
-            key,
-            key_base64,
-            value,
-            value_base64,
-            create_revision: kv.create_revision,
-            mod_revision: kv.mod_revision,
-            version: kv.version,
-            kind: (kv.kind != Kind::String).then(|| kv.kind.to_string()),
-            lease: (kv.lease != 0).then_some(kv.lease),
-        }
-    }
-}
-
-/// Bytes as text if they are, else in Base64.
-pub(crate) fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<String>) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (Some(text), None),
-        Err(_) => (None, Some(STANDARD.encode(bytes))),
-    }
-}
-
 /// Writes one JSON document on a line of its own.
 pub(crate) fn json<T: Serialize>(output: &mut dyn Write, value: &T) -> io::Result<()> {
     serde_json::to_writer(&mut *output, value)?;
@@ -360,6 +312,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::Kind;
 
     fn kv(key: &'static [u8], value: &'static [u8]) -> KeyValue {
         let (key, value) = (Bytes::from_static(key), Bytes::from_static(value));

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::arguments::{Format, TransactionArguments};
 use super::commands::{Target, Told, tell_of_more};
-use super::output::{self, Pair, text_or_base64};
+use super::output;
 use super::{CommandError, DECIDED_NO};
+use crate::document::{Pair, text_or_base64};
 use crate::leases::milliseconds;
 use crate::prompt::split;
 use crate::transaction::{OnNo, Outcome, Reply};

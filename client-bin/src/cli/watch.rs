@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::CommandError;
 use super::arguments::{Format, Only, WatchArguments};
 use super::commands::Target;
-use super::output::{self, Pair, printable, text_or_base64};
+use super::output::{self, printable};
+use crate::document::{self, Pair};
 use crate::{Event, Interest, Items, KeyRange, Kind, Name, RangeEnd, Update, WatchOptions};
 
 const HEADS: &[&str] = &["REVISION", "EVENT", "KEY", "ITEM", "VALUE", "PREVIOUS"];
@@ -68,44 +69,15 @@ struct Writer {
     shows_previous: bool,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    revision: u64,
-    event: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    item: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    item_base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<Pair<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<Pair<'a>>,
-}
-
 impl Writer {
     fn event(&mut self, output: &mut dyn Write, event: &Event) -> io::Result<()> {
         let Event { revision, key, item, next, previous } = event;
-        let what = if next.is_some() { "put" } else { "del" };
+        let what = document::what(next.is_some());
         match self.format {
             Format::Simple => writeln!(output, "{}", self.line(event, what)),
             Format::Json => {
-                let (key, key_base64) = text_or_base64(key);
-                let (item, item_base64) =
-                    item.as_ref().map_or((None, None), |item| text_or_base64(item));
-                let document = Document {
-                    revision: *revision,
-                    event: what,
-                    key,
-                    key_base64,
-                    item,
-                    item_base64,
-                    next: next.as_ref().map(Pair::from),
-                    previous: previous.as_ref().map(Pair::from),
-                };
+                let states = (next.as_ref().map(Pair::from), previous.as_ref().map(Pair::from));
+                let document = document::Event::new(*revision, (key, item.as_deref()), states);
                 output::json(output, &document)
             }
             Format::Table => {
