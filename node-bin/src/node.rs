@@ -113,6 +113,10 @@ pub struct NodeOptions {
     pub checks: BodyChecks,
     /// Lets Redis clients in, if the state machine is the store that ships.
     pub resp: Option<RespOptions>,
+    /// Names by which clients of HTTP may ask for keys, beside those in `listen` and `advertise`,
+    /// `localhost`, and addresses. Any other name may be one that somebody lets point here to
+    /// have a browser ask.
+    pub http_hosts: Vec<String>,
     /// Whether the state machine is `kv_store::store::Store`, whose commands the doors for etcd's
     /// and HTTP's clients speak; without it their connections are turned away.
     pub store_doors: bool,
@@ -144,6 +148,7 @@ impl NodeOptions {
             wires: Wires::Tcp,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
+            http_hosts: Vec::new(),
             store_doors: false,
         }
     }

@@ -52,6 +52,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         cluster_secret,
         checks: store_checks(),
         resp: Some(RespOptions { allows_flush: arguments.resp_flush }),
+        http_hosts: arguments.http_hosts.clone(),
         store_doors: true,
         ..NodeOptions::new(
             given_id.or(recorded_id).unwrap_or(FIRST_ID),

@@ -92,6 +92,16 @@ pub(super) struct ServeArguments {
     /// Lets Redis clients remove every key at once, with FLUSHDB and FLUSHALL
     #[arg(long, env = "KVORUM_RESP_FLUSH")]
     pub(super) resp_flush: bool,
+    /// Names by which clients may ask for keys by HTTP, beside those of --listen and --advertise,
+    /// localhost, and addresses
+    #[arg(
+        long,
+        value_name = "HOST,...",
+        env = "KVORUM_HTTP_HOSTS",
+        value_delimiter = ',',
+        num_args = 1
+    )]
+    pub(super) http_hosts: Vec<String>,
     /// How much is written to standard error
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "info")]
     pub(super) log_level: LogLevel,

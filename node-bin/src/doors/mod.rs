@@ -9,7 +9,7 @@ pub(crate) mod resp;
 mod stranger;
 
 pub(crate) use etcd::{Behind, Hashing, SnapshotSource};
-pub(crate) use http::Web;
+pub(crate) use http::{Hosts, Web};
 
 use std::time::Duration;
 

@@ -30,7 +30,7 @@ use crate::consensus::{self, Consensus, HandOver, Tick};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
-use crate::doors::{Behind, Doors, Hashing, SnapshotSource, Web};
+use crate::doors::{Behind, Doors, Hashing, Hosts, SnapshotSource, Web};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
@@ -121,6 +121,7 @@ struct Wire {
     listens_at: String,
     members: BTreeMap<NodeId, String>,
     resp: Option<RespOptions>,
+    http_hosts: Vec<String>,
 }
 
 type StorageParts = (Wal<NodeDisk>, Option<FileDisk>, SnapshotFiles<NodeDisk>);
@@ -181,6 +182,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         listens_at: listens_at.clone(),
         members: members.clone(),
         resp: options.resp,
+        http_hosts: options.http_hosts,
     };
     let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
@@ -328,9 +330,10 @@ fn start_listener(
     network: &Addr<Network>,
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<Listener> {
-    let Wire { identity, tcp, wires, listens_at, resp, .. } = wire;
+    let Wire { identity, tcp, wires, listens_at, resp, http_hosts, .. } = wire;
     let doors = Doors::new(FaultGuard::new("Doors", faults)).start();
     let web = door_info.map(|(info, snapshots)| {
+        let address = info.address.clone();
         let behind = Behind {
             info,
             calls: api.clone().recipient(),
@@ -340,7 +343,8 @@ fn start_listener(
             hashing: Hashing::default(),
             snapshots,
         };
-        Web::new(behind, FaultGuard::new("Web", faults)).start()
+        let names = http_hosts.iter().map(String::as_str).chain([&*address, &*listens_at]);
+        Web::new(behind, Hosts::of(names), FaultGuard::new("Web", faults)).start()
     });
     let doors = listener::Doors {
         peers: network.clone().recipient(),

@@ -19,3 +19,4 @@ mod local_cluster;
 mod processes;
 mod redis;
 mod reference_commands;
+mod rest;

@@ -30,3 +30,4 @@ pub(crate) use node::Behind;
 pub(crate) use passwords::Hashing;
 pub(crate) use service::{REQUEST_BYTES_MAX, REQUEST_ID, call};
 pub(crate) use snapshot::SnapshotSource;
+pub(crate) use watch::Open;

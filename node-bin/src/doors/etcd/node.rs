@@ -55,7 +55,10 @@ impl Behind {
         self.header(header.map_or(0, |header| header.revision), term)
     }
 
-    async fn call(&self, operation: Operation) -> Result<Called, Status> {
+    /// Has something done.
+    ///
+    /// Errors: if the node has ended.
+    pub(crate) async fn call(&self, operation: Operation) -> Result<Called, Status> {
         let (reply, called) = oneshot::channel();
         self.calls.do_send(Call { operation, timeout_ms: TIMEOUT_MS, reply });
         called.await.map_err(|_| error::STOPPED.into())

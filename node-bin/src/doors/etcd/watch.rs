@@ -20,9 +20,9 @@ const RESPONSES_MAX: usize = 16;
 pub(super) type Responses = ReceiverStream<Result<WatchResponse, Status>>;
 
 /// Ends the watches of a stream with it.
-pub(super) struct Open {
-    pub(super) behind: Behind,
-    pub(super) stream: u64,
+pub(crate) struct Open {
+    pub(crate) behind: Behind,
+    pub(crate) stream: u64,
 }
 
 impl Drop for Open {
@@ -35,7 +35,7 @@ impl Behind {
     /// Opens a stream of watches of the node.
     ///
     /// Errors: if the node has ended, or has as many streams as it may have.
-    pub(super) async fn open_stream(
+    pub(crate) async fn open_stream(
         &self,
     ) -> Result<(u64, mpsc::UnboundedReceiver<StreamWord>), Status> {
         let (words, heard) = mpsc::unbounded_channel();

@@ -22,6 +22,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::super::etcd::{self, Behind, REQUEST_BYTES_MAX};
+use super::host::Hosts;
 use super::pages;
 
 /// The longest request: base64 takes a third more. A longer one is refused. Units: bytes.
@@ -110,6 +111,7 @@ impl Gateway {
     pub(super) async fn answer(
         &self,
         behind: &Behind,
+        hosts: &Hosts,
         request: Request<Incoming>,
     ) -> Response<Body> {
         let path = request.uri().path().trim_start_matches("/v3").to_owned();
@@ -119,7 +121,7 @@ impl Gateway {
         if request.method() != Method::POST {
             return pages::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
         }
-        if super::is_foreign(request.headers()) {
+        if hosts.are_foreign_to(&request) {
             return refused(&Status::permission_denied("kvorum: asked from another origin"));
         }
         let request_id = request.headers().get(etcd::REQUEST_ID).cloned();

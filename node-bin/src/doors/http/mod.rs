@@ -7,7 +7,9 @@
 
 mod authority;
 mod gateway;
+mod host;
 mod pages;
+mod rest;
 mod rewound;
 
 use std::convert::Infallible;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
-use http::{HeaderMap, Request, Response, header};
+use http::{Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -25,6 +27,7 @@ use raft_net::sniff::Sniffed;
 use tonic::body::Body;
 
 use self::gateway::Gateway;
+pub(crate) use self::host::Hosts;
 use self::rewound::Rewound;
 use super::etcd::{self, Behind};
 use crate::fault::FaultGuard;
@@ -56,11 +59,12 @@ pub(crate) struct Web {
 struct Served {
     behind: Behind,
     gateway: Gateway,
+    hosts: Hosts,
 }
 
 impl Web {
-    pub(crate) fn new(behind: Behind, fault: FaultGuard) -> Self {
-        let served = Served { behind, gateway: Gateway::new() };
+    pub(crate) fn new(behind: Behind, hosts: Hosts, fault: FaultGuard) -> Self {
+        let served = Served { behind, gateway: Gateway::new(), hosts };
         Self { served: Arc::new(served), connections: Arc::new(()), _fault: fault }
     }
 }
@@ -134,15 +138,10 @@ async fn answer(served: &Served, request: Request<Incoming>) -> Response<Body> {
         return etcd::call(&served.behind, request).await;
     }
     if request.uri().path().starts_with("/v3/") {
-        return Box::pin(served.gateway.answer(&served.behind, request)).await;
+        return Box::pin(served.gateway.answer(&served.behind, &served.hosts, request)).await;
+    }
+    if rest::is_key(request.uri().path()) {
+        return Box::pin(rest::answer(&served.behind, &served.hosts, request)).await;
     }
     Box::pin(pages::answer(&served.behind, request)).await
-}
-
-/// Whether a browser asks from a page of another origin: such a page may not change anything.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    let text = |value: &header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
-    let host = headers.get(header::HOST).map(text).unwrap_or_default();
-    text(origin).split_once("://").is_none_or(|(_, origin)| origin != host)
 }

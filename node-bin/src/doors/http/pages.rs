@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tonic::body::Body;
@@ -38,15 +39,24 @@ const CHECKS: &[&str] =
     &["data_corruption", "serializable_read", "linearizable_read", "non_learner"];
 
 pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response<Body> {
-    of_kind(status, "text/plain; charset=utf-8", body.into())
+    let body: String = body.into();
+    of_kind(status, "text/plain; charset=utf-8", body)
 }
 
 pub(super) fn json(status: StatusCode, body: String) -> Response<Body> {
     of_kind(status, "application/json", body)
 }
 
-fn of_kind(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::new(http_body_util::Full::from(body)));
+/// Bytes that a browser must not take for anything else.
+pub(super) fn bytes(body: Bytes) -> Response<Body> {
+    let mut response = of_kind(StatusCode::OK, "application/octet-stream", body);
+    let no = header::HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, no);
+    response
+}
+
+fn of_kind(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::new(http_body_util::Full::from(body.into())));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response

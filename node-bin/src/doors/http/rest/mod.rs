@@ -1,0 +1,115 @@
+//! Keys as HTTP resources: `/kv/<key>`.
+//!
+//! What a request asks for is pure (`asked`), and so is how keys are shown (`document`); the
+//! rest asks Api by messages, in the futures of the connections. Limits: `BODY_BYTES_MAX` and
+//! `BODY_DEADLINE` of what is sent, `LIST_LIMIT` of what is listed, `TIMEOUT_MS_MAX` of a wait,
+//! `EVENTS_MAX` and `READ_DEADLINE` of a client that does not read what it watches.
+
+mod asked;
+mod document;
+mod events;
+mod node;
+mod read;
+mod refused;
+mod watcher;
+mod write;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body as _, Incoming};
+use raft_net::rest::{self, Address};
+use tonic::body::Body;
+
+use self::asked::Asked;
+use self::refused::Refused;
+use super::super::etcd::Behind;
+use super::host::{self, Hosts};
+
+/// The longest body: a value in JSON may take several times its length. A longer one is refused.
+/// Units: bytes.
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a body may take to arrive; a slower one is refused.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Whether a path is that of a key, or of all keys.
+pub(super) fn is_key(path: &str) -> bool {
+    path.starts_with(rest::PATH) || path == rest::PATH.trim_end_matches('/')
+}
+
+pub(super) async fn answer(
+    behind: &Behind,
+    hosts: &Hosts,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    serve(behind, hosts, request).await.unwrap_or_else(Refused::response)
+}
+
+async fn serve(
+    behind: &Behind,
+    hosts: &Hosts,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refused> {
+    check_names(hosts, &request)?;
+    let (head, body) = request.into_parts();
+    let query = head.uri.query().unwrap_or_default();
+    let address = Address::parse(head.uri.path().as_bytes(), query.as_bytes())
+        .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let has_body = !body.is_end_stream();
+    match Asked::of(&head.method, address, &head.headers, has_body)? {
+        Asked::Read(asked) => read::read(behind, &asked).await,
+        Asked::Wait(asked, wait) => read::wait(behind, &asked, wait).await,
+        Asked::Watch(asked) => events::watch(behind, asked).await,
+        Asked::Put(asked) => {
+            let value = asked.form.value(&collect(body).await?)?;
+            write::put(behind, &asked, &value).await
+        }
+        Asked::Delete(asked) => write::delete(behind, &asked).await,
+    }
+}
+
+/// Lets in whoever asks for this node by one of its names, and no page of another origin.
+fn check_names(hosts: &Hosts, request: &Request<Incoming>) -> Result<(), Refused> {
+    let authority = host::authority(request);
+    let authority = authority.as_deref();
+    if !authority.is_some_and(|authority| hosts.know(authority)) {
+        let why = format!(
+            "this node is not known as {:?}; ask by its address, or name it with --http-hosts",
+            authority.unwrap_or_default()
+        );
+        return Err(Refused::new(StatusCode::MISDIRECTED_REQUEST, why));
+    }
+    if host::is_foreign(authority, request.headers()) {
+        let why = "a page of another origin may not ask this node".to_owned();
+        return Err(Refused::new(StatusCode::FORBIDDEN, why));
+    }
+    Ok(())
+}
+
+async fn collect(body: Incoming) -> Result<Bytes, Refused> {
+    let too_long = || {
+        let why = format!("the body is longer than {BODY_BYTES_MAX} bytes; send less");
+        Refused::new(StatusCode::PAYLOAD_TOO_LARGE, why)
+    };
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|length| BODY_BYTES_MAX < length) {
+        return Err(too_long());
+    }
+    let collected = Limited::new(body, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(BODY_DEADLINE, collected).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
+        Ok(Err(error)) => {
+            Err(Refused::new(StatusCode::BAD_REQUEST, format!("the body is cut: {error}")))
+        }
+        Err(_) => {
+            let why = format!(
+                "the body did not arrive within {} s; nothing was done",
+                BODY_DEADLINE.as_secs()
+            );
+            Err(Refused::new(StatusCode::REQUEST_TIMEOUT, why))
+        }
+    }
+}
