@@ -1,10 +1,11 @@
 //! Clients that mean harm, or read nothing: others are served as if they were not there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::watches::Events;
 use super::{BYTES, get, put};
