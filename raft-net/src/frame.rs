@@ -23,6 +23,9 @@ pub const PEER_FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const PREFIX_BYTES: usize = 4;
 
+/// How much is said of what is wrong with a frame.
+const ERROR_CHARS_MAX: usize = 300;
+
 /// A client must be able to write the longest entry, and a peer to replicate several.
 const _: () = assert!(raft_core::entry::ENTRY_BYTES_MAX < CLIENT_FRAME_BYTES_MAX);
 const _: () = assert!(CLIENT_FRAME_BYTES_MAX < PEER_FRAME_BYTES_MAX);
@@ -145,12 +148,22 @@ pub fn put_named<T: Serialize>(
 pub fn read<'a, T: Deserialize<'a>>(content: &'a [u8]) -> Result<T, FrameError> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(content);
     let value = T::deserialize(&mut deserializer)
-        .map_err(|error| FrameError::NotMessagePack(error.to_string()))?;
+        .map_err(|error| FrameError::NotMessagePack(shown(&error)))?;
     // The deserializer does not tell where it stands, but it tells that nothing is left.
     match IgnoredAny::deserialize(&mut deserializer) {
         Err(Error::InvalidMarkerRead(end)) if end.kind() == ErrorKind::UnexpectedEof => Ok(value),
         Ok(_) | Err(_) => Err(FrameError::TrailingBytes),
     }
+}
+
+/// What is wrong with some bytes, on one line and not at any length: an error repeats what it
+/// found, and that comes from outside.
+fn shown(error: &Error) -> String {
+    let mut shown = String::new();
+    for c in error.to_string().chars().take(ERROR_CHARS_MAX) {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }
 
 fn put_with<F>(output: &mut BytesMut, limit_bytes: usize, encode: F) -> Result<(), FrameError>
@@ -229,6 +242,20 @@ mod tests {
         let before = output.clone();
         assert!(put(&mut output, 10, &"longer than ten bytes").is_err());
         assert_eq!(output, before);
+    }
+
+    #[test]
+    fn an_error_is_one_line_whatever_was_read() {
+        #[derive(Debug, Deserialize)]
+        enum Word {
+            Known,
+        }
+        let _ = Word::Known;
+        let mut content = vec![0xdb, 0, 0, 0x10, 0];
+        content.extend_from_slice(&b"\nforged\n".repeat(512));
+        let error = read::<Word>(&content).unwrap_err().to_string();
+        assert!(error.contains("\\nforged") && !error.contains('\n'), "{error}");
+        assert!(error.len() < 2 * ERROR_CHARS_MAX, "{} bytes", error.len());
     }
 
     #[test]

@@ -31,9 +31,11 @@ const HTTP_BEGINNINGS: [&[u8]; 4] = [b"GET /", b"PUT /", b"DELETE /", b"HEAD /"]
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
-/// Looks at everything that has arrived so far, at least one byte of it to say anything.
+/// Looks at everything that has arrived so far, at least one byte of it to say anything. Only
+/// the first [`SNIFF_BYTES_MAX`] count, so that it does not matter how much arrives at once.
 #[must_use]
 pub fn sniff(bytes: &[u8]) -> Sniffed {
+    let bytes = &bytes[..bytes.len().min(SNIFF_BYTES_MAX)];
     match bytes.first() {
         None => Sniffed::MoreNeeded,
         Some(&first) if first == MAGIC[0] => sniff_magic(bytes),

@@ -156,7 +156,12 @@ pub(super) fn clients(input: &[u8], numbers: &mut Numbers) -> Reached {
                 let mut written = BytesMut::new();
                 response.encode(&mut written).unwrap();
                 let again = Response::decode(content(&written)).unwrap();
-                assert_eq!(again, response);
+                let mut twice = BytesMut::new();
+                again.encode(&mut twice).unwrap();
+                assert_eq!(twice, written);
+                // A status leaves out what nobody would look at.
+                let is_status = matches!(response.reply, Reply::Status(_));
+                assert!(is_status || again == response, "{again:?} instead of {response:?}");
                 let is_full = matches!(&response.reply, Reply::Status(it) if it.is_full());
                 format!("{:?} {is_full}", std::mem::discriminant(&response.reply))
             }

@@ -5,7 +5,6 @@ use raft_net::resp::{
     ARGUMENTS_MAX, COMMAND_BYTES_MAX, INLINE_BYTES_MAX, Parser, Protocol, ProtocolError,
     ReplyWriter,
 };
-use raft_net::sniff::{SNIFF_BYTES_MAX, Sniffed, sniff};
 
 type Commands = Vec<Vec<Vec<u8>>>;
 
@@ -125,98 +124,4 @@ fn replies_are_written_in_both_versions() {
     let resp3 = [&both[..], b"_\r\n_\r\n*2\r\n%3\r\n~0\r\n>1\r\n"].concat();
     assert_eq!(write(Protocol::Resp2).escape_ascii().to_string(), resp2.escape_ascii().to_string());
     assert_eq!(write(Protocol::Resp3).escape_ascii().to_string(), resp3.escape_ascii().to_string());
-}
-
-/// Numbers that look random, from a seed (xorshift, Marsaglia 2003).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 16).unwrap() % bound
-    }
-}
-
-/// Whatever arrives, and however it is cut: no panic, the same commands and the same end.
-/// `KVORUM_FUZZ_ROUNDS` says how often, and `KVORUM_FUZZ_SEED` where to begin.
-#[test]
-fn mutated_input_means_the_same_however_it_is_cut() {
-    let setting = |name: &str, default| {
-        std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-    };
-    let (rounds, seed) = (setting("KVORUM_FUZZ_ROUNDS", 20_000), setting("KVORUM_FUZZ_SEED", 1));
-    let corpus: [&[u8]; 7] = [
-        b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n",
-        b"*0\r\n*-1\r\n\r\n\n",
-        b"PING\r\nset k \"a b\\x00\\n\" 'c'\r\n",
-        b"*1\r\n*1\r\n$-1\r\n:9\r\n",
-        b"$5\r\nhello\r\n+OK\r\n-ERR\r\n",
-        b"*9223372036854775807\r\n$9223372036854775808\r\n",
-        b"\"\\\"'\\'\t\0\x0b\xff",
-    ];
-    let mut numbers = Numbers(seed * 0x9E37_79B9 + 1);
-    for round in 0..rounds {
-        let mut input = Vec::new();
-        for _ in 0..=numbers.below(4) {
-            input.extend_from_slice(corpus[numbers.below(corpus.len())]);
-        }
-        for _ in 0..numbers.below(6) {
-            if input.is_empty() {
-                break;
-            }
-            let at = numbers.below(input.len());
-            match numbers.below(4) {
-                0 => input[at] = u8::try_from(numbers.below(256)).unwrap(),
-                1 => drop(input.remove(at)),
-                2 => input.insert(at, b"*$\r\n\"'0-9 \\"[numbers.below(11)]),
-                _ => input.truncate(at + 1),
-            }
-        }
-        let whole = parse([&input[..]]);
-        let mut pieces = Vec::new();
-        let mut rest = &input[..];
-        while !rest.is_empty() {
-            let (piece, after) = rest.split_at(1 + numbers.below(rest.len()));
-            pieces.push(piece);
-            rest = after;
-        }
-        let cut = parse(pieces);
-        assert_eq!(cut, whole, "round {round} of seed {seed}: {}", input.escape_ascii());
-    }
-}
-
-/// What a connection speaks is decided once: more bytes do not change it, and there is always a
-/// decision in the end.
-#[test]
-fn sniffing_decides_once() {
-    let corpus: [&[u8]; 6] = [
-        b"\0kvorum\n\0\0\0\x10",
-        b"*1\r\n$4\r\nPING\r\n",
-        b"PING\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"\x16\x03\x01\x02\0",
-    ];
-    let mut numbers = Numbers(0x9E37_79B9);
-    for _ in 0..2_000 {
-        let mut input = corpus[numbers.below(corpus.len())].to_vec();
-        for _ in 0..numbers.below(4) {
-            let at = numbers.below(input.len());
-            input[at] = u8::try_from(numbers.below(256)).unwrap();
-        }
-        let shown = input.escape_ascii().to_string();
-        input.resize(SNIFF_BYTES_MAX, b'x');
-        let mut decided = Sniffed::MoreNeeded;
-        for length in (0..=80).chain([SNIFF_BYTES_MAX]) {
-            let sniffed = sniff(&input[..length]);
-            if decided == Sniffed::MoreNeeded {
-                decided = sniffed;
-            } else {
-                assert_eq!(sniffed, decided, "{shown} after {length} bytes");
-            }
-        }
-        assert_ne!(sniff(&input), Sniffed::MoreNeeded, "{shown}");
-    }
 }
