@@ -3,6 +3,7 @@
 mod dev;
 mod join;
 mod log;
+mod ports;
 mod serve;
 mod settings;
 

@@ -85,8 +85,10 @@ pub enum StartError {
         source: SnapshotError,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another --listen")]
+    #[error("cannot listen on {address}: {source}; choose another {flag}")]
     Listen {
+        /// The setting that it was given by.
+        flag: String,
         /// The address.
         address: String,
         /// What the system said.
@@ -101,6 +103,13 @@ pub enum StartError {
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
+}
+
+impl StartError {
+    /// That an address cannot be listened on.
+    pub(crate) fn listen(flag: &str, address: &str, source: io::Error) -> Self {
+        Self::Listen { flag: flag.to_owned(), address: address.to_owned(), source }
+    }
 }
 
 /// How a node ended.

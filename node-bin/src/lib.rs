@@ -36,4 +36,5 @@ pub use directory::{Data, MemoryData};
 pub use doors::resp::RespOptions;
 pub use error::{NodeEnd, StartError};
 pub use local_cluster::{ClusterOptions, FIRST_PORT, LocalCluster, PlaceError, Storage, Transport};
-pub use node::{Node, NodeOptions, RequestError, Wires};
+pub use node::{DoorPort, Node, NodeOptions, RequestError, Wires};
+pub use raft_net::opens::{Door, Opens};

@@ -393,7 +393,7 @@ fn node_directory(root: &Path, id: NodeId) -> PathBuf {
 }
 
 fn listen_error(address: &str, source: io::Error) -> StartError {
-    StartError::Listen { address: address.to_owned(), source }
+    StartError::listen("--port", address, source)
 }
 
 /// Binds a port for each node before any of them starts, since each is told all of them.

@@ -3,6 +3,7 @@
 //! Each node has a runtime of its own, so that several can live in one process and one can end
 //! without the others.
 
+mod listening;
 mod wiring;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use raft_core::replica::StateMachine;
 use raft_core::replica::event::{Refusal, SessionRefusal, Staleness, Status};
 use raft_core::types::NodeId;
 use raft_net::handshake::ClusterSecret;
+use raft_net::opens::{Door, Opens};
 use raft_net::switchboard::{Dial, Listen};
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
@@ -59,6 +61,17 @@ pub enum Wires {
     },
 }
 
+/// A place of its own for a door.
+#[derive(Debug)]
+pub struct DoorPort {
+    /// The door.
+    pub door: Door,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: String,
+    /// The socket for it, if the caller has bound it already.
+    pub bound: Option<TcpListener>,
+}
+
 /// What a node is told when it starts.
 #[derive(Debug)]
 pub struct NodeOptions {
@@ -68,7 +81,11 @@ pub struct NodeOptions {
     pub listen: String,
     /// The socket for it, if the caller has bound it already.
     pub bound: Option<TcpListener>,
-    /// Where others reach this node; by default where it listens.
+    /// What is spoken there; all of it by default.
+    pub opens: Opens,
+    /// Further places to listen, for one door each.
+    pub ports: Vec<DoorPort>,
+    /// Where others reach this node; by default where it listens for peers.
     pub advertise: Option<String>,
     /// Every member's address, this node's included, the same on all nodes. Empty: as the
     /// directory has it, and a cluster of one if it is empty too.
@@ -130,6 +147,8 @@ impl NodeOptions {
             node_id,
             listen: listen.to_owned(),
             bound: None,
+            opens: Opens::ALL,
+            ports: Vec::new(),
             advertise: None,
             members: BTreeMap::new(),
             learners: BTreeSet::new(),
@@ -210,6 +229,7 @@ pub(crate) enum Control {
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) address: String,
+    pub(crate) ports: Vec<(Door, String)>,
     pub(crate) cluster_id: u64,
     pub(crate) members: BTreeMap<NodeId, String>,
     pub(crate) calls: Recipient<Call>,
@@ -311,6 +331,12 @@ impl Node {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.started.address
+    }
+
+    /// Where the node listens for one door each.
+    #[must_use]
+    pub fn ports(&self) -> &[(Door, String)] {
+        &self.started.ports
     }
 
     /// The id of the node's cluster.

@@ -21,6 +21,7 @@ pub mod link;
 pub mod listener;
 pub mod member_change;
 pub mod network;
+pub mod opens;
 pub mod outbox;
 pub mod peer_codec;
 pub mod preface;

@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 
 use crate::frame::{self, FrameError};
 use crate::handshake::{self, HandshakeError, Identity};
+use crate::opens::{Door, Opens};
 use crate::peer_codec::Ends;
 use crate::preface::{Greeting, LinkClass, MAGIC, Preface, Refused, Role, Why};
 use crate::sniff::{Sniffed, sniff};
@@ -42,6 +43,8 @@ pub struct Incoming {
     pub stream: Box<dyn ByteStream>,
     /// Where it comes from, for the log.
     pub from: String,
+    /// What the port speaks at which it came in.
+    pub opens: Opens,
 }
 
 /// Says that a peer has opened a link to this node and passed the handshake.
@@ -90,6 +93,9 @@ pub struct DoorAccepted {
     pub read: BytesMut,
     /// Where it comes from, for the log.
     pub from: String,
+    /// What the port speaks at which it came in: at least one of the doors that speak so, unless
+    /// it is to be turned away.
+    pub opens: Opens,
 }
 
 /// Who takes connections when it is known what they speak.
@@ -103,24 +109,34 @@ pub struct Doors {
     pub resp: Recipient<DoorAccepted>,
     /// Clients of HTTP/1 and HTTP/2.
     pub http: Recipient<DoorAccepted>,
+    /// Those who came to a port that does not speak their protocol.
+    pub strangers: Recipient<DoorAccepted>,
+}
+
+/// A port to accept connections at.
+#[derive(Debug)]
+pub struct Port {
+    /// The socket.
+    pub tcp: TcpListener,
+    /// What is spoken there.
+    pub opens: Opens,
 }
 
 /// The actor.
 #[derive(Debug)]
 pub struct Listener {
-    tcp: Option<TcpListener>,
-    accept_loop: Option<Task>,
+    ports: Vec<Port>,
+    accept_loops: Vec<Task>,
     undecided: VecDeque<Task>,
     desk: Desk,
 }
 
 impl Listener {
-    /// Will sort what comes. With `tcp` it accepts there; without it, `Incoming` comes from
-    /// elsewhere.
+    /// Will sort what comes. It accepts at `ports`; without any, `Incoming` comes from elsewhere.
     #[must_use]
-    pub fn new(identity: Arc<Identity>, tcp: Option<TcpListener>, doors: Doors) -> Self {
+    pub fn new(identity: Arc<Identity>, ports: Vec<Port>, doors: Doors) -> Self {
         let desk = Desk { identity, doors };
-        Self { tcp, accept_loop: None, undecided: VecDeque::new(), desk }
+        Self { ports, accept_loops: Vec::new(), undecided: VecDeque::new(), desk }
     }
 
     fn make_room(&mut self) {
@@ -141,8 +157,9 @@ impl Actor for Listener {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let to = ctx.address().recipient();
-        self.accept_loop = self.tcp.take().map(|tcp| Task::spawn(accept(tcp, to)));
+        let to: Recipient<Incoming> = ctx.address().recipient();
+        let ports = self.ports.drain(..);
+        self.accept_loops = ports.map(|port| Task::spawn(accept(port, to.clone()))).collect();
     }
 }
 
@@ -163,7 +180,7 @@ impl Handler<Stop> for Listener {
     }
 }
 
-async fn accept(tcp: TcpListener, to: Recipient<Incoming>) {
+async fn accept(Port { tcp, opens }: Port, to: Recipient<Incoming>) {
     let mut is_failing = false;
     loop {
         match tcp.accept().await {
@@ -171,7 +188,8 @@ async fn accept(tcp: TcpListener, to: Recipient<Incoming>) {
                 is_failing = false;
                 // A connection that ended before it was looked at concerns nobody.
                 if stream::prepare(&stream).is_ok() {
-                    to.do_send(Incoming { stream: Box::new(stream), from: from.to_string() });
+                    let from = from.to_string();
+                    to.do_send(Incoming { stream: Box::new(stream), from, opens });
                 }
             }
             Err(error) => {
@@ -194,9 +212,10 @@ struct Desk {
 
 impl Desk {
     async fn sort(self, incoming: Incoming) {
-        let Incoming { mut stream, from } = incoming;
+        let Incoming { mut stream, from, opens } = incoming;
         let mut read = BytesMut::with_capacity(1024);
-        match timeout(UNDECIDED_DEADLINE, self.decide(&mut stream, &mut read, &from)).await {
+        let decided = self.decide(&mut stream, &mut read, (&from, opens));
+        match timeout(UNDECIDED_DEADLINE, decided).await {
             Ok(Some(Decided::Peer { ends, link, address })) => {
                 self.doors.peers.do_send(PeerAccepted { ends, link, address, stream, read, from });
             }
@@ -205,9 +224,14 @@ impl Desk {
                 self.doors.clients.do_send(accepted);
             }
             Ok(Some(Decided::Other(speaks))) => {
-                let is_resp = speaks == Sniffed::Resp;
-                let door = if is_resp { &self.doors.resp } else { &self.doors.http };
-                door.do_send(DoorAccepted { speaks, stream, read, from });
+                let doors = &self.doors;
+                let door = match speaks {
+                    Sniffed::Resp if opens.has(Door::Resp) => &doors.resp,
+                    Sniffed::Resp => &doors.strangers,
+                    _ if opens.has(Door::Etcd) || opens.has(Door::Http) => &doors.http,
+                    _ => &doors.strangers,
+                };
+                door.do_send(DoorAccepted { speaks, stream, read, from, opens });
             }
             Ok(None) => (),
             Err(_) => {
@@ -221,7 +245,7 @@ impl Desk {
         &self,
         stream: &mut Box<dyn ByteStream>,
         read: &mut BytesMut,
-        from: &str,
+        (from, opens): (&str, Opens),
     ) -> Option<Decided> {
         let sniffed = loop {
             match sniff(read) {
@@ -247,7 +271,7 @@ impl Desk {
             }
         }
         let _magic = read.split_to(MAGIC.len());
-        match self.shake_hands(stream, read).await {
+        match self.shake_hands(stream, read, opens).await {
             Ok(decided) => Some(decided),
             Err(HandshakeError::Refuses(refused)) => {
                 warn!("refused a connection from {from}: {refused}");
@@ -264,11 +288,15 @@ impl Desk {
         &self,
         stream: &mut Box<dyn ByteStream>,
         read: &mut BytesMut,
+        opens: Opens,
     ) -> Result<Decided, HandshakeError> {
         let content = handshake::read_frame(stream, read).await?;
         let judged = frame::read(&content)
             .map_err(|error: FrameError| Refused { why: Why::Malformed, text: error.to_string() })
-            .and_then(|preface| Ok((handshake::judge(&self.identity, &preface)?, preface)));
+            .and_then(|preface: Preface| {
+                check_role(preface.role, opens)?;
+                Ok((handshake::judge(&self.identity, &preface)?, preface))
+            });
         let (version, preface): (u16, Preface) = match judged {
             Ok(judged) => judged,
             Err(refused) => {
@@ -286,6 +314,19 @@ impl Desk {
             }
         }
     }
+}
+
+/// Whether a port takes who comes.
+fn check_role(role: Role, opens: Opens) -> Result<(), Refused> {
+    let (door, who) = match role {
+        Role::Client => (Door::Native, "clients of the native protocol"),
+        Role::Peer { .. } => (Door::Peers, "other nodes"),
+    };
+    if opens.has(door) {
+        return Ok(());
+    }
+    let text = format!("this port does not take {who}; another one of the node does");
+    Err(Refused { why: Why::NotAccepting, text })
 }
 
 enum Decided {

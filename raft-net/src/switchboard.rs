@@ -11,6 +11,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::oneshot;
 
 use crate::listener::Incoming;
+use crate::opens::Opens;
 
 /// How much one direction of a stream in memory holds. Units: bytes.
 pub const STREAM_BYTES_MAX: usize = 256 * 1024;
@@ -75,7 +76,8 @@ impl Handler<Dial> for Switchboard {
             Some(listener) => {
                 let (ours, theirs) = tokio::io::duplex(STREAM_BYTES_MAX);
                 let from = format!("a dialler of {address}");
-                listener.do_send(Incoming { stream: Box::new(theirs), from });
+                let opens = Opens::ALL;
+                listener.do_send(Incoming { stream: Box::new(theirs), from, opens });
                 Ok(ours)
             }
             None => Err(io::ErrorKind::ConnectionRefused.into()),

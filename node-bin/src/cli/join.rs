@@ -12,6 +12,7 @@ use raft_core::configuration::ChangeRefusal;
 use raft_core::types::{Incarnation, NodeId};
 use raft_net::client_protocol::{ChangeRefused, KEPT_LEARNER, LEARNER};
 use raft_net::handshake::{HandshakeError, Identity, try_as_peer};
+use raft_net::opens::Door;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -32,16 +33,15 @@ const TRIAL: Duration = Duration::from_secs(2);
 
 /// Has the node taken in by the cluster that one of `doors` belongs to, and writes into
 /// `options` what it is to start with. `given_id` is the id that an operator has had handed out
-/// for it; `port` is where it listens.
+/// for it.
 ///
 /// Errors: `StartError::Join` or `Setting` in one line; the node must not start.
 pub(super) fn prepare(
     doors: &[String],
     given_id: Option<NodeId>,
-    port: u16,
     options: &mut NodeOptions,
 ) -> Result<(), StartError> {
-    let address = own_address(options, port)?;
+    let address = own_address(options)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -64,15 +64,21 @@ pub(super) fn prepare(
 }
 
 /// Where others reach this node.
-fn own_address(options: &NodeOptions, port: u16) -> Result<String, StartError> {
+fn own_address(options: &NodeOptions) -> Result<String, StartError> {
     if let Some(advertised) = &options.advertise {
         return Ok(advertised.clone());
     }
-    let host = options.listen.rsplit_once(':').map_or(options.listen.as_str(), |(host, _)| host);
+    let for_peers = options.ports.iter().find(|port| port.door == Door::Peers);
+    let (flag, listen, bound) = match for_peers {
+        Some(port) => ("--listen-peers", &port.listen, &port.bound),
+        None => ("--listen", &options.listen, &options.bound),
+    };
+    let (host, given) = listen.rsplit_once(':').unwrap_or((listen, ""));
+    let port = bound.as_ref().and_then(|bound| bound.local_addr().ok());
+    let port = port.map_or_else(|| given.to_owned(), |at| at.port().to_string());
     if ["0.0.0.0", "[::]"].contains(&host) {
-        let listen = &options.listen;
         return Err(StartError::Setting(format!(
-            "--listen {listen} does not tell the cluster where this node is; give --advertise"
+            "{flag} {listen} does not tell the cluster where this node is; give --advertise"
         )));
     }
     Ok(format!("{host}:{port}"))

@@ -29,7 +29,10 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
     if let Some(advertise) = &arguments.advertise {
         super::settings::check_address("--advertise", advertise)?;
     }
+    let opens = arguments.ports.opens()?;
+    arguments.check_peers(1 < members.len() || !doors.is_empty())?;
     let (bound, listen) = bind(arguments)?;
+    let ports = arguments.bind_doors()?;
     let port = bound.local_addr().map_err(|source| listen_error(&listen, source))?.port();
     let directory = arguments
         .data_dir
@@ -39,6 +42,8 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
     let recorded_id = owner.as_ref().map(|owner| owner.node_id);
     let mut options = NodeOptions {
         bound: Some(bound),
+        opens,
+        ports,
         advertise: arguments.advertise.clone(),
         members,
         auto_promote: arguments.auto_promote == Switch::On,
@@ -63,7 +68,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
     options.check()?;
     if !doors.is_empty() {
         match &owner {
-            None => join::prepare(doors, given_id, port, &mut options)?,
+            None => join::prepare(doors, given_id, &mut options)?,
             Some(_) => tracing::info!("the data directory has a cluster already: no --join"),
         }
     }
@@ -85,19 +90,22 @@ fn announce(node: &Node, node_id: u64, directory: &Path) {
         env!("CARGO_PKG_VERSION"),
         directory.display()
     );
+    for (door, address) in node.ports() {
+        println!("{door} alone at {address}");
+    }
     let members: Vec<String> =
         node.members().iter().map(|(id, address)| format!("{id}={address}")).collect();
     tracing::info!(node = node_id, "members: {}", members.join(","));
 }
 
 fn listen_error(address: &str, source: io::Error) -> StartError {
-    StartError::Listen { address: address.to_owned(), source }
+    StartError::listen("--listen", address, source)
 }
 
 /// The socket that was asked for, or the first free one.
 fn bind(arguments: &ServeArguments) -> Result<(TcpListener, String), StartError> {
     if let Some(listen) = &arguments.listen {
-        arguments.check_exposure(listen)?;
+        arguments.check_exposure("--listen", listen)?;
         let bound = TcpListener::bind(listen).map_err(|error| listen_error(listen, error))?;
         return Ok((bound, listen.clone()));
     }

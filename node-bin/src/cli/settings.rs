@@ -9,6 +9,7 @@ use raft_core::types::NodeId;
 use raft_net::handshake::ClusterSecret;
 
 use super::LogLevel;
+use super::ports::PortArguments;
 use crate::error::StartError;
 use crate::node::{
     ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, SNAPSHOT_LOG_BYTES, VOTERS_TARGET,
@@ -28,7 +29,9 @@ pub(super) struct ServeArguments {
     /// the next free port]
     #[arg(long, value_name = "HOST:PORT", env = "KVORUM_LISTEN")]
     pub(super) listen: Option<String>,
-    /// Where others reach this node [default: where it listens]
+    #[command(flatten)]
+    pub(super) ports: PortArguments,
+    /// Where others reach this node [default: where it listens for peers]
     #[arg(long, value_name = "HOST:PORT", env = "KVORUM_ADVERTISE")]
     pub(super) advertise: Option<String>,
     /// This node's number in the cluster, from 1 [default: as its folder says, or as the cluster
@@ -233,19 +236,18 @@ impl ServeArguments {
     /// Whether the address may be listened on without a secret.
     ///
     /// Errors: says what to give.
-    pub(super) fn check_exposure(&self, listen: &str) -> Result<(), StartError> {
-        check_address("--listen", listen)?;
+    pub(super) fn check_exposure(&self, flag: &str, listen: &str) -> Result<(), StartError> {
+        check_address(flag, listen)?;
         let is_local = |address: SocketAddr| match address.ip() {
             IpAddr::V4(ip) => ip.is_loopback(),
             IpAddr::V6(ip) => ip.is_loopback(),
         };
-        let resolved = listen
-            .to_socket_addrs()
-            .map_err(|source| StartError::Listen { address: listen.to_owned(), source })?;
+        let resolved =
+            listen.to_socket_addrs().map_err(|source| StartError::listen(flag, listen, source))?;
         let is_exposed = !resolved.into_iter().all(is_local);
         if is_exposed && self.cluster_secret.is_none() && !self.insecure {
             return Err(wrong(format!(
-                "--listen {listen} is open to other machines: give a --cluster-secret, \
+                "{flag} {listen} is open to other machines: give a --cluster-secret, \
                  or --insecure if the network is trusted"
             )));
         }
@@ -328,11 +330,11 @@ mod tests {
     #[test]
     fn an_address_beyond_this_machine_needs_a_secret_or_consent() {
         let open = "0.0.0.0:0";
-        assert!(arguments("kvorum").check_exposure("127.0.0.1:0").is_ok());
-        assert!(arguments("kvorum").check_exposure("[::1]:0").is_ok());
-        let error = arguments("kvorum").check_exposure(open).unwrap_err().to_string();
+        assert!(arguments("kvorum").check_exposure("--listen", "127.0.0.1:0").is_ok());
+        assert!(arguments("kvorum").check_exposure("--listen", "[::1]:0").is_ok());
+        let error = arguments("kvorum").check_exposure("--listen", open).unwrap_err().to_string();
         assert!(error.contains("--cluster-secret") && error.contains("--insecure"), "{error}");
-        assert!(arguments("kvorum --insecure").check_exposure(open).is_ok());
-        assert!(arguments("kvorum --cluster-secret s").check_exposure(open).is_ok());
+        assert!(arguments("kvorum --insecure").check_exposure("--listen", open).is_ok());
+        assert!(arguments("kvorum --cluster-secret s").check_exposure("--listen", open).is_ok());
     }
 }

@@ -9,16 +9,16 @@ pub(super) async fn turn_away(mut stream: Box<dyn ByteStream>, speaks: Sniffed, 
     let (name, answer): (_, &[u8]) = match speaks {
         Sniffed::Http => (
             "HTTP",
-            b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 43\r\n\r\n\
-              this port speaks the kvorum protocol only\r\n",
+            b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 37\r\n\r\n\
+              this port does not take HTTP clients\n",
         ),
-        Sniffed::Resp => ("Redis", b"-ERR this port speaks the kvorum protocol only\r\n"),
+        Sniffed::Resp => ("Redis", b"-ERR this port does not take clients of Redis\r\n"),
         Sniffed::Http2 => ("HTTP/2", b""),
         Sniffed::Tls | Sniffed::Unknown | Sniffed::Native | Sniffed::MoreNeeded => {
             ("an unknown protocol", b"")
         }
     };
-    tracing::debug!("closed a connection from {from}: it speaks {name}, which this node does not");
+    tracing::debug!("closed a connection from {from}: it speaks {name}, which this port does not");
     // If it is gone already, nobody reads the answer.
     let _ = stream.write_all(answer).await;
     end_gently(&mut stream).await;

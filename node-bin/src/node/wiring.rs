@@ -20,9 +20,9 @@ use raft_net::listener::{self, Listener};
 use raft_net::network::{Facts, Network};
 use raft_net::stream::Transport;
 use raft_net::switchboard::Listen;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
+use super::listening::Listening;
 use super::{Control, Disks, NodeOptions, Remains, Started, Wires};
 use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, NodeInfo, Operation};
 use crate::clock::Clock;
@@ -116,12 +116,12 @@ struct Actors {
 /// What the actors of the wire are made of.
 struct Wire {
     identity: Arc<Identity>,
-    tcp: Option<TcpListener>,
+    ports: Vec<listener::Port>,
     wires: Wires,
     listens_at: String,
     members: BTreeMap<NodeId, String>,
     resp: Option<RespOptions>,
-    http_hosts: Vec<String>,
+    hosts: Hosts,
 }
 
 type StorageParts = (Wal<NodeDisk>, Option<FileDisk>, SnapshotFiles<NodeDisk>);
@@ -131,8 +131,10 @@ async fn start<S: StateMachine + Unpin + 'static>(
     machine: S,
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Result<(Running, Started), StartError> {
-    let (tcp, listens_at) = listen(&mut options).await?;
-    let address = options.advertise.clone().unwrap_or_else(|| listens_at.clone());
+    let listening = Listening::begin(&mut options).await?;
+    let address = listening.told(options.advertise.take());
+    let hosts = listening.hosts(&address, &options.http_hosts);
+    let Listening { ports, at: listens_at, doors_at } = listening;
     let NodeOptions { members, cluster_id, node_id, data, wires, checks, store_doors, .. } =
         options;
     let claim = Claim {
@@ -177,12 +179,12 @@ async fn start<S: StateMachine + Unpin + 'static>(
             secret,
             address: told_address(&address),
         }),
-        tcp,
+        ports,
         wires,
         listens_at: listens_at.clone(),
         members: members.clone(),
         resp: options.resp,
-        http_hosts: options.http_hosts,
+        hosts,
     };
     let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
@@ -192,7 +194,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let timeouts = if options.lease_reads { 4 } else { 2 };
     let patience = Duration::from_millis(timeouts * options.election_timeout_ms);
     let running = Running { actors, lock, patience };
-    Ok((running, Started { address: listens_at, cluster_id, members, calls }))
+    Ok((running, Started { address: listens_at, ports: doors_at, cluster_id, members, calls }))
 }
 
 /// The address that peers are told: one that is good for listening only says nothing to them.
@@ -330,10 +332,9 @@ fn start_listener(
     network: &Addr<Network>,
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<Listener> {
-    let Wire { identity, tcp, wires, listens_at, resp, http_hosts, .. } = wire;
+    let Wire { identity, ports, wires, listens_at, resp, hosts, .. } = wire;
     let doors = Doors::new(FaultGuard::new("Doors", faults)).start();
     let web = door_info.map(|(info, snapshots)| {
-        let address = info.address.clone();
         let behind = Behind {
             info,
             calls: api.clone().recipient(),
@@ -343,39 +344,20 @@ fn start_listener(
             hashing: Hashing::default(),
             snapshots,
         };
-        let names = http_hosts.iter().map(String::as_str).chain([&*address, &*listens_at]);
-        Web::new(behind, Hosts::of(names), FaultGuard::new("Web", faults)).start()
+        Web::new(behind, hosts, FaultGuard::new("Web", faults)).start()
     });
     let doors = listener::Doors {
         peers: network.clone().recipient(),
         clients: api.clone().recipient(),
         resp: resp.map_or_else(|| doors.clone().recipient(), |_| api.clone().recipient()),
-        http: web.map_or_else(|| doors.recipient(), Addr::recipient),
+        http: web.map_or_else(|| doors.clone().recipient(), Addr::recipient),
+        strangers: doors.recipient(),
     };
-    let listener = Listener::new(identity, tcp, doors).start();
+    let listener = Listener::new(identity, ports, doors).start();
     if let Wires::Memory { listen, .. } = wires {
         listen.do_send(Listen { address: listens_at, to: listener.clone().recipient() });
     }
     listener
-}
-
-/// Binds the port before anything is written, so that a port in use leaves no traces.
-async fn listen(options: &mut NodeOptions) -> Result<(Option<TcpListener>, String), StartError> {
-    if let Wires::Memory { .. } = options.wires {
-        return Ok((None, options.listen.clone()));
-    }
-    let failed = |source| StartError::Listen { address: options.listen.clone(), source };
-    let tcp = match options.bound.take() {
-        Some(bound) => {
-            bound.set_nonblocking(true).map_err(failed)?;
-            TcpListener::from_std(bound).map_err(failed)?
-        }
-        None => TcpListener::bind(&options.listen).await.map_err(failed)?,
-    };
-    let bound = tcp.local_addr().map_err(failed)?;
-    // The name that was given is kept: it may be the one that others know.
-    let host = options.listen.rsplit_once(':').map_or(options.listen.as_str(), |(host, _)| host);
-    Ok((Some(tcp), format!("{host}:{}", bound.port())))
 }
 
 impl Running {

@@ -12,8 +12,9 @@ use raft_core::types::{Incarnation, Index, NodeId, Term};
 use raft_net::Stop;
 use raft_net::frame;
 use raft_net::handshake::{ClusterSecret, Identity};
-use raft_net::listener::{ClientAccepted, DoorAccepted, Doors, Incoming, Listener};
+use raft_net::listener::{ClientAccepted, DoorAccepted, Doors, Incoming, Listener, Port};
 use raft_net::network::{Facts, Network, PeerConnected, PeerLost, Received, SetPeers, Transmit};
+use raft_net::opens::Opens;
 use raft_net::outbox::Writable;
 use raft_net::preface::{Greeting, LinkClass, Nonce, Preface, Role, Welcome};
 use raft_net::stream::Transport;
@@ -150,9 +151,11 @@ impl Node {
             peers: network.clone().recipient(),
             clients: probe.clone().recipient(),
             resp: probe.clone().recipient(),
-            http: probe.recipient(),
+            http: probe.clone().recipient(),
+            strangers: probe.recipient(),
         };
-        let listener = Listener::new(identity.clone(), tcp, doors).start();
+        let ports = tcp.map(|tcp| Port { tcp, opens: Opens::ALL }).into_iter().collect();
+        let listener = Listener::new(identity.clone(), ports, doors).start();
         Self { identity, network, listener, seen }
     }
 

@@ -14,6 +14,7 @@ mod acceptance;
 mod bad_input;
 mod dev_prompt;
 mod dev_prompt_of_kvctl;
+mod doors;
 mod etcd_door;
 mod local_cluster;
 mod processes;

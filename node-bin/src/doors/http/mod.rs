@@ -17,13 +17,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use raft_net::listener::DoorAccepted;
+use raft_net::opens::{Door, Opens};
 use raft_net::sniff::Sniffed;
+use tonic::Status;
 use tonic::body::Body;
 
 use self::gateway::Gateway;
@@ -45,6 +47,11 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// How long the head of an HTTP/1 request may take to arrive; a slower connection is closed.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 
+/// What is said to clients of a door that is not at a port.
+const NO_ETCD: &str =
+    "kvorum: this port does not take clients of etcd; another one of the node does";
+const NO_KEYS: &str = "kvorum: this port does not show keys; another one of the node does";
+
 /// The actor.
 #[derive(Debug)]
 pub(crate) struct Web {
@@ -60,11 +67,13 @@ struct Served {
     behind: Behind,
     gateway: Gateway,
     hosts: Hosts,
+    waiting: rest::Waiting,
 }
 
 impl Web {
     pub(crate) fn new(behind: Behind, hosts: Hosts, fault: FaultGuard) -> Self {
-        let served = Served { behind, gateway: Gateway::new(), hosts };
+        let (gateway, waiting) = (Gateway::new(), rest::Waiting::default());
+        let served = Served { behind, gateway, hosts, waiting };
         Self { served: Arc::new(served), connections: Arc::new(()), _fault: fault }
     }
 }
@@ -104,11 +113,11 @@ where
 
 /// Serves a connection until it ends.
 async fn serve(served: Arc<Served>, accepted: DoorAccepted) {
-    let DoorAccepted { speaks, stream, read, from } = accepted;
+    let DoorAccepted { speaks, stream, read, from, opens } = accepted;
     let io = TokioIo::new(Rewound::new(read, stream, speaks == Sniffed::Http2));
     let service = service_fn(move |request| {
         let served = served.clone();
-        async move { Ok::<_, Infallible>(answer(&served, request).await) }
+        async move { Ok::<_, Infallible>(answer(&served, opens, request).await) }
     });
     let ended = if speaks == Sniffed::Http2 {
         http2::Builder::new(OnThisThread)
@@ -132,16 +141,26 @@ async fn serve(served: Arc<Served>, accepted: DoorAccepted) {
     }
 }
 
-async fn answer(served: &Served, request: Request<Incoming>) -> Response<Body> {
+async fn answer(served: &Served, opens: Opens, request: Request<Incoming>) -> Response<Body> {
     let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     if kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
+        if !opens.has(Door::Etcd) {
+            return Status::unimplemented(NO_ETCD).into_http();
+        }
         return etcd::call(&served.behind, request).await;
     }
     if request.uri().path().starts_with("/v3/") {
+        if !opens.has(Door::Etcd) {
+            return pages::text(StatusCode::NOT_FOUND, format!("{NO_ETCD}\n"));
+        }
         return Box::pin(served.gateway.answer(&served.behind, &served.hosts, request)).await;
     }
     if rest::is_key(request.uri().path()) {
-        return Box::pin(rest::answer(&served.behind, &served.hosts, request)).await;
+        if !opens.has(Door::Http) {
+            return pages::text(StatusCode::NOT_FOUND, format!("{NO_KEYS}\n"));
+        }
+        let guard = (&served.hosts, &served.waiting);
+        return Box::pin(rest::answer(&served.behind, guard, request)).await;
     }
     Box::pin(pages::answer(&served.behind, request)).await
 }

@@ -5,27 +5,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::cluster::Cluster;
-use crate::harness::wait;
+use crate::harness::{http, wait};
 
-/// Asks by HTTP/1; returns the status and the body.
-async fn ask(address: &str, request: &str, headers: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let length = body.len();
-    let head = format!(
-        "{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\
-         Content-Length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut said = String::new();
-    wait::in_time("answer", stream.read_to_string(&mut said)).await.unwrap();
-    let (head, body) = said.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, body.to_owned())
+/// Asks; returns the status and the body.
+async fn ask(address: &str, request: &str, headers: &[&str], body: &str) -> (u16, String) {
+    let reply = http::ask(address, request, headers, body.as_bytes()).await;
+    (reply.status, reply.text())
 }
 
 async fn post(cluster: &Cluster, path: &str, body: Value) -> (u16, Value) {
     let request = format!("POST /v3{path}");
-    let (status, said) = ask(cluster.address(1), &request, "", &body.to_string()).await;
+    let (status, said) = ask(cluster.address(1), &request, &[], &body.to_string()).await;
     (status, serde_json::from_str(&said).unwrap_or_else(|error| panic!("{said}: {error}")))
 }
 
@@ -56,9 +46,9 @@ async fn the_gateway_says_in_json_what_grpc_says() {
     assert_eq!((status, &said["message"]), (404, &json!("etcdserver: requested lease not found")));
     let (status, _) = post(&cluster, "/nothing", json!({})).await;
     assert_eq!(status, 404);
-    let (status, _) = ask(cluster.address(1), "POST /v3/kv/put", "", "{not json").await;
+    let (status, _) = ask(cluster.address(1), "POST /v3/kv/put", &[], "{not json").await;
     assert_eq!(status, 400);
-    let foreign = "Origin: http://elsewhere.example\r\n";
+    let foreign = &["Origin: http://elsewhere.example"];
     let body = json!({"key": "Zm9v"}).to_string();
     let (status, _) = ask(cluster.address(1), "POST /v3/kv/put", foreign, &body).await;
     assert_eq!(status, 403, "a page of another origin changes nothing");
@@ -93,7 +83,7 @@ async fn a_watch_by_the_gateway_is_a_line_for_each_response() {
 async fn plain_pages_tell_how_the_node_is() {
     let _turn = wait::turn().await;
     let cluster = Cluster::start(1).await;
-    let get = async |path: &str| ask(cluster.address(1), &format!("GET {path}"), "", "").await;
+    let get = async |path: &str| ask(cluster.address(1), &format!("GET {path}"), &[], "").await;
     let (status, version) = get("/version").await;
     let version: Value = serde_json::from_str(&version).unwrap();
     assert_eq!((status, &version["etcdserver"]), (200, &json!("3.6.0")));
@@ -114,11 +104,11 @@ async fn a_node_without_a_majority_says_that_it_is_not_well() {
     cluster.kill(2);
     cluster.kill(3);
     wait::until("bad health", async || {
-        let (status, said) = ask(cluster.address(1), "GET /health", "", "").await;
+        let (status, said) = ask(cluster.address(1), "GET /health", &[], "").await;
         let health: Value = serde_json::from_str(&said).unwrap();
         (status == 503 && health["health"] == json!("false")).then_some(())
     })
     .await;
-    let (status, _) = ask(cluster.address(1), "GET /livez", "", "").await;
+    let (status, _) = ask(cluster.address(1), "GET /livez", &[], "").await;
     assert_eq!(status, 200, "it lives, and answers what it has");
 }

@@ -22,6 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 
 use super::super::super::etcd::Behind;
+use super::Place;
 use super::asked::Watched;
 use super::refused::Refused;
 use super::watcher::{Heard, Over, Watcher};
@@ -44,12 +45,19 @@ const RETRY_MS: u64 = 1_000;
 type Part = Result<Frame<Bytes>, Infallible>;
 
 /// Begins to show changes.
-pub(super) async fn watch(behind: &Behind, asked: Watched) -> Result<Response<Body>, Refused> {
+pub(super) async fn watch(
+    behind: &Behind,
+    asked: Watched,
+    place: Place,
+) -> Result<Response<Body>, Refused> {
     let Watched { key, is_prefix, previous, after } = asked;
     let range = if is_prefix { KeyRange::prefix(&key) } else { KeyRange::single(&key) };
     let watcher = Watcher::begin(behind, &range, after, previous).await?;
     let (parts, shown) = mpsc::channel(EVENTS_MAX);
-    actix_rt::spawn(show(watcher, parts));
+    actix_rt::spawn(async move {
+        show(watcher, parts).await;
+        drop(place);
+    });
     let mut response = Response::new(Body::new(StreamBody::new(ReceiverStream::new(shown))));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -3,7 +3,8 @@
 //! What a request asks for is pure (`asked`), and so is how keys are shown (`document`); the
 //! rest asks Api by messages, in the futures of the connections. Limits: `BODY_BYTES_MAX` and
 //! `BODY_DEADLINE` of what is sent, `LIST_LIMIT` of what is listed, `TIMEOUT_MS_MAX` of a wait,
-//! `EVENTS_MAX` and `READ_DEADLINE` of a client that does not read what it watches.
+//! `WAITING_MAX` of those who wait, `EVENTS_MAX` and `READ_DEADLINE` of a client that does not
+//! read what it watches.
 
 mod asked;
 mod document;
@@ -14,12 +15,14 @@ mod refused;
 mod watcher;
 mod write;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
+use raft_core::replica::event::Refusal;
 use raft_net::rest::{self, Address};
 use tonic::body::Body;
 
@@ -35,6 +38,26 @@ const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a body may take to arrive; a slower one is refused.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Requests of a node that wait or watch at a time, fewer than there may be connections: one whose
+/// client is gone may be noticed late. Further ones are refused.
+const WAITING_MAX: usize = 5_000;
+
+/// Counts who waits. Connections share one.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(Arc<()>);
+
+/// A place among those who wait, given back when it is dropped.
+struct Place(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+impl Waiting {
+    fn enter(&self) -> Result<Place, Refused> {
+        if WAITING_MAX < Arc::strong_count(&self.0) {
+            return Err(Refused::of_refusal(Refusal::Overloaded, false));
+        }
+        Ok(Place(self.0.clone()))
+    }
+}
+
 /// Whether a path is that of a key, or of all keys.
 pub(super) fn is_key(path: &str) -> bool {
     path.starts_with(rest::PATH) || path == rest::PATH.trim_end_matches('/')
@@ -42,15 +65,15 @@ pub(super) fn is_key(path: &str) -> bool {
 
 pub(super) async fn answer(
     behind: &Behind,
-    hosts: &Hosts,
+    (hosts, waiting): (&Hosts, &Waiting),
     request: Request<Incoming>,
 ) -> Response<Body> {
-    serve(behind, hosts, request).await.unwrap_or_else(Refused::response)
+    serve(behind, (hosts, waiting), request).await.unwrap_or_else(Refused::response)
 }
 
 async fn serve(
     behind: &Behind,
-    hosts: &Hosts,
+    (hosts, waiting): (&Hosts, &Waiting),
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refused> {
     check_names(hosts, &request)?;
@@ -61,8 +84,11 @@ async fn serve(
     let has_body = !body.is_end_stream();
     match Asked::of(&head.method, address, &head.headers, has_body)? {
         Asked::Read(asked) => read::read(behind, &asked).await,
-        Asked::Wait(asked, wait) => read::wait(behind, &asked, wait).await,
-        Asked::Watch(asked) => events::watch(behind, asked).await,
+        Asked::Wait(asked, wait) => {
+            let _place = waiting.enter()?;
+            read::wait(behind, &asked, wait).await
+        }
+        Asked::Watch(asked) => events::watch(behind, asked, waiting.enter()?).await,
         Asked::Put(asked) => {
             let value = asked.form.value(&collect(body).await?)?;
             write::put(behind, &asked, &value).await
@@ -111,5 +137,20 @@ async fn collect(body: Incoming) -> Result<Bytes, Refused> {
             );
             Err(Refused::new(StatusCode::REQUEST_TIMEOUT, why))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_wait_at_a_time() {
+        let waiting = Waiting::default();
+        let mut places: Vec<Place> =
+            (0..WAITING_MAX).map(|_| waiting.enter().expect("there is room")).collect();
+        assert!(waiting.enter().is_err());
+        drop(places.pop());
+        assert!(waiting.enter().is_ok());
     }
 }
