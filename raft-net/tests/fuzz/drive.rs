@@ -16,6 +16,9 @@ const POOL_MAX: usize = 4_096;
 /// that asks for too much takes.
 const INPUT_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How much of a failing input is shown. Units: bytes.
+const SHOWN_BYTES_MAX: usize = 400;
+
 /// What became of an input, in as many words as there are kinds of it: an input of a new kind
 /// is one to go on from.
 pub(super) type Reached = String;
@@ -117,6 +120,6 @@ fn keep(target: &Target, input: &[u8]) {
         "an input of {} bytes fails, {kept}; `cargo test -p raft-net --test fuzz {name}` replays \
          it: {}",
         input.len(),
-        input.escape_ascii()
+        input[..input.len().min(SHOWN_BYTES_MAX)].escape_ascii()
     );
 }
