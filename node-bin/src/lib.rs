@@ -17,6 +17,7 @@ mod disk;
 mod doors;
 mod error;
 mod fault;
+mod glob;
 mod local_cluster;
 mod log_store;
 mod node;

@@ -6,12 +6,12 @@ use kv_store::command::{
     RANGES_PER_DELETE_MAX, RangeEnd, Relation, Selection, Show, TTL_MS_MAX, Target,
 };
 
-use super::glob;
 use super::numbers::{integer, ttl_ms};
 use super::plan::{
     Made, Making, Plan, Refused, SYNTAX_ERROR, compare, delete, either, exists, is, look,
 };
 use super::shape::{Scan, Shape};
+use crate::glob;
 
 const EVERYTHING: KeyRange<'static> = KeyRange::prefix(b"");
 

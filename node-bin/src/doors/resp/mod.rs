@@ -6,7 +6,6 @@
 
 mod conversation;
 mod cursors;
-mod glob;
 mod hashes;
 mod keys;
 mod numbers;

@@ -191,7 +191,7 @@ pub(super) fn config<'w>(making: &mut Making<'_, 'w>, words: &[&'w [u8]]) -> Mad
             ];
             let is_asked = |(name, _): &(&str, &str)| {
                 let matches =
-                    |it: &&[u8]| super::glob::matches(&it.to_ascii_lowercase(), name.as_bytes());
+                    |it: &&[u8]| crate::glob::matches(&it.to_ascii_lowercase(), name.as_bytes());
                 patterns.iter().any(matches)
             };
             say(making, |out| {

@@ -5,8 +5,8 @@ use kv_store::command::{Answer, Item, KeyValue, Kind, List, No};
 use raft_net::resp::{Protocol, ReplyWriter};
 
 use super::cursors::Cursors;
-use super::glob;
 use super::plan::WRONG_TYPE;
+use crate::glob;
 
 /// What the reply to a command looks like.
 #[derive(Clone, Debug)]

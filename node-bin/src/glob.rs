@@ -1,7 +1,8 @@
-//! Patterns as `KEYS` and `SCAN` take them: `*`, `?`, `[a-c]`, `[^a]` and `\` before a byte.
+//! Patterns as Redis has them, of keys and of channels: `*`, `?`, `[a-c]`, `[^a]` and `\` before
+//! a byte.
 
 /// Whether a pattern matches all of a text. In time that grows with both, however many stars.
-pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut place) = (0, 0);
     // Behind the last star, and how much of the text it has swallowed.
     let mut star: Option<(usize, usize)> = None;
@@ -67,7 +68,7 @@ fn class(pattern: &[u8], mut at: usize, byte: u8) -> (bool, usize) {
 }
 
 /// The bytes with which everything begins that the pattern matches.
-pub(super) fn prefix(pattern: &[u8]) -> &[u8] {
+pub(crate) fn prefix(pattern: &[u8]) -> &[u8] {
     let end = pattern.iter().position(|byte| b"*?[\\".contains(byte));
     &pattern[..end.unwrap_or(pattern.len())]
 }
