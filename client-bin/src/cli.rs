@@ -17,6 +17,7 @@ mod session;
 mod shell;
 mod status;
 mod stop;
+mod subscribe;
 mod transaction;
 mod value;
 mod verify;

@@ -10,11 +10,10 @@ use tokio::time::Instant;
 
 use crate::back_off::pause;
 use crate::dial::{Endpoints, Link, dial};
-use crate::driver::Driver;
+use crate::driver::{Driver, Order};
 use crate::error::ClientError;
 use crate::request_id::RequestId;
 use crate::requests::{Answered, Ask, IN_FLIGHT_MAX, Staleness, Work};
-use crate::watches::WatchOrder;
 
 /// Keys in one page of a range, at most.
 const PAGE_KEYS_MAX: u64 = 1_000;
@@ -41,7 +40,7 @@ impl Default for Options {
 #[derive(Clone, Debug)]
 pub struct Client {
     asks: mpsc::Sender<Ask>,
-    orders: mpsc::UnboundedSender<WatchOrder>,
+    orders: mpsc::UnboundedSender<Order>,
     patience: Patience,
     /// The name of the next write, if its caller has one for it.
     request_id: Option<RequestId>,
@@ -223,7 +222,9 @@ impl Client {
     async fn page_locally(&self, range: KeyRange<'_>) -> Result<(Page, Staleness), ClientError> {
         match self.ask_for(Work::ReadLocally(page_query(range))).await? {
             Answered::Local(bytes, staleness) => Ok((decode_page(&bytes)?, staleness)),
-            Answered::Body(_) | Answered::Changed(_) => Err(ClientError::nonsense()),
+            Answered::Body(_) | Answered::Changed(_) | Answered::Published(_) => {
+                Err(ClientError::nonsense())
+            }
         }
     }
 
@@ -235,7 +236,9 @@ impl Client {
     pub async fn change_members(&self, change: &MemberChange) -> Result<Vec<u64>, ClientError> {
         match self.ask_for(Work::Change(change.clone())).await? {
             Answered::Changed(added) => Ok(added),
-            Answered::Body(_) | Answered::Local(..) => Err(self.answer_of_another_kind()),
+            Answered::Body(_) | Answered::Local(..) | Answered::Published(_) => {
+                Err(self.answer_of_another_kind())
+            }
         }
     }
 
@@ -260,7 +263,9 @@ impl Client {
     pub(crate) async fn ask(&self, work: Work) -> Result<Bytes, ClientError> {
         match self.ask_for(work).await? {
             Answered::Body(body) => Ok(body),
-            Answered::Local(..) | Answered::Changed(_) => Err(self.answer_of_another_kind()),
+            Answered::Local(..) | Answered::Changed(_) | Answered::Published(_) => {
+                Err(self.answer_of_another_kind())
+            }
         }
     }
 
@@ -281,8 +286,8 @@ impl Client {
         }
     }
 
-    /// Tells the task what the user of a watch wants.
-    pub(crate) fn order(&self, order: WatchOrder) {
+    /// Tells the task what the user of a watch or a subscription wants.
+    pub(crate) fn order(&self, order: Order) {
         // It ends only together with the runtime.
         let _ = self.orders.send(order);
     }

@@ -20,18 +20,29 @@ use crate::back_off::pause;
 use crate::dial::{CONNECT_TIMEOUT, Endpoints, Link, dial};
 use crate::error::ClientError;
 use crate::requests::{Advice, Ask, Requests};
+use crate::subscriptions::{SubscriptionOrder, Subscriptions};
 use crate::watches::{WatchOrder, Watches};
 
 /// How much room a read finds at least. Units: bytes.
 const READ_BYTES: usize = 16 * 1024;
 
+/// What a user wants beside answers.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Of a watch.
+    Watch(WatchOrder),
+    /// Of a subscription.
+    Subscription(SubscriptionOrder),
+}
+
 /// The task.
 #[derive(Debug)]
 pub(crate) struct Driver {
     asks: mpsc::Receiver<Ask>,
-    orders: mpsc::UnboundedReceiver<WatchOrder>,
+    orders: mpsc::UnboundedReceiver<Order>,
     requests: Requests,
     watches: Watches,
+    subscriptions: Subscriptions,
     endpoints: Endpoints,
     /// A session means something only in the cluster that gave it out.
     cluster_id: u64,
@@ -49,7 +60,7 @@ enum End {
 
 impl Driver {
     pub(crate) fn new(
-        (asks, orders): (mpsc::Receiver<Ask>, mpsc::UnboundedReceiver<WatchOrder>),
+        (asks, orders): (mpsc::Receiver<Ask>, mpsc::UnboundedReceiver<Order>),
         endpoints: Endpoints,
         first: &Link,
     ) -> Self {
@@ -58,6 +69,7 @@ impl Driver {
             orders,
             requests: Requests::new(first.hello.client, Instant::now()),
             watches: Watches::new(Instant::now()),
+            subscriptions: Subscriptions::default(),
             endpoints,
             cluster_id: first.hello.cluster_id,
             last_address: first.address.clone(),
@@ -76,6 +88,10 @@ impl Driver {
                 None => return,
             }
         }
+    }
+
+    fn wants_nothing(&self) -> bool {
+        self.requests.is_empty() && self.watches.is_empty() && self.subscriptions.is_empty()
     }
 
     async fn converse(&mut self, link: Link) -> End {
@@ -101,14 +117,17 @@ impl Driver {
             }
             if !is_leaving {
                 self.requests.encode_due(now, &mut output);
-                self.watches.encode_due(now, &mut output);
+                self.subscriptions.encode_due(now, &mut output);
+                self.watches.encode_due(now, self.subscriptions.is_listening(), &mut output);
             }
             if write_some(&stream, &mut output).is_err() {
                 break End::Link;
             }
             let next_due = self.requests.next_due().filter(|_| !is_leaving);
-            let next_watch = self.watches.next_time().filter(|_| !is_leaving);
-            let times = [self.requests.next_expiry(), next_due, next_watch];
+            let is_listening = self.subscriptions.is_listening();
+            let next_watch = self.watches.next_time(is_listening).filter(|_| !is_leaving);
+            let next_subscription = self.subscriptions.next_time().filter(|_| !is_leaving);
+            let times = [self.requests.next_expiry(), next_due, next_watch, next_subscription];
             tokio::select! {
                 ready = stream.ready(interest(&output)) => {
                     match ready.and_then(|_| read_some(&stream, &mut input)) {
@@ -126,6 +145,7 @@ impl Driver {
         };
         self.requests.lost();
         self.watches.lost();
+        self.subscriptions.lost();
         self.endpoints.failed(&self.last_address, None, Instant::now());
         end
     }
@@ -135,7 +155,7 @@ impl Driver {
     async fn reconnect(&mut self) -> Option<Link> {
         let mut attempt = 0;
         loop {
-            while self.requests.is_empty() && self.watches.is_empty() {
+            while self.wants_nothing() {
                 tokio::select! {
                     ask = self.asks.recv() => self.take_asks(ask?),
                     Some(order) = self.orders.recv() => self.take_orders(order),
@@ -163,7 +183,9 @@ impl Driver {
     async fn meanwhile<F: Future>(&mut self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         loop {
-            let times = [self.requests.next_expiry(), self.watches.next_deadline(), None];
+            let next_watch = self.watches.next_deadline();
+            let next_subscription = self.subscriptions.next_deadline();
+            let times = [self.requests.next_expiry(), next_watch, next_subscription, None];
             tokio::select! {
                 output = &mut future => return Some(output),
                 ask = self.asks.recv(), if self.requests.has_room() => self.take_asks(ask?),
@@ -176,6 +198,7 @@ impl Driver {
                     };
                     self.requests.expire(Instant::now(), absence);
                     self.watches.expire(Instant::now(), absence);
+                    self.subscriptions.expire(Instant::now(), absence);
                 }
             }
         }
@@ -190,10 +213,14 @@ impl Driver {
         }
     }
 
-    fn take_orders(&mut self, first: WatchOrder) {
-        self.watches.obey(first);
-        while let Ok(order) = self.orders.try_recv() {
-            self.watches.obey(order);
+    fn take_orders(&mut self, first: Order) {
+        let mut next = Some(first);
+        while let Some(order) = next {
+            match order {
+                Order::Watch(order) => self.watches.obey(order),
+                Order::Subscription(order) => self.subscriptions.obey(order),
+            }
+            next = self.orders.try_recv().ok();
         }
     }
 
@@ -201,6 +228,7 @@ impl Driver {
         let address = &self.last_address;
         self.requests.expire(now, |last| not_served(address, last));
         self.watches.expire(now, |last| not_served(address, last));
+        self.subscriptions.expire(now, |last| not_served(address, last));
     }
 
     /// Takes every whole response in `input`; the most urgent advice wins.
@@ -215,8 +243,11 @@ impl Driver {
             let frame = frame.freeze();
             let response = Response::decode(&frame)?;
             self.watches.heard(now);
-            let given = self.watches.answered(&response, &frame, now);
-            let given = given.unwrap_or_else(|| self.requests.answered(&response, &frame, now));
+            let given = self
+                .subscriptions
+                .answered(&response, &frame, now)
+                .or_else(|| self.watches.answered(&response, &frame, now))
+                .unwrap_or_else(|| self.requests.answered(&response, &frame, now));
             match (advice, given) {
                 (_, Advice::Stay) | (Advice::NewSession, Advice::TryAnother) => {}
                 (_, urgent) => advice = urgent,
@@ -259,7 +290,7 @@ pub(crate) fn read_some(stream: &TcpStream, input: &mut BytesMut) -> io::Result<
     }
 }
 
-async fn sleep_until_first(times: [Option<Instant>; 3]) {
+async fn sleep_until_first(times: [Option<Instant>; 4]) {
     match times.into_iter().flatten().min() {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,

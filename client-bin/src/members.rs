@@ -143,6 +143,9 @@ async fn exchange_transfer(
             | Reply::Watching(_)
             | Reply::Events { .. }
             | Reply::Mark(_)
+            | Reply::Published(_)
+            | Reply::Subscribed
+            | Reply::Message { .. }
             | Reply::Ended(_) => Err(ClientError::NotKvorum { endpoint: endpoint.clone() }),
         })
     };

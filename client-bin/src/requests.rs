@@ -41,6 +41,13 @@ pub(crate) enum Work {
     ReadLocally(Bytes),
     /// A change of the members, made once like a command.
     Change(MemberChange),
+    /// A message on a channel, which is told at most once.
+    Publish {
+        /// The channel.
+        channel: Bytes,
+        /// The message.
+        message: Bytes,
+    },
     /// A command that may as well be done twice. It has no session, so that nodes can let it share
     /// an entry of the log with others.
     Repeatable(Bytes),
@@ -50,9 +57,14 @@ impl Work {
     /// Whether it matters if it is done twice, or after its caller was told that it was not.
     fn has_effects(&self) -> bool {
         match self {
-            Self::Write(_) | Self::Change(_) => true,
+            Self::Write(_) | Self::Change(_) | Self::Publish { .. } => true,
             Self::Read(_) | Self::ReadLocally(_) | Self::Repeatable(_) => false,
         }
+    }
+
+    /// What an answer that makes no sense says.
+    fn senseless(&self) -> ClientError {
+        if self.has_effects() { ClientError::Unknown } else { ClientError::nonsense() }
     }
 }
 
@@ -65,6 +77,8 @@ pub(crate) enum Answered {
     Local(Bytes, Staleness),
     /// The change is made, and these were added.
     Changed(Vec<u64>),
+    /// The message was told to so many at the node.
+    Published(u64),
 }
 
 /// How old the state may be that a local read was answered from.
@@ -252,6 +266,7 @@ impl Requests {
                 Ok(Answered::Local(frame.slice_ref(body), staleness))
             }
             Reply::Changed(added) => Ok(Answered::Changed(added.clone())),
+            Reply::Published(count) => Ok(Answered::Published(*count)),
             Reply::ChangeRefused(refused) => Err(ClientError::ChangeRefused(refused.clone())),
             Reply::Malformed(text) => Err(ClientError::rejected(text)),
             Reply::Refused(Refusal::TooLarge) => {
@@ -289,27 +304,30 @@ impl Requests {
             | Reply::Watching(_)
             | Reply::Events { .. }
             | Reply::Mark(_)
-            | Reply::Ended(_) => Err(match pending.work {
-                Work::Write(_) | Work::Change(_) => ClientError::Unknown,
-                Work::Read(_) | Work::ReadLocally(_) | Work::Repeatable(_) => {
-                    ClientError::nonsense()
-                }
-            }),
+            | Reply::Subscribed
+            | Reply::Message { .. }
+            | Reply::Ended(_) => Err(pending.work.senseless()),
         };
         self.finish(id, result);
         Advice::Stay
     }
 
-    /// Notes that the connection is gone: what was out goes out again, and writes among it are
-    /// in doubt.
+    /// Notes that the connection is gone: what was out goes out again, messages on channels
+    /// apart, and writes among it are in doubt.
     pub(crate) fn lost(&mut self) {
+        let mut published = Vec::new();
         for (id, pending) in &mut self.pending {
             if std::mem::take(&mut pending.is_sent) {
                 pending.in_doubt = true;
-                self.due.push_back(*id);
+                match pending.work {
+                    // Nobody could tell a second one from the first.
+                    Work::Publish { .. } => published.push(*id),
+                    _ => self.due.push_back(*id),
+                }
             }
         }
         self.sent = 0;
+        published.into_iter().for_each(|id| self.finish(id, Err(ClientError::Unknown)));
         // In the order in which they were asked for.
         self.due.make_contiguous().sort_unstable();
     }
@@ -384,6 +402,7 @@ fn prepare<'p>(pending: &'p mut Pending, session: &mut Session, now: Instant) ->
     Some(match &pending.work {
         Work::Read(body) => Op::Read { timeout_ms, body },
         Work::ReadLocally(body) => Op::ReadLocally { body },
+        Work::Publish { channel, message } => Op::Publish { channel, message },
         Work::Repeatable(body) => Op::Write { session: SessionStamp::default(), timeout_ms, body },
         Work::Write(body) => Op::Write { session: stamped(stamp, session)?, timeout_ms, body },
         Work::Change(change) => {

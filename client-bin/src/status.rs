@@ -84,6 +84,9 @@ pub async fn status(endpoint: &str, within: Duration) -> Result<NodeStatus, Clie
         | Reply::Watching(_)
         | Reply::Events { .. }
         | Reply::Mark(_)
+        | Reply::Published(_)
+        | Reply::Subscribed
+        | Reply::Message { .. }
         | Reply::Ended(_) => None,
     };
     timeout(left, exchange(link, Op::Status, said))

@@ -108,7 +108,9 @@ async fn ask(address: &str, timeout: Duration) -> Result<Trail, ClientError> {
     let query = encode_query(&Query::Hashes { from: 0 });
     let (bytes, staleness) = match client.ask_for(Work::ReadLocally(query)).await? {
         Answered::Local(bytes, staleness) => (bytes, staleness),
-        Answered::Body(_) | Answered::Changed(_) => return Err(ClientError::nonsense()),
+        Answered::Body(_) | Answered::Changed(_) | Answered::Published(_) => {
+            return Err(ClientError::nonsense());
+        }
     };
     match Answer::decode(&bytes).map_err(|_| ClientError::nonsense())? {
         Answer::Hashes { newest, hashes, .. } => {

@@ -5,6 +5,7 @@ use kv_store::command::{self, Change, Interest, Limits, State};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::client::{Client, KeyValue};
+use crate::driver::Order;
 use crate::error::ClientError;
 use crate::watches::{Opening, Queued, WatchOrder};
 
@@ -100,14 +101,14 @@ impl Client {
         interest.encode(&mut body);
         let (begun, begins) = oneshot::channel();
         let (to_user, updates) = mpsc::unbounded_channel();
-        self.order(WatchOrder::Open(Opening {
+        self.order(Order::Watch(WatchOrder::Open(Opening {
             interest: body.freeze(),
             start: options.since,
             marks: options.progress,
             deadline: self.deadline(),
             begun,
             updates: to_user,
-        }));
+        })));
         let (number, revision) = begins.await.unwrap_or_else(|_| Err(ended()))?;
         Ok(Watch { client: self.clone(), number, revision, updates, over: None })
     }
@@ -136,7 +137,8 @@ impl Watch {
             None => Queued { update: Err(ended()), bytes: 0 },
         };
         if 0 < bytes {
-            self.client.order(WatchOrder::Taken { number: self.number, bytes });
+            let taken = WatchOrder::Taken { number: self.number, bytes };
+            self.client.order(Order::Watch(taken));
         }
         self.over = update.as_ref().err().cloned();
         update
@@ -145,13 +147,13 @@ impl Watch {
     /// Asks how far the watch is: an [`Update::Progress`] comes when everything that its node has
     /// applied by now has been shown.
     pub fn request_progress(&self) {
-        self.client.order(WatchOrder::Mark { number: self.number });
+        self.client.order(Order::Watch(WatchOrder::Mark { number: self.number }));
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.client.order(WatchOrder::Close { number: self.number });
+        self.client.order(Order::Watch(WatchOrder::Close { number: self.number }));
     }
 }
 

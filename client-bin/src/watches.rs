@@ -33,8 +33,8 @@ pub(crate) const UNTAKEN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What an event costs beside its bytes, about. Units: bytes.
 const EVENT_BYTES: usize = 256;
 
-/// A connection with nothing but watches on which nothing has arrived for so long is asked for a
-/// sign of life.
+/// A connection with nothing but watches and subscriptions on which nothing has arrived for so
+/// long is asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(1);
 
 /// A connection that does not answer it is given up after so long without a sign.
@@ -225,8 +225,9 @@ impl Watches {
         (self.heard_at, self.is_pinged) = (now, false);
     }
 
-    /// Appends whatever the node is to be told to `output`.
-    pub(crate) fn encode_due(&mut self, now: Instant, output: &mut BytesMut) {
+    /// Appends whatever the node is to be told to `output`. A sign of life is asked for also if
+    /// something else is listened for than watches.
+    pub(crate) fn encode_due(&mut self, now: Instant, is_listening: bool, output: &mut BytesMut) {
         for id in std::mem::take(&mut self.to_unwatch) {
             encode(&Request { id, op: Op::Unwatch }, output);
         }
@@ -245,7 +246,8 @@ impl Watches {
         for id in std::mem::take(&mut self.to_mark) {
             encode(&Request { id, op: Op::Mark }, output);
         }
-        if !self.is_pinged && !self.numbers.is_empty() && self.heard_at + PING_AFTER <= now {
+        let is_listening = is_listening || !self.numbers.is_empty();
+        if !self.is_pinged && is_listening && self.heard_at + PING_AFTER <= now {
             self.is_pinged = true;
             encode(&Request { id: PING_ID, op: Op::Status }, output);
         }
@@ -263,7 +265,8 @@ impl Watches {
         }
         if let Reply::Status(status) = &response.reply {
             self.leaderless = if status.leader_id.is_none() { self.leaderless + 1 } else { 0 };
-            let is_cut_off = LEADERLESS_MAX <= self.leaderless;
+            // Other things than watches need no leader.
+            let is_cut_off = LEADERLESS_MAX <= self.leaderless && !self.numbers.is_empty();
             return Some(if is_cut_off { Advice::TryAnother } else { Advice::Stay });
         }
         // What is said of an id that is not there any more is of no interest.
@@ -287,6 +290,9 @@ impl Watches {
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
             | Reply::Transferred
+            | Reply::Published(_)
+            | Reply::Subscribed
+            | Reply::Message { .. }
             | Reply::Local(_) => self.fail(number, ClientError::nonsense()),
         })
     }
@@ -328,13 +334,14 @@ impl Watches {
     }
 
     /// When something is to be looked at next.
-    pub(crate) fn next_time(&self) -> Option<Instant> {
+    pub(crate) fn next_time(&self, is_listening: bool) -> Option<Instant> {
         let waiting = self.watches.values().filter_map(|watch| match watch.stage {
             Stage::Waiting(until) => Some(until),
             Stage::Due | Stage::Asked(_) | Stage::Open(_) | Stage::Full => None,
         });
         let patience = if self.is_pinged { SILENCE_MAX } else { PING_AFTER };
-        let sign = (!self.numbers.is_empty()).then_some(self.heard_at + patience);
+        let is_listening = is_listening || !self.numbers.is_empty();
+        let sign = is_listening.then_some(self.heard_at + patience);
         waiting.chain(sign).chain(self.next_deadline()).min()
     }
 

@@ -9,6 +9,7 @@
 //! of them decides anything: see `ARCHITECTURE.md`.
 
 pub mod api;
+mod channels;
 pub mod cli;
 mod clock;
 mod consensus;

@@ -107,12 +107,33 @@ pub enum Op<'a> {
         #[serde(with = "serde_bytes")]
         body: &'a [u8],
     },
-    /// End the watch of this id.
+    /// End the watch or the subscription of this id.
     #[serde(rename = "U")]
     Unwatch,
     /// Say how far the watch of this id is, with everything shown that the node has applied now.
     #[serde(rename = "M")]
     Mark,
+    /// Tell a message to whoever is subscribed to a channel now, at any node.
+    #[serde(rename = "p")]
+    Publish {
+        /// The channel.
+        #[serde(with = "serde_bytes")]
+        channel: &'a [u8],
+        /// The message.
+        #[serde(with = "serde_bytes")]
+        message: &'a [u8],
+    },
+    /// Be told what is published from now on. The request stays open, under its id, until it is
+    /// answered with anything but [`Reply::Subscribed`] and [`Reply::Message`].
+    #[serde(rename = "S")]
+    Subscribe {
+        /// The names of channels.
+        #[serde(borrow)]
+        channels: Vec<&'a serde_bytes::Bytes>,
+        /// Patterns of names, as Redis has them.
+        #[serde(borrow)]
+        patterns: Vec<&'a serde_bytes::Bytes>,
+    },
 }
 
 /// A node's answer to one request.
@@ -171,12 +192,32 @@ pub enum Reply<'a> {
     /// The watch of this id has been shown everything up to this revision.
     #[serde(rename = "M")]
     Mark(u64),
-    /// The watch of this id is over. Elsewhere, so that every reply is no longer for it.
+    /// The watch or the subscription of this id is over. Elsewhere, so that every reply is no
+    /// longer for it.
     #[serde(rename = "U")]
     Ended(Box<WatchEnded>),
+    /// The message was told to so many subscribers at this node, and sent to the other nodes.
+    #[serde(rename = "p")]
+    Published(u64),
+    /// What is published from now on is told.
+    #[serde(rename = "S")]
+    Subscribed,
+    /// A message, for the subscription of this id.
+    #[serde(rename = "P")]
+    Message {
+        /// The pattern by which it comes; `None` if by the name of its channel.
+        #[serde(borrow, with = "serde_bytes")]
+        pattern: Option<&'a [u8]>,
+        /// The channel.
+        #[serde(with = "serde_bytes")]
+        channel: &'a [u8],
+        /// The message.
+        #[serde(with = "serde_bytes")]
+        message: &'a [u8],
+    },
 }
 
-/// Why a watch is over. Travels as a map, so that later versions may say more.
+/// Why a watch or a subscription is over. Travels as a map, so that later versions may say more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct WatchEnded {

@@ -166,6 +166,7 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
         incarnation: identity.incarnation.0,
         nonce: Nonce::random(),
         proof: Vec::new(),
+        channels: true,
     };
     if let Some(secret) = &identity.secret {
         welcome.proof = prove(secret, Side::Acceptor, preface, &welcome);
@@ -186,7 +187,7 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Opens a connection as a node that expects `to` at the other end. What arrived behind the
-/// handshake is returned.
+/// handshake is returned, and whether the other end takes messages on channels.
 ///
 /// Errors: `HandshakeError`; the caller should close the connection and say so in the log.
 pub(crate) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
@@ -194,14 +195,14 @@ pub(crate) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     identity: &Identity,
     to: NodeId,
     link: LinkClass,
-) -> Result<BytesMut, HandshakeError> {
+) -> Result<(BytesMut, bool), HandshakeError> {
     let mut input = BytesMut::new();
     let (preface, welcome) = be_welcomed(stream, &mut input, (identity, to, link)).await?;
     if let Some(secret) = &identity.secret {
         let proof = prove(secret, Side::Initiator, &preface, &welcome);
         send(stream, &Proof { proof }).await?;
     }
-    Ok(input)
+    Ok((input, welcome.channels))
 }
 
 /// Asks the node `to` whether it would let a node with this identity in, and checks its proof

@@ -25,6 +25,7 @@ pub mod opens;
 pub mod outbox;
 pub mod peer_codec;
 pub mod preface;
+pub mod publication;
 mod reader;
 pub mod resp;
 pub mod rest;

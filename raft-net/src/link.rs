@@ -21,6 +21,7 @@ use crate::handshake::{self, Identity};
 use crate::outbox::{Flushed, Outbox, Writable};
 use crate::peer_codec;
 use crate::preface::{Greeting, LinkClass};
+use crate::publication::Counted;
 use crate::stream::{ByteStream, ReadHalf, Transport};
 use crate::task::Task;
 
@@ -29,6 +30,10 @@ pub const CONTROL_OUTBOX_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How much may wait for a bulk link; what does not fit is dropped. Units: bytes.
 pub const BULK_OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// With so much waiting for a bulk link it takes no messages on channels: they are dropped.
+/// Units: bytes.
+pub const CHANNELS_OUTBOX_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long one attempt may take to find the address and be connected.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
@@ -53,13 +58,20 @@ pub(crate) enum Moved {
     /// The pause is over.
     RetryDue,
     /// The peer let us in.
-    Opened { stream: Box<dyn ByteStream>, read: BytesMut },
+    Opened(Opened),
     /// The attempt came to nothing.
     Failed(Failure),
     /// A connection that stood has ended.
     Ended(String),
     /// The peer has thought better of letting us in.
     SentAway(Failure),
+}
+
+/// A connection to a peer that let us in.
+pub(crate) struct Opened {
+    stream: Box<dyn ByteStream>,
+    read: BytesMut,
+    takes_channels: bool,
 }
 
 /// Why an attempt came to nothing.
@@ -119,6 +131,9 @@ struct Established {
     since: Instant,
     /// Messages dropped since the outbox was last empty.
     dropped: u64,
+    /// The same of messages on channels, and whether the peer takes them at all.
+    dropped_publications: u64,
+    takes_channels: bool,
     _watch: Task,
 }
 
@@ -157,6 +172,24 @@ impl Link {
         }
     }
 
+    /// Appends messages on channels, if the peer takes them. Without a connection, or without
+    /// room, they are dropped: they are sent at most once.
+    pub(crate) fn spread(&mut self, (frame, count): &Counted) {
+        let State::Up(established) = &mut self.state else { return };
+        if !established.takes_channels {
+            return;
+        }
+        let queued_bytes = established.outbox.queued_bytes();
+        if queued_bytes == 0 || queued_bytes + frame.len() <= CHANNELS_OUTBOX_BYTES_MAX {
+            established.outbox.push(frame);
+            return;
+        }
+        if established.dropped_publications == 0 {
+            warn!("{} reads too slowly; dropping messages on channels", self.target);
+        }
+        established.dropped_publications += count;
+    }
+
     /// Writes what waits, as far as the socket takes it.
     pub(crate) fn flush(&mut self) {
         let State::Up(established) = &mut self.state else { return };
@@ -166,6 +199,11 @@ impl Link {
                 if established.dropped != 0 {
                     let dropped = std::mem::take(&mut established.dropped);
                     info!("{} reads again; {dropped} messages were dropped", self.target);
+                }
+                if established.dropped_publications != 0 {
+                    let dropped = std::mem::take(&mut established.dropped_publications);
+                    let target = &self.target;
+                    info!("{target} reads again; {dropped} messages on channels were dropped");
                 }
             }
             Err(error) => self.end(&error.to_string()),
@@ -179,7 +217,7 @@ impl Link {
         }
         match what {
             Moved::RetryDue => self.dial(),
-            Moved::Opened { stream, read } => self.establish(stream, read),
+            Moved::Opened(opened) => self.establish(opened),
             Moved::Failed(failure) => self.fail(failure),
             Moved::Ended(reason) => self.end(&reason),
             Moved::SentAway(failure) => self.fail(failure),
@@ -202,7 +240,7 @@ impl Link {
         self.state = State::Dialling { _dial: dial };
     }
 
-    fn establish(&mut self, stream: Box<dyn ByteStream>, read: BytesMut) {
+    fn establish(&mut self, Opened { stream, read, takes_channels }: Opened) {
         self.step += 1;
         info!("connected to {}", self.target);
         let (reading, writing) = stream.split();
@@ -219,7 +257,14 @@ impl Link {
             to.do_send(LinkMoved { link, step, what });
         });
         let since = Instant::now();
-        self.state = State::Up(Established { outbox, since, dropped: 0, _watch: watch });
+        self.state = State::Up(Established {
+            outbox,
+            since,
+            dropped: 0,
+            dropped_publications: 0,
+            takes_channels,
+            _watch: watch,
+        });
     }
 
     fn end(&mut self, reason: &str) {
@@ -270,31 +315,28 @@ fn dial(link: u64, step: u64, target: &Target, around: &Surroundings) -> Task {
     let (target, around) = (target.clone(), around.clone());
     Task::spawn(async move {
         let what = match open(&target, &around).await {
-            Ok((stream, read)) => Moved::Opened { stream, read },
+            Ok(opened) => Moved::Opened(opened),
             Err(failure) => Moved::Failed(failure),
         };
         around.moved.do_send(LinkMoved { link, step, what });
     })
 }
 
-async fn open(
-    target: &Target,
-    around: &Surroundings,
-) -> Result<(Box<dyn ByteStream>, BytesMut), Failure> {
+async fn open(target: &Target, around: &Surroundings) -> Result<Opened, Failure> {
     let no_answer = |what: &str| Failure { reason: format!("no {what}"), needs_a_person: false };
     let mut stream = timeout(CONNECT_DEADLINE, around.transport.connect(&target.address))
         .await
         .map_err(|_| no_answer("connection within a second"))?
         .map_err(|error| Failure { reason: error.to_string(), needs_a_person: false })?;
     let handshake = handshake::open(&mut stream, &around.identity, target.peer, target.class);
-    let read = timeout(HANDSHAKE_DEADLINE, handshake)
+    let (read, takes_channels) = timeout(HANDSHAKE_DEADLINE, handshake)
         .await
         .map_err(|_| no_answer("answer to the handshake within two seconds"))?
         .map_err(|error| Failure {
             reason: error.to_string(),
             needs_a_person: error.needs_a_person(),
         })?;
-    Ok((stream, read))
+    Ok(Opened { stream, read, takes_channels })
 }
 
 /// Reads until the peer closes the connection. All that it may say is why it does.

@@ -1,10 +1,11 @@
 //! Network: the only owner of this node's links to its peers.
 //!
-//! Commands: `Transmit`, `SetPeers`, `Stop`.  Facts taken: `PeersFound` (Discovery),
+//! Commands: `Transmit`, `Spread`, `SetPeers`, `Stop`.  Facts taken: `PeersFound` (Discovery),
 //! `PeerAccepted` (Listener), and of its own tasks `LinkMoved`, `InboundEnded`, `Writable`.
-//! Facts given: `Received`, `PeerConnected`, `PeerLost`.
+//! Facts given: `Received`, `Heard`, `PeerConnected`, `PeerLost`.
 //! Limits: per link `CONTROL_OUTBOX_BYTES_MAX` or `BULK_OUTBOX_BYTES_MAX`, beyond which
-//! messages are dropped; `INBOUND_LINKS_MAX` links of peers, beyond which new ones are closed.
+//! messages are dropped, and `CHANNELS_OUTBOX_BYTES_MAX` for what was said on channels;
+//! `INBOUND_LINKS_MAX` links of peers, beyond which new ones are closed.
 //! A newer link of a peer takes the place of the older one, unless it comes from another data
 //! directory.
 //! A peer that is not on the list and calls is called back where it says that it is reached: a
@@ -28,6 +29,7 @@ use crate::link::{Link, LinkMoved, Surroundings, Target};
 use crate::listener::PeerAccepted;
 use crate::outbox::Writable;
 use crate::preface::{Greeting, LinkClass, Refused, Why};
+use crate::publication::{self, Heard, Spread};
 use crate::reader::{End, read_envelopes};
 use crate::stream::{ByteStream, Transport};
 use crate::task::{Stop, Task};
@@ -93,6 +95,8 @@ pub struct Facts {
     pub connected: Recipient<PeerConnected>,
     /// Takes the news that a peer is gone.
     pub lost: Recipient<PeerLost>,
+    /// Takes what was said on channels elsewhere.
+    pub heard: Recipient<Heard>,
 }
 
 /// The actor.
@@ -232,6 +236,21 @@ impl Handler<Transmit> for Network {
     }
 }
 
+impl Handler<Spread> for Network {
+    type Result = ();
+
+    fn handle(&mut self, command: Spread, _: &mut Self::Context) {
+        let frames = publication::frames(&command.publications);
+        for ((_, class), link) in &mut self.links {
+            // A flood of them delays no heartbeat.
+            if *class == LinkClass::Bulk {
+                frames.iter().for_each(|frame| link.spread(frame));
+                link.flush();
+            }
+        }
+    }
+}
+
 impl Handler<SetPeers> for Network {
     type Result = ();
 
@@ -280,9 +299,10 @@ impl Handler<PeerAccepted> for Network {
             info!("n{peer} has connected from {from}");
             self.facts.connected.do_send(PeerConnected { peer, connection });
         }
-        let (received, ended) = (self.facts.received.clone(), ctx.address().recipient());
+        let facts = (self.facts.received.clone(), self.facts.heard.clone());
+        let ended = ctx.address().recipient();
         let reader = Task::spawn(async move {
-            let end = read_envelopes(stream, read, ends, received).await;
+            let end = read_envelopes(stream, read, ends, facts).await;
             ended.do_send(InboundEnded { peer, class, connection, end });
         });
         // A link that stood before is superseded: its task ends here, without a fact.

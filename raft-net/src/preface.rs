@@ -170,6 +170,14 @@ pub struct Welcome {
     /// Its proof that it holds the cluster secret; empty without one.
     #[serde(default, with = "serde_bytes")]
     pub proof: Vec<u8>,
+    /// Whether it takes messages on channels; a program that does not know them does not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub channels: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 /// The dialling node's proof that it holds the cluster secret; sent only with one.

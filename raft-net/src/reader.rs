@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::frame::{FrameError, Frames, PEER_FRAME_BYTES_MAX};
 use crate::network::Received;
 use crate::peer_codec::{self, Ends};
+use crate::publication::{self, Heard, Publication};
 
 /// How much one read takes at most, beyond what a frame that is being awaited needs.
 /// Units: bytes.
@@ -35,14 +36,17 @@ pub(crate) async fn read_envelopes<S: AsyncRead + Unpin>(
     mut stream: S,
     mut input: BytesMut,
     ends: Ends,
-    received: Recipient<Received>,
+    (received, heard): (Recipient<Received>, Recipient<Heard>),
 ) -> End {
     let mut frames = Frames::new(PEER_FRAME_BYTES_MAX);
     loop {
-        let (envelopes, failure) = cut(&mut frames, &mut input, &ends);
+        let Cut { envelopes, publications, failure } = cut(&mut frames, &mut input, &ends);
         // What came before a bad frame was good, and Raft may have use for it.
         if !envelopes.is_empty() {
             received.do_send(Received { envelopes });
+        }
+        if !publications.is_empty() {
+            heard.do_send(Heard { publications });
         }
         if let Some(error) = failure {
             return End::Frame(error);
@@ -60,20 +64,28 @@ pub(crate) async fn read_envelopes<S: AsyncRead + Unpin>(
     }
 }
 
-fn cut(
-    frames: &mut Frames,
-    input: &mut BytesMut,
-    ends: &Ends,
-) -> (Vec<Envelope>, Option<FrameError>) {
-    let mut envelopes = Vec::new();
+/// What whole frames brought, up to the first that is no good.
+struct Cut {
+    envelopes: Vec<Envelope>,
+    publications: Vec<Publication>,
+    failure: Option<FrameError>,
+}
+
+fn cut(frames: &mut Frames, input: &mut BytesMut, ends: &Ends) -> Cut {
+    let (mut envelopes, mut publications) = (Vec::new(), Vec::new());
     loop {
-        let next = frames
-            .next(input)
-            .and_then(|frame| frame.map(|content| peer_codec::read(&content, ends)).transpose());
-        match next {
-            Ok(Some(envelope)) => envelopes.push(envelope),
-            Ok(None) => return (envelopes, None),
-            Err(error) => return (envelopes, Some(error)),
+        let content = match frames.next(input) {
+            Ok(Some(content)) => content,
+            Ok(None) => return Cut { envelopes, publications, failure: None },
+            Err(error) => return Cut { envelopes, publications, failure: Some(error) },
+        };
+        let read = if publication::is_word(&content) {
+            publication::read(&content.freeze()).map(|read| publications.extend(read))
+        } else {
+            peer_codec::read(&content, ends).map(|envelope| envelopes.push(envelope))
+        };
+        if let Err(error) = read {
+            return Cut { envelopes, publications, failure: Some(error) };
         }
     }
 }

@@ -233,6 +233,9 @@ impl Slots {
             | Reply::Watching(_)
             | Reply::Events { .. }
             | Reply::Mark(_)
+            | Reply::Published(_)
+            | Reply::Subscribed
+            | Reply::Message { .. }
             | Reply::Ended(_) => {
                 return Err(ClientError::rejected("the answer makes no sense"));
             }

@@ -187,6 +187,16 @@ pub(crate) enum DataCommand {
     /// member of a hash or set, its name. It goes on through another node when one is lost,
     /// without gap or double. --timeout is for the beginning only.
     Watch(WatchArguments),
+    /// Tells a message to whoever is subscribed to a channel now
+    ///
+    /// Prints how many of them are at the node that is asked; those at other nodes are told too.
+    /// The message is told at most once and written nowhere.
+    Publish(PublishArguments),
+    /// Prints what is published on channels from now on, until Ctrl-C
+    ///
+    /// Nobody keeps messages: what is published while a connection is lost is missed, and that
+    /// it may be is said on standard error, or with -w json by a document whose event is gap.
+    Subscribe(SubscribeArguments),
     /// Gives a key back the value that it had at a revision, or removes it if it had none then
     Revert {
         /// The key
@@ -545,6 +555,27 @@ pub(crate) struct WatchArguments {
     pub(crate) progress: bool,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub(crate) struct PublishArguments {
+    /// The channel
+    pub(crate) channel: OsString,
+    /// The message
+    pub(crate) message: OsString,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub(crate) struct SubscribeArguments {
+    /// The channels
+    #[arg(value_name = "CHANNEL", required_unless_present = "patterns")]
+    pub(crate) channels: Vec<OsString>,
+    /// Every channel whose name matches, with *, ?, [a-c] and [^a]; may be given again
+    #[arg(long = "pattern", value_name = "PATTERN")]
+    pub(crate) patterns: Vec<OsString>,
+    /// End after so many messages, with exit code 0
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) events: Option<u64>,
+}
+
 /// What a watch shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Only {
@@ -636,7 +667,8 @@ impl LineAction {
     pub(crate) fn is_endless(&self) -> bool {
         match self {
             Self::Data(command) => match command {
-                DataCommand::Watch(WatchArguments { events, .. }) => events.is_none(),
+                DataCommand::Watch(WatchArguments { events, .. })
+                | DataCommand::Subscribe(SubscribeArguments { events, .. }) => events.is_none(),
                 DataCommand::Lease(arguments) => arguments.is_keep_alive(),
                 _ => false,
             },
@@ -649,7 +681,8 @@ impl LineAction {
     /// Whether the command shows or holds something for a while.
     pub(crate) fn takes_a_while(&self) -> bool {
         match self {
-            Self::Data(command) => matches!(command, DataCommand::Watch(_)) || self.is_endless(),
+            Self::Data(DataCommand::Watch(_) | DataCommand::Subscribe(_)) => true,
+            Self::Data(_) => self.is_endless(),
             Self::Lock(_) | Self::Elect(_) => true,
             Self::Session(_) | Self::Exit => false,
         }

@@ -8,11 +8,13 @@ use tokio::time::Instant;
 
 use super::arguments::{
     By, DataCommand, DelArguments, EndArguments, Format, GetArguments, GetDetail, HistoryArguments,
-    MemberCommand, TypedArguments, WatchArguments,
+    MemberCommand, PublishArguments, SubscribeArguments, TypedArguments, WatchArguments,
 };
 use super::output::{self, PairWriter};
 use super::stop::Stop;
-use super::{CommandError, DECIDED_NO, listing, member, status, transaction, value, verify, watch};
+use super::{
+    CommandError, DECIDED_NO, listing, member, status, subscribe, transaction, value, verify, watch,
+};
 use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
 use crate::typed::Typed;
@@ -44,6 +46,8 @@ pub(crate) enum Job {
     Verify,
     Member(MemberCommand),
     Watch(WatchArguments),
+    Publish(PublishArguments),
+    Subscribe(SubscribeArguments),
 }
 
 /// Whom a command is for.
@@ -119,6 +123,8 @@ impl Job {
             DataCommand::Verify => Self::Verify,
             DataCommand::Member(command) => Self::Member(command),
             DataCommand::Watch(arguments) => Self::Watch(arguments),
+            DataCommand::Publish(arguments) => Self::Publish(arguments),
+            DataCommand::Subscribe(arguments) => Self::Subscribe(arguments),
         })
     }
 
@@ -135,9 +141,12 @@ impl Job {
             | Self::Tree { .. }
             | Self::Status
             | Self::Verify
+            | Self::Subscribe(_)
             | Self::Watch(_) => false,
             // It is many writes, or one after another read.
             Self::KeepAlive { .. } | Self::Revert { .. } => false,
+            // It is in no log.
+            Self::Publish(_) => false,
             Self::Member(command) => {
                 !matches!(command, MemberCommand::List | MemberCommand::Transfer { .. })
             }
@@ -146,7 +155,11 @@ impl Job {
 
     /// Whether Ctrl-C is the way to end it.
     pub(crate) fn is_endless(&self) -> bool {
-        matches!(self, Self::Watch(WatchArguments { events: None, .. }))
+        matches!(
+            self,
+            Self::Watch(WatchArguments { events: None, .. })
+                | Self::Subscribe(SubscribeArguments { events: None, .. })
+        )
     }
 
     /// Whether the command is about the cluster as a whole, and asks every node.
@@ -201,6 +214,9 @@ impl Job {
             Self::Status => status::run(target.endpoints, deadline, format, output).await,
             Self::Member(command) => member::run(command, target, deadline, (format, output)).await,
             Self::Watch(arguments) => watch::run(arguments, target, deadline, format, output).await,
+            Self::Subscribe(arguments) => {
+                subscribe::run(arguments, target, deadline, format, (output, errors)).await
+            }
             job => {
                 let client = target.client(deadline).await?;
                 job.ask(&client, format, (output, errors)).await
@@ -260,12 +276,16 @@ impl Job {
                 }
                 Ok(0)
             }
+            Self::Publish(arguments) => {
+                subscribe::publish(arguments, client, (output, format)).await
+            }
             Self::KeepAlive { .. }
             | Self::Typed(_)
             | Self::Transaction(_)
             | Self::Verify
             | Self::Status
             | Self::Member(_)
+            | Self::Subscribe(_)
             | Self::Watch(_) => unreachable!("`run` carries them out"),
         }
     }

@@ -36,6 +36,8 @@ pub const WORDS: &[Word] = &[
     Word { name: "ttl", usage: "KEY [FIELD]" },
     Word { name: "txn", usage: "[if COMPARE [and ...]] [then OPERATION [; ...]] [else ...]" },
     Word { name: "watch", usage: "KEY [--prefix] [--since REVISION] [--prev] [--events N]" },
+    Word { name: "publish", usage: "CHANNEL MESSAGE" },
+    Word { name: "subscribe", usage: "CHANNEL... [--pattern PATTERN] [--events N]" },
     Word { name: "history", usage: "KEY [--since REVISION]" },
     Word { name: "revert", usage: "KEY REVISION" },
     Word { name: "compact", usage: "REVISION" },

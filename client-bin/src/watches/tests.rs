@@ -52,7 +52,7 @@ impl Bench {
     /// What the node is told, as words.
     fn told(&mut self) -> Vec<(u64, String)> {
         let mut output = BytesMut::new();
-        self.watches.encode_due(self.now, &mut output);
+        self.watches.encode_due(self.now, false, &mut output);
         let (mut frames, mut told) = (Frames::new(CLIENT_FRAME_BYTES_MAX), Vec::new());
         while let Some(frame) = frames.next(&mut output).unwrap() {
             let Request { id, op } = Request::decode(&frame).unwrap();

@@ -286,7 +286,11 @@ impl State {
             Op::Status | Op::Change { .. } | Op::Transfer { .. } => {
                 unreachable!("answered without a script")
             }
-            Op::Watch { .. } | Op::Unwatch | Op::Mark => {
+            Op::Watch { .. }
+            | Op::Unwatch
+            | Op::Mark
+            | Op::Publish { .. }
+            | Op::Subscribe { .. } => {
                 unreachable!("this node shows nothing")
             }
         }

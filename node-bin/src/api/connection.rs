@@ -19,6 +19,9 @@ use super::unlike::Unlike;
 /// Answers that a client has not read. Units: bytes.
 const OUTPUT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// With so much waiting a message makes the socket be tried at once. Units: bytes.
+const MESSAGES_BYTES: usize = 16 * 1024;
+
 /// How much one read takes at most. Units: bytes.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -52,6 +55,8 @@ pub(super) struct Connection {
     pub(super) has_watches: bool,
     /// Whether Watch is to be told what of its words is still unread.
     pub(super) owes_word: bool,
+    /// Whether more waited when it was told a message than the socket took.
+    is_behind: bool,
     /// Whether the output has grown since the last flush.
     is_touched: bool,
     reader: JoinHandle<()>,
@@ -76,6 +81,7 @@ impl Connection {
             unlike: Unlike::default(),
             has_watches: false,
             owes_word: false,
+            is_behind: false,
             is_touched: false,
             reader,
         }
@@ -99,6 +105,28 @@ impl Connection {
             refused.encode(self.outbox.output()).expect("a short text fits into a frame");
         }
         !std::mem::replace(&mut self.is_touched, true)
+    }
+
+    /// How much it has not read, when it was told a message and that is to be known. Units: bytes.
+    pub(super) fn unread_messages(&mut self) -> Option<usize> {
+        if self.outbox.queued_bytes() <= MESSAGES_BYTES && !self.is_behind {
+            return None;
+        }
+        // If the connection is gone, the flush at the end of the turn says so.
+        let _ = self.outbox.flush();
+        let unread_bytes = self.outbox.queued_bytes();
+        self.is_behind = 0 < unread_bytes;
+        Some(unread_bytes)
+    }
+
+    /// The same after a flush, if there was something to be known.
+    pub(super) fn unread_messages_left(&mut self) -> Option<usize> {
+        if !self.is_behind {
+            return None;
+        }
+        let unread_bytes = self.outbox.queued_bytes();
+        self.is_behind = 0 < unread_bytes;
+        Some(unread_bytes)
     }
 
     /// Writes as much as the socket takes. Returns what is left, in bytes, if Watch is to know.

@@ -3,14 +3,15 @@
 //! Commands: `Call` (the embedding program), `Stop`. Facts in: `ClientAccepted` (Listener),
 //! `DoorAccepted` (Listener, of Redis clients), `FromClient`, `ClientEnded`, `FromResp`,
 //! `RespEnded` (its reader tasks), `Writable` (its outboxes), `Answered`, `Greeted`,
-//! `Described` (Consensus), `Pushed` (Watch), `OpenStream`, `StreamOrders`, `CloseStream`
-//! (doors). Commands out: `Submit`, `Read`, `Greet`,
-//! `Describe`, `Transfer`; `Orders` (to Watch).
+//! `Described` (Consensus), `Pushed` (Watch), `Heard` (Network), `OpenStream`, `StreamOrders`,
+//! `CloseStream` (doors). Commands out: `Submit`, `Read`, `Greet`, `Describe`, `Transfer`;
+//! `Orders` (to Watch); `Spread` (to Network).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
 //! `OUTPUT_BYTES_MAX` unread answers each, beyond which the connection is closed.
 
 mod call;
+mod channels;
 mod connection;
 mod description;
 mod resp;
@@ -30,6 +31,7 @@ use raft_net::Stop;
 use raft_net::client_protocol::{Hello, LocalAnswer, Op, Reply, Request, Response};
 use raft_net::listener::ClientAccepted;
 use raft_net::outbox::Writable;
+use raft_net::publication::Spread;
 use tokio::sync::oneshot;
 
 pub use call::{Call, CallOutcome, Called, Operation};
@@ -89,6 +91,7 @@ pub(crate) struct Outlets {
     pub(crate) describe: Recipient<Describe>,
     pub(crate) transfer: Recipient<Transfer>,
     pub(crate) watch: Recipient<Orders>,
+    pub(crate) spread: Recipient<Spread>,
 }
 
 /// Takes no more requests, and answers when none is under way.
@@ -172,7 +175,7 @@ impl Api {
     /// Takes one request; the answer comes later, unless it makes no sense.
     fn on_request(&mut self, connection: u64, request: &Request<'_>) {
         let ticket = Ticket { connection, request: request.id };
-        if self.on_watch(ticket, &request.op) {
+        if self.on_channels(ticket, &request.op) || self.on_watch(ticket, &request.op) {
             return;
         }
         let Some(client) = self.connections.get_mut(&connection) else { return };
@@ -202,7 +205,11 @@ impl Api {
                 client.unlike.begin(request.id, About::Members);
                 self.round.change(ticket, session, timeout_us(*timeout_ms), &change);
             }),
-            Op::Watch { .. } | Op::Unwatch | Op::Mark => return,
+            Op::Watch { .. }
+            | Op::Unwatch
+            | Op::Mark
+            | Op::Publish { .. }
+            | Op::Subscribe { .. } => return,
             Op::Transfer { timeout_ms, to } => target(*to).map(|to| {
                 client.unlike.begin(request.id, About::Leadership);
                 let timeout_us = timeout_us(*timeout_ms);
@@ -229,7 +236,11 @@ impl Api {
     fn flush_touched(&mut self) {
         for connection in std::mem::take(&mut self.touched) {
             let Some(client) = self.connections.get_mut(&connection) else { continue };
-            match client.flush() {
+            let flushed = client.flush();
+            if let Some(unread) = client.unread_messages_left() {
+                self.resp.channels().unread.note(connection, unread);
+            }
+            match flushed {
                 Ok(unread) => self.orders.unread.extend(unread.map(|bytes| (connection, bytes))),
                 Err(why) => {
                     tracing::debug!(connection, "closed a client connection: {why}");
@@ -250,6 +261,7 @@ impl Api {
     fn forget(&mut self, connection: u64) -> bool {
         let Some(client) = self.connections.remove(&connection) else { return false };
         self.in_flight -= client.in_flight;
+        self.channels().forget(connection);
         if client.has_watches {
             self.orders.orders.push(Order::Leave { connection });
         }
@@ -305,7 +317,7 @@ impl Handler<FromClient> for Api {
                 }
             }
         }
-        self.flush_touched();
+        self.settle(context);
         if !self.round.is_empty() {
             self.plan_flush(context);
         }
@@ -328,6 +340,7 @@ impl Handler<Flush> for Api {
         if !queries.is_empty() {
             self.outlets.read_locally.do_send(ReadLocally(queries));
         }
+        self.spread();
     }
 }
 
@@ -375,8 +388,7 @@ impl Handler<Answered> for Api {
                 }
             });
         }
-        self.go_on_touched(context);
-        self.flush_touched();
+        self.settle(context);
     }
 }
 
@@ -401,7 +413,13 @@ impl Handler<Greeted> for Api {
 impl Handler<Described> for Api {
     type Result = ();
 
-    fn handle(&mut self, Described { ticket, status }: Described, _: &mut Self::Context) {
+    fn handle(&mut self, described: Described, context: &mut Self::Context) {
+        let Described { ticket, status } = described;
+        if resp::is_resp(ticket.connection) {
+            self.answer_copies(ticket, &status);
+            self.settle(context);
+            return;
+        }
         if ticket.connection == CALLS {
             let term = status.term;
             self.calls.end(ticket.request, CallOutcome::Described(Box::new(status)), term);
@@ -462,6 +480,7 @@ impl Handler<Writable> for Api {
     fn handle(&mut self, Writable { connection }: Writable, context: &mut Self::Context) {
         if resp::is_resp(connection) {
             self.go_on_with(connection, context);
+            self.settle(context);
             return;
         }
         self.touched.push(connection);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use actix::{Addr, AsyncContext, Handler, Message, Recipient};
 use actix_rt::task::JoinHandle;
 use bytes::BytesMut;
-use raft_core::replica::event::{Outcome, Refusal, Ticket};
+use raft_core::configuration::Configuration;
+use raft_core::replica::event::{Outcome, Refusal, Status, Ticket};
 use raft_net::listener::DoorAccepted;
 use raft_net::outbox::Outbox;
-use raft_net::resp::{Batch, Parser, ProtocolError};
+use raft_net::resp::{Batch, Parser, Protocol, ProtocolError};
 use raft_net::stream::ReadHalf;
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
@@ -18,7 +19,9 @@ use tokio::time::timeout;
 
 use super::round::Round;
 use super::{Api, CONNECTIONS_MAX};
+use crate::channels::{Channels, Subscriber};
 use crate::clock::Clock;
+use crate::consensus::Describe;
 use crate::doors::resp::{Ask, Conversation, Desk, Reading, RespOptions, Told};
 
 /// Marks the numbers of these connections, so that one look tells whose an answer is.
@@ -26,6 +29,9 @@ const MARK: u64 = 1 << 63;
 
 /// Replies that a client has not read; beyond it the connection is closed. Units: bytes.
 const OUTPUT_BYTES_MAX: usize = 80 * 1024 * 1024;
+
+/// With so much waiting a message makes the socket be tried at once. Units: bytes.
+const MESSAGES_BYTES: usize = 16 * 1024;
 
 /// How much one read takes at most. Units: bytes.
 const READ_BYTES: usize = 64 * 1024;
@@ -75,6 +81,18 @@ struct Connection {
     /// Ended with the connection, unless it is to see its client off.
     reader: Option<JoinHandle<()>>,
     is_touched: bool,
+    /// Messages since everything was read last. Units: bytes.
+    told_bytes: usize,
+    /// Whether it reads too few of them.
+    is_slow: bool,
+}
+
+impl Connection {
+    /// How much of what is unread are messages. Units: bytes.
+    fn unread_messages(&mut self) -> usize {
+        self.told_bytes = self.told_bytes.min(self.outbox.queued_bytes());
+        self.told_bytes
+    }
 }
 
 impl Drop for Connection {
@@ -95,6 +113,10 @@ impl RespClients {
         self.connections.len()
     }
 
+    pub(super) fn channels(&mut self) -> &mut Channels {
+        &mut self.desk.channels
+    }
+
     pub(super) fn clear(&mut self) {
         self.connections.clear();
     }
@@ -102,14 +124,19 @@ impl RespClients {
     /// Goes on with what has arrived on a connection, as far as it can, and writes what there is
     /// to write. Returns how many requests more are in flight, or fewer, and an error if the
     /// connection is gone.
-    fn go_on(&mut self, connection: u64, round: &mut Round, is_draining: bool) -> Went {
+    fn go_on(
+        &mut self,
+        connection: u64,
+        (round, describe): (&mut Round, &Recipient<Describe>),
+        is_draining: bool,
+    ) -> Went {
         let Self { desk, connections, .. } = self;
         let Some(client) = connections.get_mut(&connection) else { return Went::Nowhere };
         client.is_touched = false;
         let mut asked = 0;
         loop {
             while let Some(ask) = client.conversation.next(desk, client.outbox.output()) {
-                let Ask { request, write } = ask;
+                let Ask { request, write, is_of_node } = ask;
                 if is_draining {
                     let told = Told::Refused(Refusal::Stopping);
                     client.conversation.answered(request, &told, desk, client.outbox.output());
@@ -118,6 +145,7 @@ impl RespClients {
                 asked += 1;
                 let ticket = Ticket { connection, request };
                 match write {
+                    None if is_of_node => describe.do_send(Describe { ticket }),
                     Some(stamp) => round.write(ticket, &stamp, TIMEOUT_US, &desk.body),
                     None => round.read_owned(ticket, TIMEOUT_US, desk.body.split().freeze()),
                 }
@@ -134,6 +162,13 @@ impl RespClients {
         if client.outbox.is_over_limit() {
             let why = "the client does not read its replies".to_owned();
             return Went::Gone { asked, why };
+        }
+        if 0 < client.told_bytes {
+            let unread = client.unread_messages();
+            client.is_slow |= desk.channels.unread.note(connection, unread);
+        }
+        if client.is_slow {
+            return Went::Gone { asked, why: "the client does not read its messages".to_owned() };
         }
         if client.outbox.queued_bytes() == 0 {
             client.conversation.read_on();
@@ -162,7 +197,8 @@ impl Api {
         context: &mut <Self as actix::Actor>::Context,
     ) {
         let is_draining = self.draining.is_some();
-        match self.resp.go_on(connection, &mut self.round, is_draining) {
+        let asked_of = (&mut self.round, &self.outlets.describe);
+        match self.resp.go_on(connection, asked_of, is_draining) {
             Went::On { asked } => self.in_flight += asked,
             Went::Gone { asked, why } => {
                 self.in_flight += asked;
@@ -178,14 +214,13 @@ impl Api {
     fn forget_resp(&mut self, connection: u64, why: &str) {
         if let Some(client) = self.resp.connections.remove(&connection) {
             self.in_flight -= client.conversation.in_flight();
+            self.channels().forget(connection);
             tracing::debug!(connection, "a Redis client's connection ended: {why}");
         }
     }
 
     /// Hands an answer to the connection that asked; it is flushed with the others of the turn.
     pub(super) fn answer_resp(&mut self, ticket: Ticket, outcome: &Outcome, bytes: &[u8]) {
-        let RespClients { desk, connections, .. } = &mut self.resp;
-        let Some(client) = connections.get_mut(&ticket.connection) else { return };
         let told = match outcome {
             Outcome::Answered(range) | Outcome::AnsweredLocally(range, _) => {
                 Told::Answer(&bytes[range.clone()])
@@ -193,11 +228,54 @@ impl Api {
             Outcome::Session(refusal) => Told::Session(*refusal),
             Outcome::Refused(refusal) => Told::Refused(*refusal),
         };
+        self.tell_answer(ticket, &told);
+    }
+
+    /// Tells a connection how many other nodes have on disk whatever this one has answered.
+    pub(super) fn answer_copies(&mut self, ticket: Ticket, status: &Status) {
+        let Configuration { voters, outgoing, .. } = &status.configuration;
+        let halves = [voters, outgoing].into_iter().filter(|half| !half.is_empty());
+        // A majority without the node that answers.
+        let others = halves.map(|half| half.len() / 2).min().unwrap_or(0);
+        self.tell_answer(ticket, &Told::Copies(others));
+    }
+
+    fn tell_answer(&mut self, ticket: Ticket, told: &Told<'_>) {
+        let RespClients { desk, connections, .. } = &mut self.resp;
+        let Some(client) = connections.get_mut(&ticket.connection) else { return };
         self.in_flight -= 1;
         let output = client.outbox.output();
-        client.conversation.answered(ticket.request, &told, desk, output);
+        client.conversation.answered(ticket.request, told, desk, output);
         if !std::mem::replace(&mut client.is_touched, true) {
             self.touched_resp.push(ticket.connection);
+        }
+    }
+
+    /// Tells a connection a message; it is flushed with the others of the turn. `write` gives
+    /// the message in a version of the protocol.
+    pub(super) fn tell_resp(
+        &mut self,
+        connection: u64,
+        write: impl FnOnce(Protocol, &mut dyn FnMut(&[u8])),
+    ) {
+        let RespClients { desk, connections, .. } = &mut self.resp;
+        let Some(client) = connections.get_mut(&connection) else { return };
+        if client.is_slow {
+            return;
+        }
+        let Connection { outbox, conversation, told_bytes, .. } = client;
+        write(conversation.protocol(), &mut |message| {
+            outbox.push(message);
+            *told_bytes += message.len();
+        });
+        if MESSAGES_BYTES < client.outbox.queued_bytes() {
+            // If the connection is gone, the flush at the end of the turn says so.
+            let _ = client.outbox.flush();
+            let unread = client.unread_messages();
+            client.is_slow = desk.channels.unread.note(connection, unread);
+        }
+        if !std::mem::replace(&mut client.is_touched, true) {
+            self.touched_resp.push(connection);
         }
     }
 
@@ -226,11 +304,14 @@ impl Handler<DoorAccepted> for Api {
         let (reading, writing) = stream.split();
         let reader = actix_rt::spawn(read_commands(connection, reading, read, context.address()));
         let owner = context.address().recipient();
+        let subscriber = Subscriber { connection, subscription: 0 };
         let client = Connection {
             outbox: Outbox::new(connection, writing, OUTPUT_BYTES_MAX, owner),
-            conversation: Conversation::new(connection & !MARK, from),
+            conversation: Conversation::new(connection & !MARK, from, subscriber),
             reader: Some(reader),
             is_touched: false,
+            told_bytes: 0,
+            is_slow: false,
         };
         self.resp.connections.insert(connection, client);
     }
@@ -245,6 +326,7 @@ impl Handler<FromResp> for Api {
         if let Some(client) = self.resp.connections.get_mut(&connection) {
             client.conversation.take_in(batch, failure, go_on);
             self.go_on_with(connection, context);
+            self.settle(context);
         }
     }
 }
@@ -259,6 +341,7 @@ impl Handler<RespEnded> for Api {
             tracing::debug!(connection, "a Redis client says no more: {why}");
             client.conversation.end();
             self.go_on_with(connection, context);
+            self.settle(context);
         }
     }
 }

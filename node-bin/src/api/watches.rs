@@ -30,6 +30,8 @@ impl Api {
             | Op::Status
             | Op::Change { .. }
             | Op::Transfer { .. }
+            | Op::Publish { .. }
+            | Op::Subscribe { .. }
             | Op::ReadLocally { .. } => return false,
         };
         if self.draining.is_some() {

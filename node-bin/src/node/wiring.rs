@@ -221,7 +221,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let snapshot_thread = Arbiter::new();
     let snapshot_store =
         start_snapshot_store(snapshot_files, &snapshot_thread, &to_consensus, faults);
-    let network = start_network(&wire, &to_consensus);
+    let network = start_network(&wire, &to_consensus, &to_api);
     let (read_changes, pushed) = (to_consensus.clone().recipient(), to_api.clone().recipient());
     let watch = Watch::new(read_changes, pushed, FaultGuard::new("Watch", faults)).start();
     let effects = consensus::Outlets {
@@ -248,6 +248,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
         describe: to_consensus.clone().recipient(),
         transfer: to_consensus.clone().recipient(),
         watch: watch.clone().recipient(),
+        spread: network.clone().recipient(),
     };
     let door_info =
         store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
@@ -303,6 +304,7 @@ fn start_snapshot_store<S: StateMachine + Unpin + 'static>(
 fn start_network<S: StateMachine + Unpin + 'static>(
     wire: &Wire,
     consensus: &Addr<Consensus<S>>,
+    api: &Addr<Api>,
 ) -> Addr<Network> {
     let transport = match &wire.wires {
         Wires::Tcp => Transport::Tcp,
@@ -312,6 +314,7 @@ fn start_network<S: StateMachine + Unpin + 'static>(
         received: consensus.clone().recipient(),
         connected: consensus.clone().recipient(),
         lost: consensus.clone().recipient(),
+        heard: api.clone().recipient(),
     };
     Network::new(wire.identity.clone(), transport, facts).start()
 }

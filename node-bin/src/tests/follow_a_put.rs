@@ -20,6 +20,7 @@ use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::types::NodeId;
 use raft_core::wal::Wal;
 use raft_net::network::{Received, SetPeers, Transmit};
+use raft_net::publication::Spread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -80,6 +81,13 @@ impl Handler<SetPeers> for Wire {
 
     /// The three are connected from the start.
     fn handle(&mut self, _: SetPeers, _: &mut Self::Context) {}
+}
+
+impl Handler<Spread> for Wire {
+    type Result = ();
+
+    /// A put says nothing on channels.
+    fn handle(&mut self, _: Spread, _: &mut Self::Context) {}
 }
 
 /// The taps of one node.
@@ -217,6 +225,7 @@ impl Node {
             describe: to_consensus.clone().recipient(),
             transfer: to_consensus.clone().recipient(),
             watch: watch.recipient(),
+            spread: wire.clone().recipient(),
         };
         let info = NodeInfo { cluster_id: 1, node_id: id.number(), address };
         let checks = BodyChecks { command: |_| Ok(()), query: |_| Ok(()) };

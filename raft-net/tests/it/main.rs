@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is test, also what stands outside of one")]
 
+mod channels;
 mod doors;
 mod generated;
 mod links;

@@ -17,6 +17,7 @@ use raft_net::network::{Facts, Network, PeerConnected, PeerLost, Received, SetPe
 use raft_net::opens::Opens;
 use raft_net::outbox::Writable;
 use raft_net::preface::{Greeting, LinkClass, Nonce, Preface, Role, Welcome};
+use raft_net::publication::{Heard, Publication};
 use raft_net::stream::Transport;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +36,7 @@ pub(crate) enum Fact {
     Door(DoorAccepted),
     Writable(Writable),
     Incoming(Incoming),
+    Heard(Vec<Publication>),
 }
 
 /// Passes every fact on to a test.
@@ -64,7 +66,8 @@ passes_on!(
     ClientAccepted: Fact::Client,
     DoorAccepted: Fact::Door,
     Writable: Fact::Writable,
-    Incoming: Fact::Incoming
+    Incoming: Fact::Incoming,
+    Heard: |it: Heard| Fact::Heard(it.publications)
 );
 
 /// The test's end of a probe.
@@ -145,6 +148,7 @@ impl Node {
             received: probe.clone().recipient(),
             connected: probe.clone().recipient(),
             lost: probe.clone().recipient(),
+            heard: probe.clone().recipient(),
         };
         let network = Network::new(identity.clone(), transport, facts).start();
         let doors = Doors {
@@ -252,6 +256,7 @@ where
         incarnation: 1,
         nonce: Nonce::random(),
         proof: proof.to_vec(),
+        channels: false,
     };
     Greeting::Welcome(welcome).encode(&mut output);
     stream.write_all(&output).await.unwrap();

@@ -17,6 +17,7 @@ use raft_net::frame::{self, FrameError, Frames, PEER_FRAME_BYTES_MAX};
 use raft_net::member_change::MemberChange;
 use raft_net::peer_codec::{self, Ends};
 use raft_net::preface::{Greeting, LinkClass, Nonce, Preface, Refused, Role, Welcome, Why};
+use raft_net::publication::{self, Publication};
 
 /// One line per word of version 1: its name and its frame.
 const GOLDEN: &str = include_str!("../golden/version_1.hex");
@@ -152,10 +153,24 @@ fn greetings() -> Vec<Greeting> {
             incarnation: 3,
             nonce: Nonce([8; 16]),
             proof: vec![7; 32],
+            channels: false,
         }),
         Greeting::Hello(Hello { version: 1, cluster_id: 77, node_id: 2, client, leader: Some(1) }),
         Greeting::Refused(Refused { why: Why::WrongCluster, text: "no".to_owned() }),
     ]
+}
+
+fn welcome_with_channels() -> Welcome {
+    let Greeting::Welcome(welcome) = greetings().remove(0) else { unreachable!() };
+    Welcome { channels: true, ..welcome }
+}
+
+fn publications() -> Vec<Publication> {
+    let of = |channel, message| Publication {
+        channel: Bytes::from_static(channel),
+        message: Bytes::from_static(message),
+    };
+    vec![of(b"news", b"\xffbytes"), of(b"", b"")]
 }
 
 fn requests() -> Vec<Request<'static>> {
@@ -226,6 +241,11 @@ fn later_requests() -> Vec<Request<'static>> {
         Op::Watch { start: 300, marks: true, body: b"interest" },
         Op::Unwatch,
         Op::Mark,
+        Op::Publish { channel: b"news", message: b"\xff" },
+        Op::Subscribe {
+            channels: vec![serde_bytes::Bytes::new(b"news"), serde_bytes::Bytes::new(b"")],
+            patterns: vec![serde_bytes::Bytes::new(b"n*")],
+        },
     ];
     (1 << 34..).zip(ops).map(|(id, op)| Request { id, op }).collect()
 }
@@ -251,6 +271,10 @@ fn later_responses() -> Vec<Response<'static>> {
             live_bytes_max: 1 << 31,
             ..status()
         })),
+        Reply::Published(3),
+        Reply::Subscribed,
+        Reply::Message { pattern: None, channel: b"news", message: b"\xff" },
+        Reply::Message { pattern: Some(b"n*"), channel: b"news", message: b"" },
     ];
     (100..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }
@@ -278,14 +302,22 @@ fn all() -> Vec<(String, BytesMut)> {
         let envelope = envelope(message);
         add(name, &|output| peer_codec::put(output, &envelope).unwrap());
     }
-    for request in later_requests() {
+    for request in &later_requests()[..7] {
         add("request", &|output| request.encode(output).unwrap());
     }
-    for response in later_responses() {
+    for response in &later_responses()[..12] {
         add("response", &|output| response.encode(output).unwrap());
     }
     let address = "a:1".to_owned();
     add("preface", &|output| Preface { address: address.clone(), ..preface() }.open(output));
+    for request in &later_requests()[7..] {
+        add("request", &|output| request.encode(output).unwrap());
+    }
+    for response in &later_responses()[12..] {
+        add("response", &|output| response.encode(output).unwrap());
+    }
+    add("welcome", &|output| Greeting::Welcome(welcome_with_channels()).encode(output));
+    add("ch", &|output| publication::put(output, &publications()).unwrap());
     all
 }
 
@@ -334,6 +366,10 @@ fn what_version_1_wrote_is_read() {
     {
         assert_eq!(Response::decode(&content(frame)).unwrap(), response);
     }
+    let welcome = Greeting::Welcome(welcome_with_channels());
+    assert_eq!(Greeting::decode(&content(&golden("welcome")[0])).unwrap(), welcome);
+    let spread = content(&golden("ch")[0]).freeze();
+    assert_eq!(publication::read(&spread).unwrap(), publications());
     let names: BTreeSet<_> = messages().iter().map(Message::name).collect();
     assert_eq!(names.len(), 24, "every message has a sample");
     for name in names {
@@ -403,6 +439,7 @@ fn refused_by_all(content: &[u8]) -> bool {
         Request::decode(content).is_err(),
         Response::decode(content).is_err(),
         peer_codec::read(content, &ends()).is_err(),
+        publication::read(&Bytes::copy_from_slice(content)).is_err(),
     ];
     readers.iter().all(|refused| *refused)
 }

@@ -3,6 +3,8 @@
 //! Reads and writes of a connection take effect in the order in which it sent them: while
 //! writes are under way, reads go through the log behind them, and while reads are, writes wait.
 
+mod control;
+
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
@@ -14,10 +16,12 @@ use tokio::sync::oneshot;
 
 use super::RespOptions;
 use super::cursors::Cursors;
-use super::plan::{Client, Making, Plan, Refused, wrong_count};
+use super::plan::{Client, Making, Plan, Refused, Replies, wrong_count};
 use super::shape::{Shape, Telling};
-use super::table;
-use super::transaction::{Body, Multi, body, watching};
+use super::subscribing::Speaking;
+use super::table::{self, Task};
+use super::transaction::{Body, Multi, body};
+use crate::channels::{Channels, Subscriber};
 
 /// Commands of a connection that are not answered yet, at most, and how many there may always
 /// be; what comes behind them waits in the socket.
@@ -46,6 +50,8 @@ const SHOWN_BYTES_MAX: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Desk {
     cursors: Cursors,
+    /// Of all clients of the node, whatever they speak.
+    pub(crate) channels: Channels,
     options: RespOptions,
     node_address: String,
     limits: Limits,
@@ -60,8 +66,8 @@ impl Desk {
     /// For the node that listens there; the seed is one that nobody knows.
     pub(crate) fn new(options: RespOptions, node_address: String, seed: u64) -> Self {
         let (cursors, limits) = (Cursors::new(seed), Limits::default());
-        let body = BytesMut::new();
-        Self { cursors, options, node_address, limits, seed, wall_time: 0, body }
+        let (channels, body) = (Channels::default(), BytesMut::new());
+        Self { cursors, channels, options, node_address, limits, seed, wall_time: 0, body }
     }
 
     fn next_seed(&mut self) -> u64 {
@@ -76,8 +82,10 @@ impl Desk {
 pub(crate) struct Ask {
     /// Which of the connection's requests it is.
     pub(crate) request: u64,
-    /// The stamp of a write; a read has none.
+    /// The stamp of a write; nothing else has one.
     pub(crate) write: Option<SessionStamp>,
+    /// Whether the node itself is asked, about itself.
+    pub(crate) is_of_node: bool,
 }
 
 /// What the reader of a connection is to do next.
@@ -92,8 +100,21 @@ pub(crate) enum Reading {
 /// A reply that is still to come, or that waits for those before it.
 #[derive(Debug)]
 enum Pending {
-    Waits { shape: Shape, is_wrapped: bool, is_write: bool },
-    Watch { keys: Vec<Bytes>, is_write: bool },
+    Waits {
+        shape: Shape,
+        is_wrapped: bool,
+        is_write: bool,
+        is_silent: bool,
+    },
+    Watch {
+        keys: Vec<Bytes>,
+        is_write: bool,
+        is_silent: bool,
+    },
+    /// How many nodes have what was written before.
+    Copies {
+        is_silent: bool,
+    },
     Ready(BytesMut),
 }
 
@@ -111,13 +132,17 @@ enum Step {
 #[derive(Debug)]
 pub(crate) struct Conversation {
     client: Client,
+    subscriber: Subscriber,
     multi: Multi,
     pending: VecDeque<Pending>,
     /// The request of the first that is pending.
     first: u64,
     reads: usize,
     writes: usize,
-    is_watching: bool,
+    /// Whether what follows must wait for the answer that comes last.
+    is_held: bool,
+    /// Whether it is told messages.
+    is_subscribed: bool,
     /// What replies take that wait for those before them. Units: bytes.
     ready_bytes: usize,
     /// How long answers were lately; a long one counts for a while. Units: bytes.
@@ -131,8 +156,8 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// A connection that has said nothing yet.
-    pub(crate) fn new(id: u64, address: String) -> Self {
+    /// A connection that has said nothing yet, and by what name it is known to channels.
+    pub(crate) fn new(id: u64, address: String, subscriber: Subscriber) -> Self {
         let client = Client {
             id,
             address,
@@ -140,15 +165,18 @@ impl Conversation {
             name: Vec::new(),
             library: [Vec::new(), Vec::new()],
             request_id: None,
+            replies: Replies::default(),
         };
         Self {
             client,
+            subscriber,
             multi: Multi::default(),
             pending: VecDeque::new(),
             first: 0,
             reads: 0,
             writes: 0,
-            is_watching: false,
+            is_held: false,
+            is_subscribed: false,
             ready_bytes: 0,
             answer_bytes: FIRST_ANSWER_BYTES,
             batch: Batch::default(),
@@ -218,7 +246,7 @@ impl Conversation {
         while self.place < batch.len() && asked.is_none() {
             let is_full = self.window() <= self.pending.len()
                 || UNREAD_BYTES_MAX <= self.ready_bytes + out.len();
-            if self.is_closing || self.is_watching || is_full {
+            if self.is_closing || self.is_held || is_full {
                 break;
             }
             match self.command(batch.get(self.place), desk, out) {
@@ -238,8 +266,21 @@ impl Conversation {
         asked
     }
 
+    /// The version in which it is told things.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.client.protocol
+    }
+
+    /// Whether replies are not wanted.
+    fn is_silent(&self) -> bool {
+        self.client.replies != Replies::All
+    }
+
     /// Replies at once, or behind the replies that are still to come.
     fn say(&mut self, out: &mut BytesMut, say: impl FnOnce(&mut ReplyWriter<'_>)) {
+        if self.is_silent() {
+            return;
+        }
         let protocol = self.client.protocol;
         if self.pending.is_empty() {
             say(&mut ReplyWriter::new(out, protocol));
@@ -272,7 +313,13 @@ impl Conversation {
                 &many[..]
             }
         };
+        let before = self.client.replies;
+        self.client.replies = before.at_next_command();
         match self.dispatch(words, desk, out) {
+            Ok(Step::Blocked) => {
+                self.client.replies = before;
+                Step::Blocked
+            }
             Ok(step) => step,
             Err(refused) => {
                 self.multi.spoil();
@@ -288,15 +335,31 @@ impl Conversation {
         desk: &mut Desk,
         out: &mut BytesMut,
     ) -> Result<Step, Refused> {
-        let Some(entry) = table::find(words[0]) else { return self.control(words, desk, out) };
+        let entry = table::find(words[0]).ok_or_else(|| unknown(words))?;
         if !entry.takes(words.len()) {
             return Err(wrong_count(entry.name));
         }
-        if self.multi.is_open() {
-            self.multi.queue(words)?;
+        let is_resp2 = self.client.protocol == Protocol::Resp2;
+        if self.is_subscribed && is_resp2 && !entry.is_for_subscribers() {
+            let name = entry.full_name(words);
+            return Err(format!(
+                "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / \
+                 QUIT / RESET are allowed in this context"
+            )
+            .into());
+        }
+        if self.multi.is_open() && !entry.is_for_now() {
+            entry.check_of_group(words)?;
+            self.check_queued(entry.name, words)?;
+            self.multi.queue(words, matches!(entry.task, Task::Speak))?;
             self.say(out, |reply| reply.status("QUEUED"));
             return Ok(Step::Done);
         }
+        let plan = match entry.task {
+            Task::Plan(plan) => plan,
+            Task::Control(control) => return Ok(self.control(control, words, desk, out)),
+            Task::Speak => return self.speak(words, desk, out),
+        };
         // What is still to be told is told in the version in which it was asked.
         if entry.name == "hello" && !self.pending.is_empty() {
             return Ok(Step::Blocked);
@@ -311,7 +374,7 @@ impl Conversation {
             seed,
             node_address,
         };
-        let plan = match (entry.plan)(&mut making, words) {
+        let plan = match plan(&mut making, words) {
             Ok(plan) => plan,
             Err(refused) => {
                 self.refuse(&refused, out);
@@ -352,8 +415,9 @@ impl Conversation {
         let stamp = self.client.request_id.filter(|_| is_write);
         let (request, write) = self.begin(stamp, is_write);
         let is_write = write.is_some();
-        self.pending.push_back(Pending::Waits { shape, is_wrapped, is_write });
-        Step::Asked(Ask { request, write })
+        let is_silent = self.is_silent();
+        self.pending.push_back(Pending::Waits { shape, is_wrapped, is_write, is_silent });
+        Step::Asked(Ask { request, write, is_of_node: false })
     }
 
     /// Writes what is asked to `bytes`; returns whether its answer lies in that of a transaction.
@@ -394,138 +458,6 @@ impl Conversation {
         (request, through_log.then(|| stamp.unwrap_or_default()))
     }
 
-    /// Commands that are about the connection's state, and those that nobody knows.
-    fn control(
-        &mut self,
-        words: &[&[u8]],
-        desk: &mut Desk,
-        out: &mut BytesMut,
-    ) -> Result<Step, Refused> {
-        let name = words[0].to_ascii_lowercase();
-        let arity_is =
-            |wrong: bool, name: &str| if wrong { Err(wrong_count(name)) } else { Ok(()) };
-        match &name[..] {
-            b"multi" => {
-                arity_is(words.len() != 1, "multi")?;
-                if self.multi.is_open() {
-                    self.refuse("ERR MULTI calls can not be nested", out);
-                } else {
-                    self.multi.open();
-                    self.say(out, |reply| reply.status("OK"));
-                }
-            }
-            b"exec" => {
-                arity_is(words.len() != 1, "exec")?;
-                return Ok(self.exec(desk, out));
-            }
-            b"discard" => {
-                arity_is(words.len() != 1, "discard")?;
-                if self.multi.is_open() {
-                    self.multi.close();
-                    self.say(out, |reply| reply.status("OK"));
-                } else {
-                    self.refuse("ERR DISCARD without MULTI", out);
-                }
-            }
-            b"watch" => {
-                arity_is(words.len() < 2, "watch")?;
-                return Ok(self.watch(words, desk, out));
-            }
-            b"unwatch" => {
-                arity_is(words.len() != 1, "unwatch")?;
-                self.unwatch(out)?;
-            }
-            b"quit" => {
-                self.say(out, |reply| reply.status("OK"));
-                self.is_closing = true;
-            }
-            b"reset" => {
-                arity_is(words.len() != 1, "reset")?;
-                return Ok(self.reset(out));
-            }
-            _ => return Err(unknown(words)),
-        }
-        Ok(Step::Done)
-    }
-
-    fn unwatch(&mut self, out: &mut BytesMut) -> Result<(), Refused> {
-        if self.multi.is_open() {
-            // EXEC forgets what is watched anyway, and this replies the same.
-            self.multi.queue(&[b"select", b"0"])?;
-            self.say(out, |reply| reply.status("QUEUED"));
-        } else {
-            self.multi.unwatch();
-            self.say(out, |reply| reply.status("OK"));
-        }
-        Ok(())
-    }
-
-    fn reset(&mut self, out: &mut BytesMut) -> Step {
-        if !self.pending.is_empty() {
-            return Step::Blocked;
-        }
-        self.multi.close();
-        self.client.protocol = Protocol::default();
-        self.client.name.clear();
-        self.client.request_id = None;
-        self.say(out, |reply| reply.status("RESET"));
-        Step::Done
-    }
-
-    fn exec(&mut self, desk: &mut Desk, out: &mut BytesMut) -> Step {
-        if !self.multi.is_open() {
-            self.refuse("ERR EXEC without MULTI", out);
-            return Step::Done;
-        }
-        if self.multi.is_spoilt() {
-            self.multi.close();
-            let text = "EXECABORT Transaction discarded because of previous errors.";
-            self.refuse(text, out);
-            return Step::Done;
-        }
-        if 0 < self.reads {
-            return Step::Blocked;
-        }
-        let taken = self.multi.take();
-        let commands = taken.words();
-        let seed = desk.next_seed();
-        let Desk { cursors, options, node_address, limits, wall_time, body, .. } = desk;
-        let mut making = Making {
-            client: &mut self.client,
-            cursors,
-            options: *options,
-            now_ms: *wall_time / 1_000,
-            seed,
-            node_address,
-        };
-        let plan = taken.plan(&mut making, &commands);
-        let step = self.ask(plan, (body, limits), out);
-        self.client.request_id = None;
-        step
-    }
-
-    fn watch(&mut self, words: &[&[u8]], desk: &mut Desk, out: &mut BytesMut) -> Step {
-        if self.multi.is_open() {
-            self.refuse("ERR WATCH inside MULTI is not allowed", out);
-            return Step::Done;
-        }
-        let keys = &words[1..];
-        let asked = self
-            .multi
-            .check_watch(keys.len())
-            .and_then(|()| self.encode(watching(keys), false, (&mut desk.body, &desk.limits)));
-        if let Err(refused) = asked {
-            self.refuse(&refused, out);
-            return Step::Done;
-        }
-        let (request, write) = self.begin(None, false);
-        let keys = keys.iter().map(|key| Bytes::copy_from_slice(key)).collect();
-        self.pending.push_back(Pending::Watch { keys, is_write: write.is_some() });
-        // What follows may be EXEC, which needs to know what the keys were.
-        self.is_watching = true;
-        Step::Asked(Ask { request, write })
-    }
-
     /// Takes the answer to a request; the replies that can be told now are appended to `out`.
     pub(crate) fn answered(
         &mut self,
@@ -557,16 +489,26 @@ impl Conversation {
     }
 
     fn tell(&mut self, pending: Pending, told: &Told<'_>, desk: &mut Desk, out: &mut BytesMut) {
-        let (is_write, is_watch) = match &pending {
-            Pending::Waits { is_write, .. } => (*is_write, false),
-            Pending::Watch { is_write, .. } => (*is_write, true),
+        let (is_write, is_silent) = match &pending {
+            Pending::Waits { is_write, is_silent, .. } => (*is_write, *is_silent),
+            Pending::Watch { is_write, is_silent, .. } => (*is_write, *is_silent),
+            Pending::Copies { is_silent } => (false, *is_silent),
             Pending::Ready(_) => return,
         };
         *if is_write { &mut self.writes } else { &mut self.reads } -= 1;
-        self.is_watching &= !is_watch;
+        // Who holds others is the last.
+        self.is_held &= 0 < self.in_flight();
         if let Told::Answer(bytes) = told {
             self.answer_bytes = bytes.len().max(self.answer_bytes - self.answer_bytes / 8);
         }
+        if is_silent {
+            return self.write(pending, told, desk, &mut BytesMut::new());
+        }
+        self.write(pending, told, desk, out);
+    }
+
+    /// Writes the reply that an answer comes to.
+    fn write(&mut self, pending: Pending, told: &Told<'_>, desk: &mut Desk, out: &mut BytesMut) {
         let mut reply = ReplyWriter::new(out, self.client.protocol);
         let answer = match told {
             Told::Answer(bytes) => match Answer::decode(bytes) {
@@ -575,17 +517,18 @@ impl Conversation {
             },
             Told::Refused(refusal) => return reply.error(refused(*refusal)),
             Told::Session(refusal) => return reply.error(refused_by_session(*refusal)),
+            Told::Copies(others) => return reply.count(*others as u64),
         };
         match pending {
             Pending::Waits { shape, is_wrapped, .. } => {
-                let now_ms = desk.wall_time / 1_000;
-                let mut telling = Telling { out: reply, cursors: &mut desk.cursors, now_ms };
+                let mut telling = telling(desk, self.subscriber, reply);
                 match &answer {
                     Answer::Transaction(told) if is_wrapped => {
                         telling.tell(&shape, told.answers.first());
                     }
                     answer => telling.tell(&shape, Some(answer)),
                 }
+                self.note_subscriptions(desk);
             }
             Pending::Watch { keys, .. } => {
                 if self.multi.watch(keys, &answer) {
@@ -594,9 +537,16 @@ impl Conversation {
                     reply.error("ERR the keys could not be read");
                 }
             }
-            Pending::Ready(_) => {}
+            Pending::Copies { .. } | Pending::Ready(_) => {}
         }
     }
+}
+
+/// What a reply of this connection is told with.
+fn telling<'t>(desk: &'t mut Desk, subscriber: Subscriber, out: ReplyWriter<'t>) -> Telling<'t> {
+    let Desk { cursors, channels, wall_time, .. } = desk;
+    let speaking = Speaking { channels, subscriber, is_silent: false };
+    Telling { out, cursors, now_ms: *wall_time / 1_000, speaking }
 }
 
 /// How a request ended.
@@ -608,6 +558,8 @@ pub(crate) enum Told<'a> {
     Refused(Refusal),
     /// The session rules decided.
     Session(SessionRefusal),
+    /// How many other nodes have on disk whatever was answered.
+    Copies(usize),
 }
 
 fn refused(refusal: Refusal) -> &'static str {

@@ -8,8 +8,10 @@ use kv_store::command::{
 
 use super::numbers::{integer, ttl_ms};
 use super::plan::{
-    Made, Making, Plan, Refused, SYNTAX_ERROR, compare, delete, either, exists, is, look,
+    Made, Making, Plan, Refused, SYNTAX_ERROR, compare, delete, either, exists, get, is, look,
+    wrong_count,
 };
+use super::server::unknown_subcommand;
 use super::shape::{Scan, Shape};
 use crate::glob;
 
@@ -118,6 +120,47 @@ pub(super) fn ttl<'w>(_: &mut Making<'_, 'w>, words: &[&'w [u8]]) -> Made<'w> {
     let is_moment = 4 < words[0].len();
     let query = Query::Remaining { key: words[1], field: None };
     Ok(Plan::read(query, Shape::Remaining { in_ms, is_moment }))
+}
+
+const OBJECT_HELP: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    Return how Redis would keep the value; of a hash or a set always hashtable.",
+    "REFCOUNT <key>",
+    "    Return 1.",
+    "HELP",
+    "    Prints this help.",
+];
+
+pub(super) fn object<'w>(making: &mut Making<'_, 'w>, words: &[&'w [u8]]) -> Made<'w> {
+    let (subcommand, arguments) = (words[1], &words[2..]);
+    match (subcommand, arguments) {
+        (word, []) if is(word, "help") => Ok(Plan::said(making.client.protocol, |out| {
+            out.array(OBJECT_HELP.len());
+            OBJECT_HELP.iter().for_each(|line| out.status(line));
+        })),
+        (word, [key]) if is(word, "encoding") => Ok(Plan::read(get(key), Shape::Encoding)),
+        (word, [key]) if is(word, "refcount") => {
+            Ok(Plan::read(look(key), Shape::IfThere(Box::new(Shape::Int(1)))))
+        }
+        (word, [key]) if is(word, "freq") => {
+            let text = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. \
+                        Please note that when switching between policies at runtime LRU and LFU \
+                        data will take some time to adjust.";
+            Ok(Plan::read(look(key), Shape::IfThere(Box::new(Shape::Error(text)))))
+        }
+        (word, [key]) if is(word, "idletime") => {
+            let text = "ERR this node does not note when a key was read";
+            Ok(Plan::read(look(key), Shape::IfThere(Box::new(Shape::Error(text)))))
+        }
+        (word, _) => {
+            let known = ["encoding", "refcount", "freq", "idletime", "help"];
+            match known.into_iter().find(|name| is(word, name)) {
+                Some(name) => Err(wrong_count(&format!("object|{name}"))),
+                None => Err(unknown_subcommand(word, "OBJECT")),
+            }
+        }
+    }
 }
 
 const NO_SUCH_KEY: &str = "ERR no such key";

@@ -14,12 +14,14 @@ mod server;
 mod sets;
 mod shape;
 mod strings;
+mod subscribing;
 mod table;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 pub(crate) use conversation::{Ask, Conversation, Desk, Reading, Told};
+pub(crate) use subscribing::encoded_message;
 
 /// What a node lets Redis clients do.
 #[derive(Clone, Copy, Debug, Default)]

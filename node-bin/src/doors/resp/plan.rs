@@ -32,6 +32,32 @@ pub(super) struct Client {
     pub(super) library: [Vec<u8>; 2],
     /// The id of the next write.
     pub(super) request_id: Option<SessionStamp>,
+    pub(super) replies: Replies,
+}
+
+/// Which replies a client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Replies {
+    /// All.
+    #[default]
+    All,
+    /// None.
+    None,
+    /// Not the one to the command that is being carried out, and that to the next.
+    NotTheNext,
+    /// Not the one to the command that is being carried out.
+    NotThis,
+}
+
+impl Replies {
+    /// What it is when the next command begins.
+    pub(super) fn at_next_command(self) -> Self {
+        match self {
+            Self::NotTheNext => Self::NotThis,
+            Self::NotThis => Self::All,
+            Self::All | Self::None => self,
+        }
+    }
 }
 
 /// What plans are made with.

@@ -3,7 +3,7 @@
 use kvorum_client::RequestId;
 use raft_net::resp::{Protocol, ReplyWriter};
 
-use super::plan::{Client, Made, Making, Plan, Refused, SYNTAX_ERROR, is, wrong_count};
+use super::plan::{Client, Made, Making, Plan, Refused, Replies, SYNTAX_ERROR, is};
 use super::table;
 
 /// What a client is told that looks for features by version.
@@ -18,14 +18,6 @@ fn say<'w>(making: &Making<'_, 'w>, say: impl FnOnce(&mut ReplyWriter<'_>)) -> M
 
 fn ok<'w>(making: &Making<'_, 'w>) -> Made<'w> {
     say(making, |out| out.status("OK"))
-}
-
-pub(super) fn ping<'w>(making: &mut Making<'_, 'w>, words: &[&'w [u8]]) -> Made<'w> {
-    match words {
-        [_] => say(making, |out| out.status("PONG")),
-        [_, text] => say(making, |out| out.bulk(text)),
-        _ => Err(wrong_count("ping")),
-    }
 }
 
 pub(super) fn echo<'w>(making: &mut Making<'_, 'w>, words: &[&'w [u8]]) -> Made<'w> {
@@ -146,7 +138,30 @@ pub(super) fn client<'w>(making: &mut Making<'_, 'w>, words: &[&'w [u8]]) -> Mad
         }
         (b"info" | b"list", []) => say(making, |out| out.bulk(&described(making.client))),
         (b"no-evict" | b"no-touch", [how]) if is(how, "on") || is(how, "off") => ok(making),
-        (b"reply", [how]) if is(how, "on") => ok(making),
+        (b"no-evict" | b"no-touch", [_]) => Err(SYNTAX_ERROR.into()),
+        (b"tracking" | b"trackinginfo" | b"getredir" | b"caching", arguments) => {
+            tracking(making, &subcommand, arguments)
+        }
+        // No command blocks.
+        (b"unblock", [id, ..]) => {
+            super::numbers::integer(id)?;
+            say(making, |out| out.integer(0))
+        }
+        (b"kill", [_, ..]) => {
+            Err("ERR this node does not end the connections of other clients".into())
+        }
+        (b"pause", [_, ..]) => Err("ERR this node does not keep clients waiting".into()),
+        (b"unpause", []) => ok(making),
+        (b"reply", [how]) => {
+            match (how, making.client.replies) {
+                (how, _) if is(how, "on") => making.client.replies = Replies::All,
+                (how, _) if is(how, "off") => making.client.replies = Replies::None,
+                (how, Replies::None) if is(how, "skip") => {}
+                (how, _) if is(how, "skip") => making.client.replies = Replies::NotTheNext,
+                _ => return Err(SYNTAX_ERROR.into()),
+            }
+            ok(making)
+        }
         (b"requestid", [id]) => {
             let id = std::str::from_utf8(id).ok().and_then(|id| id.parse::<RequestId>().ok());
             let id = id.ok_or(
@@ -160,7 +175,33 @@ pub(super) fn client<'w>(making: &mut Making<'_, 'w>, words: &[&'w [u8]]) -> Mad
     }
 }
 
-fn unknown_subcommand(subcommand: &[u8], command: &str) -> Refused {
+/// A client that keeps keys is not told what became of them.
+fn tracking<'w>(making: &Making<'_, 'w>, subcommand: &[u8], arguments: &[&'w [u8]]) -> Made<'w> {
+    match (subcommand, arguments) {
+        (b"tracking", [how]) if is(how, "off") => ok(making),
+        (b"tracking", [how, ..]) if is(how, "on") => {
+            Err("ERR this node does not tell clients what became of keys that they keep".into())
+        }
+        (b"tracking", [_, ..]) => Err(SYNTAX_ERROR.into()),
+        (b"trackinginfo", []) => say(making, |out| {
+            out.map(3);
+            out.bulk(b"flags");
+            out.set(1);
+            out.bulk(b"off");
+            out.bulk(b"redirect");
+            out.integer(-1);
+            out.bulk(b"prefixes");
+            out.set(0);
+        }),
+        (b"getredir", []) => say(making, |out| out.integer(-1)),
+        (b"caching", [_]) => Err("ERR CLIENT CACHING can be called only when the client is in \
+             tracking mode with OPTIN or OPTOUT mode enabled"
+            .into()),
+        _ => Err(unknown_subcommand(subcommand, "CLIENT")),
+    }
+}
+
+pub(super) fn unknown_subcommand(subcommand: &[u8], command: &str) -> Refused {
     let text = String::from_utf8_lossy(subcommand);
     format!("ERR unknown subcommand '{text}'. Try {command} HELP.").into()
 }
@@ -207,6 +248,19 @@ pub(super) fn config<'w>(making: &mut Making<'_, 'w>, words: &[&'w [u8]]) -> Mad
         }
         [reset] if is(reset, "resetstat") => ok(making),
         _ => Err(unknown_subcommand(words[1], "CONFIG")),
+    }
+}
+
+/// What is answered is on disk already, so there is nothing to save.
+pub(super) fn save<'w>(making: &mut Making<'_, 'w>, words: &[&'w [u8]]) -> Made<'w> {
+    match words {
+        [word] if is(word, "lastsave") => say(making, |out| out.count(making.now_ms / 1_000)),
+        [word] if is(word, "save") => ok(making),
+        [_] => say(making, |out| out.status("Everything that was answered is on disk")),
+        [_, how] if is(how, "schedule") => {
+            say(making, |out| out.status("Everything that was answered is on disk"))
+        }
+        _ => Err(SYNTAX_ERROR.into()),
     }
 }
 

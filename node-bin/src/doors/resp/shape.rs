@@ -5,7 +5,8 @@ use kv_store::command::{Answer, Item, KeyValue, Kind, List, No};
 use raft_net::resp::{Protocol, ReplyWriter};
 
 use super::cursors::Cursors;
-use super::plan::WRONG_TYPE;
+use super::plan::{Refused, WRONG_TYPE};
+use super::subscribing::{self, Speaking};
 use crate::glob;
 
 /// What the reply to a command looks like.
@@ -13,6 +14,8 @@ use crate::glob;
 pub(super) enum Shape {
     /// As it stands here, whatever is answered.
     Said(Bytes),
+    /// What a command about channels does, these being its words.
+    Speak(Box<[Bytes]>),
     /// `OK`.
     Ok,
     /// This number, once it is done.
@@ -59,6 +62,10 @@ pub(super) enum Shape {
     OneItem,
     /// How long something stays; in milliseconds, or until when.
     Remaining { in_ms: bool, is_moment: bool },
+    /// How Redis would keep what a key is.
+    Encoding,
+    /// This if the key exists, else nothing.
+    IfThere(Box<Shape>),
     /// Keys that match a pattern.
     Keys(Bytes),
     /// A key that was drawn.
@@ -110,6 +117,7 @@ pub(super) struct Telling<'t> {
     pub(super) cursors: &'t mut Cursors,
     /// Units: milliseconds since 1970.
     pub(super) now_ms: u64,
+    pub(super) speaking: Speaking<'t>,
 }
 
 const ANOTHER_KIND: &str = "ERR the request id was used for a command of another kind";
@@ -125,6 +133,15 @@ impl Telling<'_> {
             (_, Some(Answer::Undone { why, .. })) => self.out.error(&format!("ERR {why}")),
             (_, Some(Answer::Malformed { why })) => self.out.error(&format!("ERR {why}")),
             (Shape::Said(bytes), _) => self.out.raw(bytes),
+            (Shape::Speak(words), _) => {
+                let words: Vec<&[u8]> = words.iter().map(|word| &word[..]).collect();
+                let done = subscribing::carry_out(&words, &mut self.speaking, &mut self.out);
+                done.unwrap_or_else(|refused: Refused| self.out.error(&refused));
+            }
+            (Shape::IfThere(shape), Some(Answer::Range { kvs, .. })) if !kvs.is_empty() => {
+                self.tell(shape, answer);
+            }
+            (Shape::IfThere(_), Some(Answer::Range { .. })) => self.out.null(),
             (Shape::Ok, _) => self.out.status("OK"),
             (Shape::Int(number), _) => self.out.integer(*number),
             (Shape::Null, _) => self.out.null(),
@@ -143,14 +160,10 @@ impl Telling<'_> {
                     self.out.null_array();
                     return;
                 }
-                self.out.array(shapes.len());
-                let mut answers = told.answers.iter();
-                for shape in shapes {
-                    let is_said = matches!(shape, Shape::Said(_));
-                    let answer = if is_said { None } else { answers.next() };
-                    self.tell(shape, answer);
-                }
+                self.tell_all(shapes, told.answers.iter());
             }
+            // Nothing of it is of the store.
+            (Shape::Exec(shapes), None) => self.tell_all(shapes, [].iter()),
             (Shape::Sum, Some(Answer::Transaction(told))) => {
                 self.out.count(told.answers.iter().filter_map(count).sum());
             }
@@ -159,6 +172,20 @@ impl Telling<'_> {
             }
             (_, Some(answer)) => self.tell_one(shape, answer),
             (_, None) => self.out.error(ANOTHER_KIND),
+        }
+    }
+
+    /// Tells the replies to the commands of a transaction.
+    fn tell_all<'a>(
+        &mut self,
+        shapes: &[Shape],
+        mut answers: impl Iterator<Item = &'a Answer<'a>>,
+    ) {
+        self.out.array(shapes.len());
+        for shape in shapes {
+            let is_said = matches!(shape, Shape::Said(_) | Shape::Speak(_));
+            let answer = if is_said { None } else { answers.next() };
+            self.tell(shape, answer);
         }
     }
 
@@ -218,6 +245,7 @@ impl Telling<'_> {
                 | Shape::LengthOfValue
                 | Shape::Part(..)
                 | Shape::Type
+                | Shape::Encoding
                 | Shape::AnyKey
                 | Shape::Keys(_)
                 | Shape::Scan(_),
@@ -253,6 +281,10 @@ impl Telling<'_> {
                 None => self.out.null(),
             },
             Shape::Type => self.out.status(found.map_or("none", |kv| name(kv.attributes.kind))),
+            Shape::Encoding => match found {
+                Some(kv) => self.out.bulk(encoding(kv).as_bytes()),
+                None => self.out.null(),
+            },
             Shape::ValueIfString if !is_string => self.out.null(),
             _ if !is_string => self.out.error(WRONG_TYPE),
             Shape::LengthOfValue => {
@@ -377,6 +409,18 @@ pub(super) fn name(kind: Kind) -> &'static str {
         Kind::String => "string",
         Kind::Hash => "hash",
         Kind::Set => "set",
+    }
+}
+
+/// Up to so long Redis keeps a string beside its key. Units: bytes.
+const EMBEDDED_BYTES_MAX: usize = 44;
+
+fn encoding(kv: &KeyValue<'_>) -> &'static str {
+    match kv.attributes.kind {
+        Kind::Hash | Kind::Set => "hashtable",
+        Kind::String if super::numbers::integer(kv.value).is_ok() => "int",
+        Kind::String if kv.value.len() <= EMBEDDED_BYTES_MAX => "embstr",
+        Kind::String => "raw",
     }
 }
 

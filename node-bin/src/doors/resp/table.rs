@@ -1,9 +1,9 @@
-//! Every command that is not about a transaction: its name, how many words it has, and who
-//! makes its plan.
+//! Every command: its name, how many words it has, and who makes its plan.
 
 use raft_net::resp::ReplyWriter;
 
-use super::plan::{Made, Making};
+use super::plan::{Made, Making, Refused, is, wrong_count};
+use super::server::unknown_subcommand;
 use super::{hashes, keys, server, sets, strings};
 
 /// Who plans a command with the right number of words.
@@ -19,14 +19,98 @@ pub(super) struct Entry {
     writes: Option<bool>,
     /// The first and the last word that is a key, and in which steps; zeros without keys.
     keys: [i64; 3],
-    pub(super) plan: Plans,
+    pub(super) task: Task,
+}
+
+/// Whose business a command is.
+#[derive(Clone, Copy)]
+pub(super) enum Task {
+    /// It is planned and then asked or said.
+    Plan(Plans),
+    /// It is about the connection's state.
+    Control(Control),
+    /// It is about channels.
+    Speak,
+}
+
+/// A command about the connection's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Control {
+    Multi,
+    Exec,
+    Discard,
+    Watch,
+    Unwatch,
+    Quit,
+    Reset,
+    Wait,
+}
+
+/// Commands whose name is that of a group, with the command itself behind it.
+const GROUPS: &[&str] = &["client", "command", "config", "object", "pubsub"];
+
+/// Commands of groups of which a transaction takes these alone, and how many words they have.
+const OF_GROUPS: &[(&str, &str, i64)] = &[
+    ("object", "encoding", 3),
+    ("object", "freq", 3),
+    ("object", "help", 2),
+    ("object", "idletime", 3),
+    ("object", "refcount", 3),
+    ("pubsub", "channels", -2),
+    ("pubsub", "help", 2),
+    ("pubsub", "numpat", 2),
+    ("pubsub", "numsub", -2),
+];
+
+fn fits(arity: i64, words: usize) -> bool {
+    let words = i64::try_from(words).unwrap_or(i64::MAX);
+    if arity < 0 { -arity <= words } else { arity == words }
 }
 
 impl Entry {
     /// Whether a command may have so many words.
     pub(super) fn takes(&self, words: usize) -> bool {
-        let words = i64::try_from(words).unwrap_or(i64::MAX);
-        if self.arity < 0 { -self.arity <= words } else { self.arity == words }
+        fits(self.arity, words)
+    }
+
+    /// Whether a transaction takes the command of the group that these words say.
+    ///
+    /// Errors: as Redis, which looks at that before it queues.
+    pub(super) fn check_of_group(&self, words: &[&[u8]]) -> Result<(), Refused> {
+        let mut of_group = OF_GROUPS.iter().filter(|it| it.0 == self.name).peekable();
+        if of_group.peek().is_none() {
+            return Ok(());
+        }
+        match of_group.find(|it| is(words[1], it.1)) {
+            Some((_, _, arity)) if fits(*arity, words.len()) => Ok(()),
+            Some(_) => Err(wrong_count(&self.full_name(words))),
+            None => Err(unknown_subcommand(words[1], &self.name.to_ascii_uppercase())),
+        }
+    }
+
+    /// Whether it is carried out at once behind MULTI.
+    pub(super) fn is_for_now(&self) -> bool {
+        let Task::Control(control) = self.task else { return false };
+        !matches!(control, Control::Unwatch | Control::Wait)
+    }
+
+    /// Whether a subscriber may say it in RESP2.
+    pub(super) fn is_for_subscribers(&self) -> bool {
+        match self.task {
+            Task::Speak => !matches!(self.name, "publish" | "pubsub"),
+            Task::Control(control) => matches!(control, Control::Quit | Control::Reset),
+            Task::Plan(_) => false,
+        }
+    }
+
+    /// The name with that of the command of the group, if it is one.
+    pub(super) fn full_name(&self, words: &[&[u8]]) -> String {
+        match words.get(1) {
+            Some(word) if GROUPS.contains(&self.name) => {
+                format!("{}|{}", self.name, String::from_utf8_lossy(word).to_ascii_lowercase())
+            }
+            Some(_) | None => self.name.to_owned(),
+        }
     }
 
     /// As `COMMAND` shows it.
@@ -48,21 +132,31 @@ const ALL_KEYS: [i64; 3] = [1, -1, 1];
 const PAIRS: [i64; 3] = [1, -1, 2];
 
 const fn other(name: &'static str, arity: i64, plan: Plans) -> Entry {
-    Entry { name, arity, writes: None, keys: NO_KEY, plan }
+    Entry { name, arity, writes: None, keys: NO_KEY, task: Task::Plan(plan) }
 }
 
 const fn read(name: &'static str, arity: i64, keys: [i64; 3], plan: Plans) -> Entry {
-    Entry { name, arity, writes: Some(false), keys, plan }
+    Entry { name, arity, writes: Some(false), keys, task: Task::Plan(plan) }
 }
 
 const fn write(name: &'static str, arity: i64, keys: [i64; 3], plan: Plans) -> Entry {
-    Entry { name, arity, writes: Some(true), keys, plan }
+    Entry { name, arity, writes: Some(true), keys, task: Task::Plan(plan) }
+}
+
+const fn control(name: &'static str, arity: i64, control: Control) -> Entry {
+    let keys = if matches!(control, Control::Watch) { ALL_KEYS } else { NO_KEY };
+    Entry { name, arity, writes: None, keys, task: Task::Control(control) }
+}
+
+const fn speak(name: &'static str, arity: i64) -> Entry {
+    Entry { name, arity, writes: None, keys: NO_KEY, task: Task::Speak }
 }
 
 /// In the order of their names, so that one is found quickly.
 static ENTRIES: &[Entry] = &[
     write("append", 3, ONE_KEY, strings::append),
     other("auth", -2, server::auth),
+    other("bgsave", -1, server::save),
     other("client", -2, server::client),
     other("command", -1, server::command),
     other("config", -2, server::config),
@@ -70,7 +164,9 @@ static ENTRIES: &[Entry] = &[
     write("decr", 2, ONE_KEY, strings::incr),
     write("decrby", 3, ONE_KEY, strings::incr),
     write("del", -2, ALL_KEYS, keys::del),
+    control("discard", 1, Control::Discard),
     other("echo", 2, server::echo),
+    control("exec", 1, Control::Exec),
     read("exists", -2, ALL_KEYS, keys::exists_count),
     write("expire", -3, ONE_KEY, keys::expire),
     write("expireat", -3, ONE_KEY, keys::expire),
@@ -104,20 +200,30 @@ static ENTRIES: &[Entry] = &[
     write("incrbyfloat", 3, ONE_KEY, strings::incrbyfloat),
     other("info", -1, server::info),
     read("keys", 2, NO_KEY, keys::keys),
+    other("lastsave", 1, server::save),
     read("mget", -2, ALL_KEYS, strings::mget),
     write("mset", -3, PAIRS, strings::mset),
     write("msetnx", -3, PAIRS, strings::msetnx),
+    control("multi", 1, Control::Multi),
+    read("object", -2, [2, 2, 1], keys::object),
     write("persist", 2, ONE_KEY, keys::persist),
     write("pexpire", -3, ONE_KEY, keys::expire),
     write("pexpireat", -3, ONE_KEY, keys::expire),
     read("pexpiretime", 2, ONE_KEY, keys::ttl),
-    other("ping", -1, server::ping),
+    speak("ping", -1),
     write("psetex", 4, ONE_KEY, strings::setex),
+    speak("psubscribe", -2),
     read("pttl", 2, ONE_KEY, keys::ttl),
+    speak("publish", 3),
+    speak("pubsub", -2),
+    speak("punsubscribe", -1),
+    control("quit", -1, Control::Quit),
     read("randomkey", 1, NO_KEY, keys::random_key),
     write("rename", 3, TWO_KEYS, keys::rename),
     write("renamenx", 3, TWO_KEYS, keys::renamenx),
+    control("reset", 1, Control::Reset),
     write("sadd", -3, ONE_KEY, sets::sadd),
+    other("save", 1, server::save),
     read("scan", -2, NO_KEY, keys::scan),
     read("scard", 2, ONE_KEY, sets::scard),
     write("sdel", -3, ONE_KEY, sets::srem),
@@ -142,6 +248,7 @@ static ENTRIES: &[Entry] = &[
     read("sscan", -3, ONE_KEY, sets::sscan),
     write("sset", -3, ONE_KEY, sets::sadd),
     read("strlen", 2, ONE_KEY, strings::strlen),
+    speak("subscribe", -2),
     read("substr", 4, ONE_KEY, strings::getrange),
     read("sunion", -2, ALL_KEYS, sets::combine),
     write("sunionstore", -3, ALL_KEYS, sets::store_combined),
@@ -150,6 +257,10 @@ static ENTRIES: &[Entry] = &[
     read("ttl", 2, ONE_KEY, keys::ttl),
     read("type", 2, ONE_KEY, keys::type_of),
     write("unlink", -2, ALL_KEYS, keys::del),
+    speak("unsubscribe", -1),
+    control("unwatch", 1, Control::Unwatch),
+    control("wait", 3, Control::Wait),
+    control("watch", -2, Control::Watch),
 ];
 
 /// The longest name. Units: bytes.
@@ -176,6 +287,7 @@ mod tests {
 
     #[test]
     fn every_command_is_found_by_its_name() {
+        assert!(all().is_sorted_by(|one, next| one.name < next.name));
         for entry in all() {
             let upper = entry.name.to_ascii_uppercase();
             assert_eq!(find(upper.as_bytes()).map(|found| found.name), Some(entry.name));

@@ -9,6 +9,9 @@ use raft_net::resp::Parser;
 use tokio::sync::oneshot;
 
 use super::{Ask, Conversation, Desk, Reading, RespOptions, Told};
+use crate::channels::{Subscriber, Topic};
+
+const SUBSCRIBER: Subscriber = Subscriber { connection: 1, subscription: 0 };
 
 /// A conversation, what it has asked and what it has said.
 struct Talk {
@@ -27,7 +30,7 @@ impl Talk {
             store: Store::new(),
             last_index: Index(0),
             desk: Desk::new(RespOptions::default(), "here:1".to_owned(), 7),
-            conversation: Conversation::new(1, "there:2".to_owned()),
+            conversation: Conversation::new(1, "there:2".to_owned(), SUBSCRIBER),
             asks: Vec::new(),
             out: BytesMut::new(),
             told: None,
@@ -158,4 +161,68 @@ fn a_long_pipeline_is_taken_a_part_at_a_time() {
     }
     assert_eq!((answered, talk.said().matches("$-1").count()), (10_000, 10_000));
     assert_eq!(talk.reading(), Some(Reading::On));
+}
+
+#[test]
+fn what_is_published_waits_for_what_was_said_before_it() {
+    let mut talk = Talk::new();
+    let other = Subscriber { connection: 2, subscription: 0 };
+    talk.desk.channels.registry_mut().subscribe(other, Topic::Channel, b"c").unwrap();
+    talk.hear("SET a 1\nPUBLISH c x\nSET a 2\n");
+    assert_eq!(talk.open(), [true], "what comes behind the message waits with it");
+    assert!(talk.desk.channels.take_deliveries().is_empty());
+    talk.answer(0);
+    assert_eq!(talk.said(), "+OK :1 ");
+    assert_eq!(talk.desk.channels.take_deliveries().len(), 1);
+    assert_eq!(talk.open(), [true]);
+}
+
+#[test]
+fn a_transaction_tells_messages_when_it_is_done_and_not_before() {
+    let mut talk = Talk::new();
+    talk.hear("WATCH k\nMULTI\nPUBLISH c x\nSUBSCRIBE c\nSET k 1\nPING\nEXEC\nGET k\n");
+    talk.answer(0);
+    assert_eq!(talk.said(), "+OK +OK +QUEUED +QUEUED +QUEUED +QUEUED ");
+    assert_eq!(talk.desk.channels.spread_bytes(), None);
+    assert_eq!(talk.open(), [true], "what follows must know whether it is subscribed");
+    talk.answer(0);
+    let told = "*4 :0 *3 $9 subscribe $1 c :1 +OK *2 $4 pong $0  ";
+    let refused = "-ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / \
+                   QUIT / RESET are allowed in this context ";
+    assert_eq!(talk.said(), format!("{told}{refused}"));
+    assert_eq!(talk.desk.channels.spread_bytes(), Some(2));
+}
+
+#[test]
+fn a_transaction_that_is_not_made_tells_nothing() {
+    let mut talk = Talk::new();
+    talk.hear("WATCH k\n");
+    talk.answer(0);
+    talk.hear("SET k 1\n");
+    talk.answer(0);
+    talk.hear("MULTI\nPUBLISH c x\nEXEC\n");
+    talk.answer(0);
+    assert_eq!(talk.said(), "+OK +OK +OK +QUEUED *-1 ");
+    assert_eq!(talk.desk.channels.spread_bytes(), None);
+}
+
+#[test]
+fn a_transaction_of_messages_alone_asks_nobody() {
+    let mut talk = Talk::new();
+    talk.hear("MULTI\nPUBLISH c x\nUNWATCH\nECHO y\nEXEC\n");
+    assert!(talk.open().is_empty());
+    assert_eq!(talk.said(), "+OK +QUEUED +QUEUED +QUEUED *3 :0 +OK $1 y ");
+    assert_eq!(talk.desk.channels.take_spread().len(), 1);
+}
+
+#[test]
+fn replies_that_are_not_wanted_are_not_told() {
+    let mut talk = Talk::new();
+    talk.hear("CLIENT REPLY SKIP\nGET a\nGET a\nCLIENT REPLY OFF\nGET a\nNOSUCH\n");
+    (0..3).for_each(|_| talk.answer(0));
+    assert_eq!(talk.said(), "$-1 ");
+    talk.hear("CLIENT REPLY SKIP\nSUBSCRIBE c\nCLIENT REPLY ON\nPING\n");
+    assert_eq!(talk.said(), "*3 $9 subscribe $1 c :1 ", "what is refused is not told either");
+    talk.hear("UNSUBSCRIBE c\nCLIENT REPLY ON\nPING\n");
+    assert_eq!(talk.said(), "*3 $11 unsubscribe $1 c :0 +OK +PONG ");
 }

@@ -8,7 +8,7 @@ use kv_store::command::{
 
 use super::plan::{Making, Plan, Refused, compare, look};
 use super::shape::Shape;
-use super::table;
+use super::table::{self, Task};
 
 /// Keys that a connection watches, at most; WATCH is refused beyond.
 const WATCHED_MAX: usize = 1_024;
@@ -24,6 +24,8 @@ pub(super) struct Multi {
     queued_bytes: usize,
     /// Whether a command was refused, so that EXEC will be.
     is_spoilt: bool,
+    /// Whether a command about channels is among them.
+    speaks: bool,
     /// Keys that are watched, with what they were.
     watched: Vec<(Bytes, u64)>,
 }
@@ -59,8 +61,13 @@ impl Multi {
         self.is_spoilt
     }
 
-    /// Queues a command.
-    pub(super) fn queue(&mut self, words: &[&[u8]]) -> Result<(), Refused> {
+    /// Whether a command about channels is queued.
+    pub(super) fn speaks(&self) -> bool {
+        self.speaks
+    }
+
+    /// Queues a command, which may be about channels.
+    pub(super) fn queue(&mut self, words: &[&[u8]], speaks: bool) -> Result<(), Refused> {
         let Some(queue) = &mut self.queue else { return Ok(()) };
         self.queued_bytes +=
             words.iter().map(|word| word.len() + size_of::<Bytes>()).sum::<usize>();
@@ -70,6 +77,7 @@ impl Multi {
             return Err("ERR the transaction is longer than a transaction may be".into());
         }
         queue.push(words.iter().map(|word| Bytes::copy_from_slice(word)).collect());
+        self.speaks |= speaks;
         Ok(())
     }
 
@@ -123,10 +131,20 @@ impl Taken {
     ) -> Plan<'w> {
         let (mut then, mut shapes, mut is_write) = (List::new(), Vec::new(), false);
         for words in commands {
-            let entry = table::find(words[0]).expect("it was found when it was queued");
-            let plan = (entry.plan)(making, words).unwrap_or_else(|refused| {
-                Plan::said(making.client.protocol, |out| out.error(&refused))
-            });
+            let plan = match table::find(words[0]).map(|entry| entry.task) {
+                Some(Task::Plan(plan)) => plan(making, words).unwrap_or_else(|refused| {
+                    Plan::said(making.client.protocol, |out| out.error(&refused))
+                }),
+                Some(Task::Speak) => {
+                    let words = words.iter().map(|word| Bytes::copy_from_slice(word)).collect();
+                    let shape = Shape::Speak(words);
+                    Plan { operation: None, is_write: false, shape }
+                }
+                // UNWATCH, which EXEC does anyway; nothing else of them is queued.
+                Some(Task::Control(_)) | None => {
+                    Plan::said(making.client.protocol, |out| out.status("OK"))
+                }
+            };
             // Each draws its own lots.
             making.seed = making.seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
             is_write |= plan.is_write;
@@ -138,8 +156,12 @@ impl Taken {
         };
         let when = self.watched.iter().map(unchanged).collect();
         let otherwise = List::new();
+        let shape = Shape::Exec(shapes.into());
+        if self.watched.is_empty() && then.is_empty() {
+            return Plan { operation: None, is_write: false, shape };
+        }
         let operation = Operation::Nested(Box::new(Transaction { when, then, otherwise }));
-        Plan { operation: Some(operation), is_write, shape: Shape::Exec(shapes.into()) }
+        Plan { operation: Some(operation), is_write, shape }
     }
 }
 

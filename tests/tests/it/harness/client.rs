@@ -36,6 +36,9 @@ pub(crate) enum Said {
     Events { is_cut: bool, body: Bytes },
     Mark(u64),
     Ended(WatchEnded),
+    Published(u64),
+    Subscribed,
+    Message { pattern: Option<Bytes>, channel: Bytes, message: Bytes },
 }
 
 /// One connection to one node.
@@ -91,6 +94,13 @@ impl Connection {
                     }
                     Reply::Mark(revision) => Said::Mark(revision),
                     Reply::Ended(ended) => Said::Ended(*ended),
+                    Reply::Published(count) => Said::Published(count),
+                    Reply::Subscribed => Said::Subscribed,
+                    Reply::Message { pattern, channel, message } => Said::Message {
+                        pattern: pattern.map(Bytes::copy_from_slice),
+                        channel: Bytes::copy_from_slice(channel),
+                        message: Bytes::copy_from_slice(message),
+                    },
                 };
                 return Ok((id, said));
             }

@@ -1,6 +1,8 @@
 //! The Redis door: a node beside a real `redis-server`, given the same.
 
+mod any_bytes;
 mod bad_input;
+mod channels;
 mod connection;
 mod equal_at_random;
 mod library;

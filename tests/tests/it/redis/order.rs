@@ -13,6 +13,7 @@ async fn a_pipeline_keeps_its_order() {
     for id in cluster.ids() {
         let mut peer = Peer::connect(cluster.address(id)).await;
         peer.check("SET n 0", "+OK").await;
+        peer.check("WAIT 2 0", "1").await;
         let rounds = 300;
         let mut bytes = Vec::new();
         for _ in 0..rounds {
