@@ -24,8 +24,8 @@ impl Numbers {
 }
 
 /// Commands, some to a line: K stands for a key, V for a value, F for a field or member, N for a
-/// number, D for a decimal number, S for a time to live, L for another one each time, and P for a
-/// pattern.
+/// number, D for a decimal number, S for a time to live, L for another one each time, P for a
+/// pattern, and C for a channel.
 const COMMANDS: &[&str] = &[
     "GET K; SET K V; SET K V; SET K V NX; SET K V XX; SET K V GET; SET K V NX GET",
     "SET K V EX S; SET K V PX S KEEPTTL; SET K V KEEPTTL; SET K V EXAT 4000000000",
@@ -41,20 +41,34 @@ const COMMANDS: &[&str] = &[
     "HMGET K F F; HDEL K F; HDEL K F F; HEXISTS K F; HLEN K; HSTRLEN K F; HKEYS K; HVALS K",
     "HGETALL K; HINCRBY K F N; HINCRBYFLOAT K F D; HRANDFIELD K 9; HRANDFIELD K 9 WITHVALUES",
     "HRANDFIELD K 0; SADD K F; SADD K F F F; SREM K F; SREM K F F; SMEMBERS K; SISMEMBER K F",
-    "SMISMEMBER K F F; SCARD K; SPOP K 9; SPOP K 0; SPOP K N; SRANDMEMBER K 9; SMOVE K K F",
+    "SMISMEMBER K F F; SCARD K; SPOP K 9; SPOP K 0; SPOP K -1; SPOP K x; SMOVE K K F",
     "SINTER K K; SUNION K K; SDIFF K K; SINTERSTORE K K K; SUNIONSTORE K K K",
     "SDIFFSTORE K K K; SINTERCARD 2 K K; SINTERCARD 2 K K LIMIT N; SINTERCARD N K K; MULTI",
     "EXEC; DISCARD; WATCH K; UNWATCH; PING; ECHO V; SELECT 0; GET; GET K K; NOSUCH K V",
     "TIME K; CONFIG GET save; SCAN 0 COUNT 1000; SSCAN K 0 COUNT 1000; HSCAN K 0 COUNT 1000",
-    "SCAN x; SCAN 0 COUNT 0; FLUSHALL",
+    "SRANDMEMBER K 9; SCAN x; SCAN 0 COUNT 0; FLUSHALL; OBJECT FREQ K; OBJECT REFCOUNT none",
+    "OBJECT ENCODING none",
+    "PUBLISH C V; PUBLISH C V; PUBSUB NUMSUB C C; PUBSUB NUMPAT; PUBSUB CHANNELS; PUBSUB FOO",
+    "SUBSCRIBE C; SUBSCRIBE C; UNSUBSCRIBE C; PSUBSCRIBE c*; PUNSUBSCRIBE c*; PUNSUBSCRIBE",
+    "CLIENT GETREDIR; CLIENT TRACKING off; CLIENT NO-EVICT on; CLIENT REPLY ON; CLIENT UNBLOCK 0",
+    "PUBSUB NUMPAT K; SUBSCRIBE; PUBLISH C; SAVE K; LASTSAVE K; BGSAVE K",
 ];
 
-fn command(numbers: &mut Numbers) -> Vec<String> {
+/// Commands of which the next ones are told something, or that are told more than a reply.
+const OF_CHANNELS: &[&str] = &["PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE"];
+
+/// `may_subscribe`: whether who is subscribed may go on with other commands, and whether nothing
+/// is queued, since a reply to what is queued has its messages in it.
+fn command(numbers: &mut Numbers, may_subscribe: bool) -> Vec<String> {
     loop {
         let all: Vec<&str> = COMMANDS.iter().flat_map(|line| line.split("; ")).collect();
         let chosen = numbers.one_of(&all);
         // Seldom, so that something is there.
         if chosen == "FLUSHALL" && numbers.below(20) != 0 {
+            continue;
+        }
+        let name = chosen.split(' ').next().unwrap();
+        if !may_subscribe && OF_CHANNELS.contains(&name) {
             continue;
         }
         let word = |word: &str| match word {
@@ -68,6 +82,7 @@ fn command(numbers: &mut Numbers) -> Vec<String> {
             "S" => numbers.one_of(&["100000", "200000", "300000"]).to_owned(),
             // Never the same twice, since both servers count time in steps of their own.
             "L" => (100_000 + numbers.below(300_000)).to_string(),
+            "C" => numbers.one_of(&["c", "cc", "d"]).to_owned(),
             "P" => numbers.one_of(&["*", "a*", "?", "[ab]", "x"]).to_owned(),
             other => other.to_owned(),
         };
@@ -133,7 +148,8 @@ fn agree(words: &[String], queued: &[Vec<String>], one: &Reply, other: &Reply) -
                 "HSCAN",
                 "SSCAN",
             ];
-            let is_unordered = unordered.contains(&name);
+            let is_list = name == "PUBSUB" && words[1] == "CHANNELS";
+            let is_unordered = is_list || unordered.contains(&name);
             // Names with values one after the other, unless they are arrays of two.
             let is_flat =
                 matches!(one, Reply::Many(_, all) if !matches!(all.first(), Some(Reply::Many(..))));
@@ -157,7 +173,7 @@ async fn a_node_replies_as_a_real_server_does() {
     let setting = |name: &str, default| {
         std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
     };
-    let mut left: usize = setting("KVORUM_REDIS_COMMANDS", 20_000);
+    let mut left: usize = setting("KVORUM_REDIS_COMMANDS", 100_000);
     let first_seed = setting("KVORUM_REDIS_SEED", 0);
     let mut tried = HashSet::new();
     for seed in first_seed as u64.. {
@@ -174,13 +190,28 @@ async fn a_node_replies_as_a_real_server_does() {
             }
         }
         let mut queued: Vec<Vec<String>> = Vec::new();
+        let mut is_queueing = false;
         for _ in 0..20 {
-            let batch: Vec<_> = (0..=numbers.below(60)).map(|_| command(&mut numbers)).collect();
+            let mut batch = Vec::new();
+            for _ in 0..=numbers.below(60) {
+                let words = command(&mut numbers, seed % 3 == 2 && !is_queueing);
+                match &words[0][..] {
+                    "MULTI" => is_queueing = true,
+                    "EXEC" | "DISCARD" => is_queueing = false,
+                    _ => {}
+                }
+                batch.push(words);
+            }
             let bytes: Vec<u8> = batch.iter().flat_map(|words| encoded(words)).collect();
             one.send(&bytes).await;
             other.send(&bytes).await;
             for words in &batch {
-                let (mine, theirs) = (one.reply().await, other.reply().await);
+                let (mut mine, mut theirs) = (one.reply().await, other.reply().await);
+                // What is said on channels comes before the reply to it.
+                while words[0] == "PUBLISH" && matches!(theirs, Reply::Many(b'>', _)) {
+                    assert_eq!(mine, theirs, "seed {seed}: {words:?}");
+                    (mine, theirs) = (one.reply().await, other.reply().await);
+                }
                 let is_equal = agree(words, &queued, &mine, &theirs);
                 assert!(is_equal, "seed {seed}: {words:?}: {mine:?} and not {theirs:?}");
                 match &words[0][..] {
@@ -193,6 +224,10 @@ async fn a_node_replies_as_a_real_server_does() {
                 tried.insert(words[0].clone());
                 left = left.saturating_sub(1);
             }
+        }
+        // Nobody is subscribed when the next ones come.
+        for peer in [&mut one, &mut other] {
+            peer.check("RESET", "+RESET").await;
         }
     }
     assert!(node.process.stderr().lines().all(|line| !line.contains("panicked")));
