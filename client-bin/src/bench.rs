@@ -160,7 +160,7 @@ pub enum BenchError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// Nobody is there, or somebody who does not speak the protocol.
-    #[error("{address} does not answer as a {what} does: {why}")]
+    #[error("{address} does not answer as {what} does: {why}")]
     Server {
         /// Where.
         address: String,

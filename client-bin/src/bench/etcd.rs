@@ -75,7 +75,7 @@ impl Lane {
         let address = lane.endpoints.current();
         let fails = |why: String| BenchError::Server {
             address: address.to_owned(),
-            what: "etcd server",
+            what: "an etcd server",
             why,
         };
         let get = range(0);

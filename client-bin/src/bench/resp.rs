@@ -44,8 +44,11 @@ enum First<'a> {
 ///
 /// Errors: `BenchError::Server`.
 async fn connect(address: &str) -> Result<TcpStream, BenchError> {
-    let fails =
-        |why: String| BenchError::Server { address: address.to_owned(), what: "Redis server", why };
+    let fails = |why: String| BenchError::Server {
+        address: address.to_owned(),
+        what: "a Redis server",
+        why,
+    };
     let greeted = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -199,7 +202,7 @@ impl Lane {
             let Some(started) = self.outstanding.pop_front().filter(|_| 0 < length) else {
                 return Err(BenchError::Server {
                     address: self.endpoints.current().to_owned(),
-                    what: "Redis server",
+                    what: "a Redis server",
                     why: "it sends what is no reply to SET or GET".to_owned(),
                 });
             };

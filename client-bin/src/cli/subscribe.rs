@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::CommandError;
 use super::arguments::{Format, PublishArguments, SubscribeArguments};
 use super::commands::{Target, Told};
-use super::output::{self, printable, text_or_base64};
+use super::output::{self, printable};
 use crate::client::Client;
+use crate::document::text_or_base64;
 use crate::{Channels, Heard, Message};
 
 const HEADS: &[&str] = &["CHANNEL", "MESSAGE", "PATTERN"];

@@ -41,6 +41,7 @@ fn puts_and_gets_are_measured() {
     assert!(0 < report["operations"].as_u64().unwrap());
     let keys: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
     let mut expected = [
+        "protocol",
         "op",
         "connections",
         "in_flight",

@@ -12,6 +12,7 @@ mod tidy;
 
 mod acceptance;
 mod bad_input;
+mod bench;
 mod dev_prompt;
 mod dev_prompt_of_kvctl;
 mod doors;

@@ -33,10 +33,10 @@ pub(super) async fn message<B: RequestBody, Q: Message + Default>(body: B) -> Re
         // Trailers of a request say nothing.
         let Ok(data) = frame.into_data() else { continue };
         read = if read.is_empty() { data } else { joined(read, &data) };
-        if let Some(length) = length(&read)? {
-            if HEAD_BYTES + length < read.len() {
-                return Err(Status::internal("grpc: more than one message in a request for one"));
-            }
+        if let Some(length) = length(&read)?
+            && HEAD_BYTES + length < read.len()
+        {
+            return Err(Status::internal("grpc: more than one message in a request for one"));
         }
     }
     match length(&read)? {

@@ -159,7 +159,7 @@ fn rows(load: &Load) -> Vec<Row> {
 /// A server that runs.
 enum Running {
     Cluster(Cluster),
-    Single(Process),
+    Single(Box<Process>),
 }
 
 impl Run<'_> {
@@ -186,7 +186,7 @@ impl Run<'_> {
                 let address = format!("127.0.0.1:{port}");
                 serves(&address, protocol).await?;
                 let target = Target { address, pids: vec![process.pid()] };
-                return Ok((Running::Single(process), target));
+                return Ok((Running::Single(Box::new(process)), target));
             }
         };
         let mut cluster = Cluster::start(system, self.programs, &folder)?;

@@ -143,3 +143,26 @@ async fn alarms(etcd: &mut Etcd) -> (Vec<AlarmType>, Vec<String>) {
     assert_eq!(status.db_size_in_use < status.db_size_quota, told.alarms.is_empty());
     (told.alarms.iter().map(|alarm| alarm.alarm()).collect(), status.errors)
 }
+
+#[tokio::test]
+async fn ref_s32_any_bytes_come_back_by_the_etcd_door_and_natively() {
+    let _turn = wait::turn().await;
+    let cluster = Cluster::start(1).await;
+    let mut etcd = Etcd::connect(cluster.address(1)).await;
+    let every: Vec<u8> = (0..=u8::MAX).collect();
+    let names: [&[u8]; 7] = [b"/a?b#c%d:e", b"%2F", b"\0", b"\xff\xfe", b" ", b"a:b", &every];
+    for name in names {
+        for value in [&b""[..], name] {
+            let (key, value) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(value));
+            let put = PutRequest { key: key.clone(), value: value.clone(), ..put("", "") };
+            let _: PutResponse = etcd.call(PUT, put).await.unwrap();
+            let one = RangeRequest { key: key.clone(), ..RangeRequest::default() };
+            let found: RangeResponse = etcd.call(RANGE, one).await.unwrap();
+            assert_eq!((&found.kvs[0].key, &found.kvs[0].value), (&key, &value));
+            let native = cluster.client().await.get_bytes(name).await;
+            assert_eq!(native.as_deref(), Some(&value[..]));
+        }
+    }
+    let found: RangeResponse = etcd.call(RANGE, all()).await.unwrap();
+    assert_eq!(found.count, 7);
+}

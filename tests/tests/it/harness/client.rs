@@ -161,9 +161,14 @@ impl Client {
 
     /// The value of a key.
     pub(crate) async fn get(&self, key: &str) -> Option<String> {
-        let found = self.0.get(key.as_bytes()).await;
-        let found = found.unwrap_or_else(|error| panic!("{key} cannot be read: {error}"))?;
-        Some(String::from_utf8(found.value.to_vec()).unwrap())
+        Some(String::from_utf8(self.get_bytes(key.as_bytes()).await?).unwrap())
+    }
+
+    /// The same of any bytes.
+    pub(crate) async fn get_bytes(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let found = self.0.get(key).await;
+        let found = found.unwrap_or_else(|error| panic!("{key:?} cannot be read: {error}"))?;
+        Some(found.value.to_vec())
     }
 
     /// Every key that begins with `prefix`, and the revision of the store; all of it must fit

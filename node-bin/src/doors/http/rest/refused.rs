@@ -137,7 +137,15 @@ impl Refused {
             | No::Overflow
             | No::KeyUnknown => StatusCode::CONFLICT,
             No::TooLong { .. } | No::ValueTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            No::NotInTransaction => StatusCode::INTERNAL_SERVER_ERROR,
+            // No request for a key is one of these.
+            No::NotInTransaction
+            | No::UserExists
+            | No::UserUnknown
+            | No::RoleExists
+            | No::RoleUnknown
+            | No::RoleNotGranted
+            | No::PermissionNotGranted
+            | No::AuthFull { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, format!("{why}"))
     }
@@ -160,6 +168,8 @@ impl Refused {
             | LimitError::TooManyItems(_)
             | LimitError::TooManyLeases(_)
             | LimitError::NotInTransaction
+            | LimitError::AuthNameEmpty
+            | LimitError::AuthNameTooLong(_)
             | LimitError::WritesInQuery => StatusCode::BAD_REQUEST,
         };
         Self::new(status, format!("{error}; nothing was done"))
