@@ -66,8 +66,8 @@ async fn what_is_no_such_server_is_named() {
     let silent = mute.local_addr().unwrap().to_string();
     for (protocol, server) in [("etcd", "an etcd server"), ("resp", "a Redis server")] {
         for address in [&address, &silent] {
-            let words = ["--endpoints", address, "--timeout", "1", "bench", "--protocol", protocol];
-            let ended = cluster.kvctl(&words).await;
+            let words = ["--timeout", "1", "bench", "--protocol", protocol];
+            let ended = cluster.begin_kvctl_at(address, &words).end().await;
             assert_eq!(ended.code, Some(3), "{protocol}: {}", ended.stderr);
             let expected = format!("{address} does not answer as {server} does: ");
             assert!(ended.stderr.contains(&expected), "{}", ended.stderr);

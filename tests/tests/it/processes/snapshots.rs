@@ -9,6 +9,10 @@ use super::super::harness::wait;
 /// Snapshots after every 128 KiB of log.
 const FLAGS: [&str; 2] = ["--snapshot-log-bytes", "131072"];
 
+/// What is kept for those who are a little behind, and how long a segment of the log is then.
+const KEPT_BYTES: u64 = 16 << 20;
+const SEGMENT_BYTES: u64 = 1 << 20;
+
 /// A value, so that a few hundred of them are many snapshots.
 fn value(number: u64) -> String {
     format!("{number}-{}", "x".repeat(8 * 1024))
@@ -36,8 +40,20 @@ async fn snapshot_index(cluster: &Cluster, id: u64) -> u64 {
     cluster.status(id).await.snapshot_index
 }
 
-fn segments(cluster: &Cluster, id: u64) -> usize {
-    cluster.files(id).iter().filter(|name| name.starts_with("wal-0")).count()
+/// Whether no more of the log is there than is kept for those who are a little behind, and what
+/// may come before the next snapshot: as much as the last one has. It is of history too, so each
+/// is about twice as long as the one before.
+fn is_log_short(cluster: &Cluster, id: u64) -> bool {
+    let snapshot = lengths(cluster, id, "snapshot-0").into_iter().max().unwrap_or(0);
+    let log: u64 = lengths(cluster, id, "wal-0").iter().sum();
+    let is_cut = !cluster.files(id).iter().any(|name| name == "wal-0000000000000001");
+    is_cut && log <= snapshot + KEPT_BYTES + 3 * SEGMENT_BYTES
+}
+
+/// How long the files of a node are whose names begin so; zero for those that are gone by now.
+fn lengths(cluster: &Cluster, id: u64, kind: &str) -> Vec<u64> {
+    let files = cluster.files(id).into_iter().filter(|name| name.starts_with(kind));
+    files.map(|name| fs::metadata(cluster.file(id, &name)).map_or(0, |file| file.len())).collect()
 }
 
 #[tokio::test]
@@ -52,7 +68,7 @@ async fn a_follower_that_was_away_for_long_is_given_a_snapshot_and_everybody_res
     let leader = cluster.leader().await;
     wait::until("a snapshot", async || (0 < snapshot_index(&cluster, leader).await).then_some(()))
         .await;
-    wait::until("a short log", async || (segments(&cluster, leader) < 24).then_some(())).await;
+    wait::until("a short log", async || is_log_short(&cluster, leader).then_some(())).await;
 
     cluster.revive(away);
     cluster.check_equal().await;
