@@ -11,6 +11,7 @@ use crate::frame::{FrameError, Frames, PEER_FRAME_BYTES_MAX};
 use crate::network::Received;
 use crate::peer_codec::{self, Ends};
 use crate::publication::{self, Heard, Publication};
+use crate::stream::make_room;
 
 /// How much one read takes at most, beyond what a frame that is being awaited needs.
 /// Units: bytes.
@@ -51,7 +52,7 @@ pub(crate) async fn read_envelopes<S: AsyncRead + Unpin>(
         if let Some(error) = failure {
             return End::Frame(error);
         }
-        input.reserve(READ_BYTES);
+        make_room(&mut input, READ_BYTES);
         let room = input.capacity() - input.len();
         match stream.read_buf(&mut input).await {
             Ok(0) => return frames.finish(&input).map_or_else(End::Frame, |()| End::Closed),

@@ -4,10 +4,14 @@ use std::io;
 use std::time::Duration;
 
 use actix::prelude::*;
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 
 use crate::switchboard::{Dial, DialReply};
+
+/// A buffer is read into until less than this part of it is left.
+const ROOM_PARTS: usize = 8;
 
 /// How long written bytes may stay unacknowledged before the system ends a TCP connection.
 ///
@@ -98,5 +102,15 @@ pub async fn end_gently<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(stream: &mut
     let mut ignored = [0; 1024];
     if stream.shutdown().await.is_ok() {
         while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
+    }
+}
+
+/// Makes room to read `bytes` if there is hardly any.
+///
+/// What was read before is still in use when the next read begins, so a buffer that is to be as
+/// large each time is a new one each time: rather, each is used to its end.
+pub fn make_room(input: &mut BytesMut, bytes: usize) {
+    if input.capacity() - input.len() < bytes / ROOM_PARTS {
+        input.reserve(bytes);
     }
 }

@@ -10,7 +10,7 @@ use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use raft_net::listener::ClientAccepted;
 use raft_net::outbox::Outbox;
 use raft_net::preface::Greeting;
-use raft_net::stream::ReadHalf;
+use raft_net::stream::{ReadHalf, make_room};
 use tokio::io::AsyncReadExt;
 
 use super::Api;
@@ -171,7 +171,7 @@ async fn read_requests(
         if !batch.is_empty() {
             requests.do_send(FromClient { connection, frames: batch });
         }
-        input.reserve(READ_BYTES);
+        make_room(&mut input, READ_BYTES);
         let room = input.capacity() - input.len();
         match stream.read_buf(&mut input).await {
             Ok(0) => return "closed by the client".to_owned(),

@@ -12,7 +12,7 @@ use raft_core::replica::event::{Outcome, Refusal, Status, Ticket};
 use raft_net::listener::DoorAccepted;
 use raft_net::outbox::Outbox;
 use raft_net::resp::{Batch, Parser, Protocol, ProtocolError};
-use raft_net::stream::ReadHalf;
+use raft_net::stream::{ReadHalf, make_room};
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -367,7 +367,7 @@ async fn read_commands(connection: u64, mut stream: ReadHalf, mut input: BytesMu
                 }
             }
         }
-        input.reserve(READ_BYTES);
+        make_room(&mut input, READ_BYTES);
         match stream.read_buf(&mut input).await {
             Ok(0) => break "closed by the client".to_owned(),
             Ok(_) => {}

@@ -56,8 +56,21 @@ impl RangeParts {
 impl Behind {
     pub(super) async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
         check_range(&request)?;
+        if request.range_end.is_empty() {
+            let query = keys::encode_query(&question(keys::selection(&request)))?;
+            let is_local = request.serializable;
+            drop(request);
+            let said = self.read_encoded(query, is_local).await?;
+            let mut response = range_response(&said, &said.answer()?)?;
+            response.header = self.fill(response.header, said.term);
+            return Ok(response);
+        }
+        Box::pin(self.range_of_several(request)).await
+    }
+
+    async fn range_of_several(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
         if keys::is_sorted_late(&request) {
-            return Box::pin(self.range_sorted_late(request)).await;
+            return self.range_sorted_late(request).await;
         }
         self.range_in_order(&request).await
     }
@@ -84,9 +97,9 @@ impl Behind {
         let is_whole = |kvs: usize| limit != 0 && limit <= kvs;
         if response.more && !is_whole(response.kvs.len()) {
             if keys::order(request) == IN_ORDER {
-                Box::pin(self.fetch_rest(request, &mut response)).await?;
+                self.fetch_rest(request, &mut response).await?;
             } else {
-                Box::pin(self.sort_all(request, &mut response)).await?;
+                self.sort_all(request, &mut response).await?;
             }
         }
         response.header = self.fill(response.header, term);
@@ -195,7 +208,10 @@ impl Behind {
         request: PutRequest,
         session: SessionStamp,
     ) -> Result<PutResponse, Status> {
-        let said = self.write(keys::encode(&keys::put(&request)?)?, session).await?;
+        let command = keys::encode(&keys::put(&request)?)?;
+        // Its bytes lie in what was read from the socket, which is used again when they are gone.
+        drop(request);
+        let said = self.write(command, session).await?;
         let mut response = keys::put_response(&said, &said.answer()?)?;
         response.header = self.fill(response.header, said.term);
         Ok(response)
@@ -206,7 +222,9 @@ impl Behind {
         request: DeleteRangeRequest,
         session: SessionStamp,
     ) -> Result<DeleteRangeResponse, Status> {
-        let said = self.write(keys::encode(&keys::delete_range(&request)?)?, session).await?;
+        let command = keys::encode(&keys::delete_range(&request)?)?;
+        drop(request);
+        let said = self.write(command, session).await?;
         let mut response = keys::delete_response(&said, &said.answer()?)?;
         response.header = self.fill(response.header, said.term);
         Ok(response)
@@ -217,7 +235,9 @@ impl Behind {
         request: TxnRequest,
         session: SessionStamp,
     ) -> Result<TxnResponse, Status> {
-        let said = self.write(txn::encode(&request)?, session).await?;
+        let command = txn::encode(&request)?;
+        drop(request);
+        let said = self.write(command, session).await?;
         let mut response = txn::response(&said, &said.answer()?)?;
         response.header = self.fill(response.header, said.term);
         Ok(response)

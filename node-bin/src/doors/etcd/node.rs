@@ -99,7 +99,13 @@ impl Behind {
     ///
     /// Errors: in etcd's words.
     pub(super) async fn read(&self, query: &Query<'_>, is_local: bool) -> Result<Said, Status> {
-        let query = keys::encode_query(query)?;
+        self.read_encoded(keys::encode_query(query)?, is_local).await
+    }
+
+    /// The same of a question that is encoded already.
+    ///
+    /// Errors: in etcd's words.
+    pub(super) async fn read_encoded(&self, query: Bytes, is_local: bool) -> Result<Said, Status> {
         let operation =
             if is_local { Operation::ReadLocally { query } } else { Operation::Read { query } };
         self.ask(operation).await
