@@ -147,18 +147,20 @@ impl Reading {
     /// Appends sequences up to about `end`, or looks for them for long enough; returns whether
     /// there may be more.
     fn next_sequences(&mut self, keyspace: &Keyspace, end: usize, part: &mut BytesMut) -> bool {
+        let mut looked_at = 0;
         loop {
             match &mut self.progress {
                 Progress::Versions(_) => return true,
                 Progress::Sequences(from) => {
-                    match keyspace.next_sequence(*from, self.totals.revision) {
+                    match keyspace.next_sequence(*from, self.totals.revision, &mut looked_at) {
                         Walked::To(sequence) => self.progress = Progress::Ranks(sequence, 0),
-                        // A part has a byte at least.
                         Walked::Before(next) => {
                             *from = next;
+                            // A part has a byte at least.
                             if !part.is_empty() {
                                 return true;
                             }
+                            looked_at = 0;
                         }
                         Walked::End => return false,
                     }

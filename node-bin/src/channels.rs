@@ -13,10 +13,15 @@ use raft_net::publication::{PUBLICATION_BYTES_MAX, Publication};
 
 use registry::NAME_BYTES_MAX;
 pub(crate) use registry::{Limit, Matched, Registry, Subscriber, Topic};
+use unread::UNREAD_BYTES_MAX;
 pub(crate) use unread::Unread;
 
 /// The longest message: as long as a value. Units: bytes.
 pub(crate) const MESSAGE_BYTES_MAX: usize = VALUE_BYTES_MAX_DEFAULT;
+
+/// While so much is to be told on this node already, once for each message and subscriber,
+/// nothing more is taken from its own clients: they have sent it all at once.
+const UNTOLD_MAX: u64 = 1_000_000;
 
 /// Every message can go to the other nodes.
 const _: () = assert!(NAME_BYTES_MAX + MESSAGE_BYTES_MAX <= PUBLICATION_BYTES_MAX);
@@ -47,6 +52,8 @@ pub(crate) struct Channels {
     spread: Vec<Publication>,
     /// Units: bytes.
     spread_bytes: usize,
+    /// How often something is to be told by the deliveries.
+    untold: u64,
     pub(crate) unread: Unread,
 }
 
@@ -77,6 +84,9 @@ impl Channels {
         if MESSAGE_BYTES_MAX < message.len() {
             return Err(Limit::Message);
         }
+        if UNTOLD_MAX < self.untold {
+            return Err(Limit::Untold);
+        }
         let mut matched = self.registry.matching(channel);
         let mut told = Told::default();
         let mut others = 0;
@@ -88,8 +98,12 @@ impl Channels {
         // Seldom: only then it is worth a second look.
         if others < told.count {
             told.own = self.registry.matching_one(channel, speaker);
+            if UNREAD_BYTES_MAX < told.own.len() * message.len() {
+                return Err(Limit::OfItself);
+            }
         }
         matched.retain(|one| !one.subscribers.is_empty());
+        self.untold += told.count;
         let both = [channel, message].concat();
         let mut both = Bytes::from(both);
         let channel = both.split_to(channel.len());
@@ -112,6 +126,7 @@ impl Channels {
 
     /// What is to be told on this node, in this order.
     pub(crate) fn take_deliveries(&mut self) -> Vec<Delivery> {
+        self.untold = 0;
         std::mem::take(&mut self.deliveries)
     }
 
@@ -179,6 +194,32 @@ mod tests {
         channels.hear(said(b"news"));
         assert_eq!(channels.take_deliveries().len(), 1);
         assert_eq!(channels.spread_bytes(), None);
+    }
+
+    #[test]
+    fn nobody_is_told_so_often_that_memory_ends() {
+        let mut channels = Channels::default();
+        let one = subscriber(1);
+        let patterns = UNREAD_BYTES_MAX / MESSAGE_BYTES_MAX + 1;
+        for number in 0..patterns {
+            let pattern = format!("*{}", "*".repeat(number));
+            channels.registry_mut().subscribe(one, Topic::Pattern, pattern.as_bytes()).unwrap();
+        }
+        let long = vec![0; MESSAGE_BYTES_MAX];
+        assert_eq!(channels.publish(one, b"c", &long), Err(Limit::OfItself));
+        assert_eq!((channels.spread_bytes(), channels.take_deliveries()), (None, Vec::new()));
+        let told = channels.publish(one, b"c", b"short").unwrap();
+        assert_eq!((told.count, told.own.len()), (patterns as u64, patterns));
+
+        for connection in 2..1_002 {
+            let other = subscriber(connection);
+            channels.registry_mut().subscribe(other, Topic::Channel, b"d").unwrap();
+        }
+        let said = (0..).take_while(|_| channels.publish(one, b"d", b"m").is_ok()).count();
+        assert!((900..=1_001).contains(&said), "{said} messages of a thousand each");
+        assert_eq!(channels.publish(one, b"nobody", b"m"), Err(Limit::Untold));
+        channels.take_deliveries();
+        assert!(channels.publish(one, b"d", b"m").is_ok());
     }
 
     #[test]

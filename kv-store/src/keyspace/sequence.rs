@@ -8,7 +8,7 @@ use super::Keyspace;
 use super::changes::{Change, Place};
 
 /// Changes that are looked at for one part of a snapshot, about: a fraction of a millisecond.
-const LOOKED_AT_MAX: usize = 8_192;
+pub(crate) const LOOKED_AT_MAX: usize = 8_192;
 
 /// The ranks of the changes of a revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,12 +30,13 @@ pub(crate) enum Walked {
 
 impl Keyspace {
     /// Looks for the next revision of some that was made in another order than that of the keys.
-    /// One revision is looked at in one step, however many changes it has.
-    pub(crate) fn next_sequence(&self, from: u64, to: u64) -> Walked {
+    /// One revision is looked at in one step, however many changes it has. `looked_at` grows by
+    /// the changes that were, and it is enough at `LOOKED_AT_MAX`.
+    pub(crate) fn next_sequence(&self, from: u64, to: u64, looked_at: &mut usize) -> Walked {
         let mut changes = self.changes.since(from).take_while(|it| it.revision <= to).peekable();
-        let (mut places, mut looked_at): (Vec<Place>, usize) = (Vec::new(), 0);
+        let mut places: Vec<Place> = Vec::new();
         while let Some(Change { revision, place }) = changes.next() {
-            if LOOKED_AT_MAX <= looked_at {
+            if LOOKED_AT_MAX <= *looked_at {
                 return Walked::Before(revision);
             }
             places.clear();
@@ -43,8 +44,8 @@ impl Keyspace {
             while let Some(change) = changes.next_if(|change| change.revision == revision) {
                 places.push(change.place);
             }
-            looked_at += places.len();
-            if !places.is_sorted_by_key(|&place| self.subject(place)) {
+            *looked_at += places.len();
+            if 1 < places.len() && !places.is_sorted_by_key(|&place| self.subject(place)) {
                 return Walked::To(Sequence { revision, ranks: self.ranks(&places) });
             }
         }

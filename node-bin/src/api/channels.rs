@@ -56,12 +56,14 @@ impl Api {
                 self.say(subscriber, reply);
             }
             Op::Subscribe { channels, patterns } => {
+                self.deliver();
                 let channels = channels.iter().map(|name| (Topic::Channel, &name[..]));
                 let patterns = patterns.iter().map(|name| (Topic::Pattern, &name[..]));
                 let reply = self.subscribe(subscriber, channels.chain(patterns));
                 self.say(subscriber, reply);
             }
             Op::Unwatch if self.channels().registry().has(subscriber) => {
+                self.deliver();
                 self.channels().registry_mut().leave(subscriber);
                 self.end_subscription(subscriber, WatchEnded::UNWATCHED, "the client ended it");
             }
@@ -131,7 +133,7 @@ impl Api {
         }
     }
 
-    fn deliver(&mut self) {
+    pub(super) fn deliver(&mut self) {
         for Delivery { publication, matched } in self.channels().take_deliveries() {
             for Matched { pattern, subscribers } in matched {
                 let pattern = pattern.as_deref();
@@ -152,6 +154,10 @@ impl Api {
 
     /// Tells a native client a message, or that it is told no more because it reads none.
     fn tell_subscription(&mut self, subscriber: Subscriber, written: &Written<'_>) {
+        // It may have been ended by an earlier message of the turn.
+        if !self.channels().registry().has(subscriber) {
+            return;
+        }
         let Written { pattern, publication, .. } = written;
         let Publication { channel, message } = publication;
         let message = Reply::Message { pattern: *pattern, channel, message };
@@ -159,16 +165,18 @@ impl Api {
         let Some(client) = self.connections.get_mut(&subscriber.connection) else { return };
         let Some(unread) = client.unread_messages() else { return };
         if self.channels().unread.note(subscriber.connection, unread) {
-            self.channels().registry_mut().leave(subscriber);
-            self.end_subscription(subscriber, WatchEnded::SLOW, SLOW);
+            // They share an output, so no other of its subscriptions is told anything either.
+            for subscriber in self.channels().registry_mut().leave_all(subscriber.connection) {
+                self.end_subscription(subscriber, WatchEnded::SLOW, SLOW);
+            }
         }
     }
 }
 
 fn refused(limit: Limit) -> Reply<'static> {
     match limit {
-        Limit::Node => Reply::Refused(Refusal::Overloaded),
-        Limit::Name | Limit::Message | Limit::Connection | Limit::Listed => {
+        Limit::Node | Limit::Untold => Reply::Refused(Refusal::Overloaded),
+        Limit::Name | Limit::Message | Limit::Connection | Limit::Listed | Limit::OfItself => {
             Reply::Malformed(limit.to_string().into())
         }
     }

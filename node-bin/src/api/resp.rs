@@ -206,6 +206,8 @@ impl Api {
             }
             Went::Nowhere => {}
         }
+        // Before anybody else says, subscribes or unsubscribes.
+        self.deliver();
         if !self.round.is_empty() {
             self.plan_flush(context);
         }

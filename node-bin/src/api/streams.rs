@@ -87,10 +87,27 @@ impl Api {
     }
 }
 
+impl Api {
+    /// Forgets streams that nobody hears any more and whose end was not told, because whoever
+    /// asked went before it knew that there was one.
+    fn forget_closed_streams(&mut self) {
+        let is_closed = |(_, stream): &(&u64, &Stream)| stream.words.is_closed();
+        let closed: Vec<u64> = self.streams.iter().filter(is_closed).map(|(id, _)| *id).collect();
+        for stream in closed {
+            self.streams.remove(&stream);
+            self.orders.orders.push(Order::Leave { connection: stream });
+        }
+        self.tell_watch();
+    }
+}
+
 impl Handler<OpenStream> for Api {
     type Result = ();
 
     fn handle(&mut self, OpenStream { words, reply }: OpenStream, _: &mut Self::Context) {
+        if STREAMS_MAX <= self.streams.len() {
+            self.forget_closed_streams();
+        }
         if STREAMS_MAX <= self.streams.len() {
             // Whoever asked may be gone.
             let _ = reply.send(None);

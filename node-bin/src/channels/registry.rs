@@ -15,8 +15,12 @@ pub(crate) const PER_CONNECTION_MAX: usize = 10_000;
 /// Subscriptions to channels and patterns of all connections, at most.
 const SUBSCRIPTIONS_MAX: usize = 1_000_000;
 
-/// Different patterns of all connections, at most: each is compared with each message.
+/// Different patterns of all connections, at most.
 const PATTERNS_MAX: usize = 10_000;
+
+/// What all different patterns may take: each is compared with each message, which takes as long
+/// as pattern and channel together in the worst case, each byte with each. Units: bytes.
+const PATTERNS_BYTES_MAX: usize = 128 * 1024;
 
 /// What all names and patterns may take. Units: bytes.
 const NAMES_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -49,6 +53,10 @@ pub(crate) enum Limit {
     Message,
     #[error("more than {PER_CONNECTION_MAX} channels and patterns of one connection")]
     Connection,
+    #[error("a message that the connection itself would be told too often, nobody is told it")]
+    OfItself,
+    #[error("too much is to be told to subscribers already, nobody is told it; try again")]
+    Untold,
     #[error("this node has as many subscriptions as it can have, try another node")]
     Node,
     #[error("there are more than {LISTED_MAX} channels")]
@@ -69,7 +77,11 @@ pub(crate) struct Registry {
     channels: HashMap<Bytes, BTreeSet<Subscriber>>,
     patterns: HashMap<Bytes, BTreeSet<Subscriber>>,
     subscribers: BTreeMap<Subscriber, Subscribed>,
+    /// Of those that have some.
+    count_of_connections: HashMap<u64, usize>,
     count: usize,
+    /// Of each different pattern once. Units: bytes.
+    pattern_bytes: usize,
     /// Of each different name once. Units: bytes.
     bytes: usize,
 }
@@ -111,20 +123,25 @@ impl Registry {
         if has.is_some_and(|has| has.names(topic).contains(name)) {
             return Ok(());
         }
-        if PER_CONNECTION_MAX <= self.count_of_connection(subscriber.connection) {
+        let of_connection = self.count_of_connections.get(&subscriber.connection);
+        if of_connection.is_some_and(|count| PER_CONNECTION_MAX <= *count) {
             return Err(Limit::Connection);
         }
         let known = self.topics(topic).get_key_value(name).map(|(name, _)| name.clone());
         let is_new = known.is_none();
         let has_room = self.count < SUBSCRIPTIONS_MAX
             && (!is_new || self.bytes + name.len() <= NAMES_BYTES_MAX)
-            && !(is_new && topic == Topic::Pattern && PATTERNS_MAX <= self.patterns.len());
+            && !(is_new && topic == Topic::Pattern && !self.has_room_for_pattern(name));
         if !has_room {
             return Err(Limit::Node);
         }
         let name = known.unwrap_or_else(|| Bytes::copy_from_slice(name));
-        self.bytes += if is_new { name.len() } else { 0 };
+        if is_new {
+            self.bytes += name.len();
+            self.pattern_bytes += if topic == Topic::Pattern { name.len() } else { 0 };
+        }
         self.count += 1;
+        *self.count_of_connections.entry(subscriber.connection).or_default() += 1;
         self.topics(topic).entry(name.clone()).or_default().insert(subscriber);
         self.subscribers.entry(subscriber).or_default().names(topic).insert(name);
         Ok(())
@@ -150,21 +167,29 @@ impl Registry {
         patterns.iter().for_each(|name| self.remove(subscriber, Topic::Pattern, name));
     }
 
-    /// Ends every subscription of a connection.
-    pub(crate) fn leave_all(&mut self, connection: u64) {
+    /// Ends every subscription of a connection; returns who they were.
+    pub(crate) fn leave_all(&mut self, connection: u64) -> Vec<Subscriber> {
         let all: Vec<_> = self.of_connection(connection).map(|(it, _)| *it).collect();
-        all.into_iter().for_each(|subscriber| self.leave(subscriber));
+        all.iter().for_each(|subscriber| self.leave(*subscriber));
+        all
     }
 
     /// Takes a subscriber away from a name.
     fn remove(&mut self, subscriber: Subscriber, topic: Topic, name: &[u8]) {
         self.count -= 1;
+        if let Some(count) = self.count_of_connections.get_mut(&subscriber.connection) {
+            *count -= 1;
+            if *count == 0 {
+                self.count_of_connections.remove(&subscriber.connection);
+            }
+        }
         let topics = self.topics(topic);
         let Some(subscribers) = topics.get_mut(name) else { return };
         subscribers.remove(&subscriber);
         if subscribers.is_empty() {
             topics.remove(name);
             self.bytes -= name.len();
+            self.pattern_bytes -= if topic == Topic::Pattern { name.len() } else { 0 };
         }
     }
 
@@ -226,8 +251,11 @@ impl Registry {
 
     /// The channels that have subscribers by their names, in order; those that match a pattern.
     ///
-    /// Errors: if there are too many.
+    /// Errors: if there are too many, or the pattern is too long.
     pub(crate) fn list(&self, pattern: Option<&[u8]>) -> Result<Vec<Bytes>, Limit> {
+        if pattern.is_some_and(|pattern| NAME_BYTES_MAX < pattern.len()) {
+            return Err(Limit::Name);
+        }
         let is_shown = |name: &&Bytes| pattern.is_none_or(|pattern| glob::matches(pattern, name));
         let mut names: Vec<_> =
             self.channels.keys().filter(is_shown).take(LISTED_MAX + 1).cloned().collect();
@@ -251,8 +279,9 @@ impl Registry {
         self.subscribers.range(first..=last)
     }
 
-    fn count_of_connection(&self, connection: u64) -> usize {
-        self.of_connection(connection).map(|(_, subscribed)| subscribed.len()).sum()
+    fn has_room_for_pattern(&self, pattern: &[u8]) -> bool {
+        self.patterns.len() < PATTERNS_MAX
+            && self.pattern_bytes + pattern.len() <= PATTERNS_BYTES_MAX
     }
 }
 
@@ -268,7 +297,8 @@ mod tests {
     fn assert_empty(registry: &Registry) {
         assert!(registry.channels.is_empty() && registry.patterns.is_empty());
         assert!(registry.subscribers.is_empty());
-        assert_eq!((registry.count, registry.bytes), (0, 0));
+        assert_eq!((registry.count, registry.bytes, registry.pattern_bytes), (0, 0, 0));
+        assert!(registry.count_of_connections.is_empty());
     }
 
     #[test]
@@ -293,7 +323,7 @@ mod tests {
         registry.unsubscribe(two, Topic::Channel, b"news.art");
         assert_eq!(registry.matching(b"news.art"), [by_pattern]);
         assert_eq!((registry.count(two), registry.has(one)), (2, false));
-        registry.leave_all(2);
+        assert_eq!(registry.leave_all(2), [two]);
         assert_empty(&registry);
     }
 
@@ -335,8 +365,8 @@ mod tests {
         let long = vec![b'x'; NAME_BYTES_MAX + 1];
         let one = subscriber(1, 0);
         assert_eq!(registry.subscribe(one, Topic::Pattern, &long), Err(Limit::Name));
-        registry.subscribe(one, Topic::Pattern, &long[1..]).unwrap();
-        for number in 1..PER_CONNECTION_MAX {
+        assert_eq!(registry.list(Some(&long)), Err(Limit::Name));
+        for number in 0..PER_CONNECTION_MAX {
             // Of several subscriptions of the same connection.
             let subscription = u64::from(number % 2 == 0);
             let name = format!("{number}");
@@ -352,6 +382,20 @@ mod tests {
         registry.subscribe(two, Topic::Channel, b"more").unwrap();
         registry.subscribe(one, Topic::Pattern, b"1").unwrap();
         assert_eq!(registry.count, PER_CONNECTION_MAX + 2);
+        registry.unsubscribe(two, Topic::Pattern, b"1");
+        registry.unsubscribe(one, Topic::Pattern, b"1");
+        assert_eq!(registry.subscribe(two, Topic::Pattern, &long[1..]), Ok(()));
+        registry.unsubscribe(two, Topic::Pattern, &long[1..]);
+        (2..1_000).for_each(|number: usize| {
+            let subscriber = subscriber(1, u64::from(number.is_multiple_of(2)));
+            registry.unsubscribe(subscriber, Topic::Pattern, format!("{number}").as_bytes());
+        });
+        let longest = |number: usize| format!("{number:0>1024}");
+        let mut fits = 0;
+        while registry.subscribe(two, Topic::Pattern, longest(fits).as_bytes()).is_ok() {
+            fits += 1;
+        }
+        assert!((80..=128).contains(&fits), "{fits} patterns of the longest");
         let all = (0..=LISTED_MAX).map(|number| format!("c{number}"));
         for (number, name) in all.enumerate() {
             let connection = 3 + (number / PER_CONNECTION_MAX) as u64;
@@ -359,7 +403,7 @@ mod tests {
             registry.subscribe(subscriber, Topic::Channel, name.as_bytes()).unwrap();
         }
         assert_eq!(registry.list(None), Err(Limit::Listed));
-        (1..=4).for_each(|connection| registry.leave_all(connection));
+        (1..=4).for_each(|connection| drop(registry.leave_all(connection)));
         assert_empty(&registry);
     }
 }

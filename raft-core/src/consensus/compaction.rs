@@ -65,6 +65,16 @@ impl Raft {
         is_wanted || (self.state.snapshot.is_none() && Index::ZERO < self.state.log.base().index)
     }
 
+    /// Whether a follower is being sent a snapshot that is not the newest: two more, and its file
+    /// is gone and the transfer begins again.
+    #[must_use]
+    pub fn sends_older_snapshot(&self) -> bool {
+        match &self.role {
+            Role::Leader(role) => role.sends_older_than(self.state.snapshot),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => false,
+        }
+    }
+
     /// Notes whether this node's state machine is wrong: it then leads nobody, gives nobody a
     /// snapshot, and takes one although its log is whole.
     pub(crate) fn fence(&mut self, is_fenced: bool) {

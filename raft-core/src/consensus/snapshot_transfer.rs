@@ -117,6 +117,12 @@ impl Leader {
         }
     }
 
+    /// Whether a follower that is there is being sent another snapshot than the newest.
+    pub(crate) fn sends_older_than(&self, newest: Option<SnapshotId>) -> bool {
+        let there = self.progress.values().filter(|progress| progress.is_there);
+        there.filter_map(Progress::snapshot_under_way).any(|id| Some(*id) != newest)
+    }
+
     /// The entries that followers still need and would get from the log: those of followers
     /// that are heard of, and what follows a snapshot that is on its way.
     pub(crate) fn needed_from(&self) -> Option<Index> {

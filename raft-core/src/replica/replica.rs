@@ -545,7 +545,8 @@ impl<S: StateMachine> Replica<S> {
         let least_bytes = self.raft.config().snapshot_log_bytes;
         let is_due = self.builder.is_due(now, least_bytes, self.raft.snapshot())
             || (self.raft.lacks_snapshot() && self.builder.may_begin(now))
-            || self.builder.is_wanted(now, self.raft.snapshot());
+            || (self.builder.is_wanted(now, self.raft.snapshot())
+                && !self.raft.sends_older_snapshot());
         if self.loading.is_none() && is_due && !self.fence.is_fenced() {
             self.begin_snapshot();
         }

@@ -5,6 +5,7 @@
 //! messages, and what is zero is left out.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -27,6 +28,9 @@ use super::pages;
 
 /// The longest request: base64 takes a third more. A longer one is refused. Units: bytes.
 const BODY_BYTES_MAX: usize = 2 * REQUEST_BYTES_MAX;
+
+/// After so long without a line a blank one is sent, by which the node sees who is gone.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Lines of a stream that wait for the client to read.
 const LINES_MAX: usize = 16;
@@ -260,6 +264,13 @@ fn stream(mut said: Said) -> Response<Body> {
             let next = tokio::select! {
                 next = said.next() => next,
                 () = lines.closed() => return,
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    let blank = Ok(Frame::data(Bytes::from_static(b"\n")));
+                    if lines.send(blank).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
             };
             let line = match &next {
                 Some(Ok(json)) => format!("{{\"result\":{json}}}\n"),

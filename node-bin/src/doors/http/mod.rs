@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -38,7 +38,7 @@ use crate::fault::FaultGuard;
 const CONNECTIONS_MAX: usize = 10_000;
 
 /// Requests of one HTTP/2 connection that are not answered yet; further ones wait.
-const REQUESTS_PER_CONNECTION_MAX: u32 = 16_384;
+const REQUESTS_PER_CONNECTION_MAX: u32 = 1_024;
 
 /// What one stream, and one connection, may send before it is read. Units: bytes.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -146,6 +146,11 @@ async fn answer(served: &Served, opens: Opens, request: Request<Incoming>) -> Re
     if kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
         if !opens.has(Door::Etcd) {
             return Status::unimplemented(NO_ETCD).into_http();
+        }
+        // gRPC needs HTTP/2, which browsers do not speak without TLS: whoever asks so is a page,
+        // perhaps of another origin.
+        if request.version() < Version::HTTP_2 {
+            return pages::text(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC needs HTTP/2\n");
         }
         return etcd::call(&served.behind, request).await;
     }

@@ -54,6 +54,19 @@ async fn the_gateway_says_in_json_what_grpc_says() {
     assert_eq!(status, 403, "a page of another origin changes nothing");
 }
 
+/// A page of another origin can make a browser ask by HTTP/1 as if it were of this one, once its
+/// name has become the node's address; gRPC is HTTP/2, which no browser speaks without TLS.
+#[tokio::test]
+async fn grpc_is_not_for_browsers() {
+    let _turn = wait::turn().await;
+    let cluster = Cluster::start(1).await;
+    let headers = ["Host: evil.example", "Content-Type: application/grpc"];
+    let request = "POST /etcdserverpb.KV/Range";
+    let body = "\0\0\0\0\u{3}\n\u{1}k";
+    let (status, said) = ask(cluster.address(1), request, &headers, body).await;
+    assert_eq!((status, &said[..]), (505, "gRPC needs HTTP/2\n"));
+}
+
 #[tokio::test]
 async fn a_watch_by_the_gateway_is_a_line_for_each_response() {
     let _turn = wait::turn().await;

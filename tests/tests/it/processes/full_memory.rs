@@ -35,13 +35,14 @@ async fn a_full_store_takes_nothing_more_until_something_goes() {
     let (leader, follower) = (cluster.leader().await, cluster.follower().await);
     let at = |id: u64| cluster.address(id).to_owned();
     let value = large();
-    let put = async |id: u64, key: &str, value: &str| {
-        cluster.begin_kvctl_at(&at(id), &["--timeout", "2", "put", key, value]).end().await
+    // A refusal is tried again until the time is over; what is taken may need as long as it does.
+    let put = async |id: u64, key: &str, value: &str, timeout: &str| {
+        cluster.begin_kvctl_at(&at(id), &["--timeout", timeout, "put", key, value]).end().await
     };
     assert_eq!(full(&cluster).await, [false; 3]);
     let mut count = 0;
     while !full(&cluster).await.contains(&true) {
-        let ended = put(follower, &format!("key{count}"), &value).await;
+        let ended = put(follower, &format!("key{count}"), &value, "20").await;
         assert_eq!(ended.code, Some(0), "put {count}: {}", ended.stderr);
         count += 1;
         assert!(count <= 16, "sixteen values of 64 KiB are more than 1 MiB");
@@ -50,7 +51,7 @@ async fn a_full_store_takes_nothing_more_until_something_goes() {
     wait::until("everybody is full", async || (full(&cluster).await == [true; 3]).then_some(()))
         .await;
     for id in [leader, follower] {
-        let ended = put(id, "one-more", "1").await;
+        let ended = put(id, "one-more", "1", "2").await;
         assert_eq!(ended.code, Some(3), "at node {id}: {}", ended.stderr);
         assert!(ended.stderr.contains("all the memory it may"), "{}", ended.stderr);
         for words in [
@@ -71,7 +72,7 @@ async fn a_full_store_takes_nothing_more_until_something_goes() {
     wait::until("room everywhere", async || (full(&cluster).await == [false; 3]).then_some(()))
         .await;
     for (id, key) in [(follower, "again"), (leader, "and-again")] {
-        let ended = put(id, key, "1").await;
+        let ended = put(id, key, "1", "20").await;
         assert_eq!(ended.code, Some(0), "at node {id}: {}", ended.stderr);
     }
     cluster.check_equal().await;

@@ -21,7 +21,7 @@ const LIST_LIMIT: u64 = 1_000;
 
 /// How long a wait lasts if nobody says it, and the longest. Units: milliseconds.
 const TIMEOUT_MS: u64 = 30_000;
-const TIMEOUT_MS_MAX: u64 = 300_000;
+const TIMEOUT_MS_MAX: u64 = 60_000;
 
 /// What `EventSource` asks for.
 const EVENT_STREAM: &str = "text/event-stream";
