@@ -29,7 +29,7 @@ use crate::harness::scratch::Scratch;
 use crate::harness::wait;
 
 /// Requests in all, unless the environment says otherwise.
-const OPERATIONS: u64 = 4_000;
+const OPERATIONS: u64 = 10_000;
 
 /// Nodes that are compared with an etcd each, at the same time and from seeds of their own, since
 /// most of the time everybody waits for a disk.
