@@ -4,6 +4,9 @@
 //! without waiting; responses come in any order. What a body says is between the client and
 //! the state machine. `docs/wire.md` describes every field for foreign clients.
 
+mod codes;
+mod status;
+
 use std::borrow::Cow;
 
 use bytes::BytesMut;
@@ -13,6 +16,8 @@ use raft_core::replica::event::{Refusal, SessionRefusal};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
+use self::codes::{refusal_code, session_refusal_code};
+pub use self::status::{KEPT_LEARNER, LEARNER, NodeStatus, OUTGOING, VOTER};
 use crate::frame::{self, CLIENT_FRAME_BYTES_MAX, FrameError};
 use crate::member_change::MemberChange;
 
@@ -276,71 +281,6 @@ impl From<ChangeRefusal> for ChangeRefused {
     }
 }
 
-/// What a node says of itself. Travels as a map, so that any program may read what it knows of
-/// it and later versions may say more.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct NodeStatus {
-    /// The node.
-    pub node_id: u64,
-    /// The cluster.
-    pub cluster_id: u64,
-    /// `leader`, `follower`, `candidate`, `pre-candidate`, `learner` or `removed`.
-    pub role: String,
-    /// The node's term.
-    pub term: u64,
-    /// Who leads, as far as the node knows.
-    pub leader_id: Option<u64>,
-    /// The highest index that the node knows to be committed.
-    pub commit_index: u64,
-    /// The last entry that its state machine has applied.
-    pub applied_index: u64,
-    /// The last entry of its log.
-    pub last_index: u64,
-    /// The state machine's revision.
-    pub revision: u64,
-    /// The version of the program.
-    pub version: String,
-    /// Where the node can be reached, as `host:port`.
-    pub address: String,
-    /// For whom the node waits before it may take part, if it has an empty directory.
-    pub waiting_for: Vec<u64>,
-    /// The state machine's hash at `applied_index`.
-    pub state_hash: u64,
-    /// Every member with its address, as far as this node knows.
-    pub members: Vec<(u64, String)>,
-    /// The last entry that the node's newest snapshot covers, zero without one.
-    pub snapshot_index: u64,
-    /// Whether the node's state differs from the majority's and waits to be replaced.
-    pub fenced: bool,
-    /// Every member with its part in the cluster: `voter`, `learner`, `kept-learner` for one that
-    /// was demoted and is not promoted by leaders, or `outgoing` for one that votes only until the
-    /// change that is under way is complete.
-    pub member_roles: Vec<(u64, String)>,
-    /// What live data takes in the node's memory, about. Units: bytes.
-    pub live_bytes: u64,
-    /// From so much on the node refuses what would add to it; 0 if it does not say.
-    /// Units: bytes.
-    pub live_bytes_max: u64,
-}
-
-impl NodeStatus {
-    /// Whether the node refuses what would add to its live data.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.live_bytes_max != 0 && self.live_bytes_max <= self.live_bytes
-    }
-}
-
-/// The part of a member that votes.
-pub const VOTER: &str = "voter";
-/// The part of a member that receives everything and decides nothing.
-pub const LEARNER: &str = "learner";
-/// The part of a learner that stays one until somebody promotes it.
-pub const KEPT_LEARNER: &str = "kept-learner";
-/// The part of a member that votes until a change is complete.
-pub const OUTGOING: &str = "outgoing";
-
 impl<'a> Request<'a> {
     /// Appends the request to `output` as a frame.
     ///
@@ -393,107 +333,5 @@ impl Serialize for WatchEnded {
         map.serialize_entry("revision", &self.revision)?;
         map.serialize_entry("text", &self.text)?;
         map.end()
-    }
-}
-
-/// By hand because everything else after the preface travels as arrays.
-impl Serialize for NodeStatus {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Left out when nothing is said, as by a program that did not know it.
-        let has_roles = !self.member_roles.is_empty();
-        let has_room = self.live_bytes_max != 0;
-        let entries = 16 + usize::from(has_roles) + 2 * usize::from(has_room);
-        let mut map = serializer.serialize_map(Some(entries))?;
-        map.serialize_entry("node_id", &self.node_id)?;
-        map.serialize_entry("cluster_id", &self.cluster_id)?;
-        map.serialize_entry("role", &self.role)?;
-        map.serialize_entry("term", &self.term)?;
-        map.serialize_entry("leader_id", &self.leader_id)?;
-        map.serialize_entry("commit_index", &self.commit_index)?;
-        map.serialize_entry("applied_index", &self.applied_index)?;
-        map.serialize_entry("last_index", &self.last_index)?;
-        map.serialize_entry("revision", &self.revision)?;
-        map.serialize_entry("version", &self.version)?;
-        map.serialize_entry("address", &self.address)?;
-        map.serialize_entry("waiting_for", &self.waiting_for)?;
-        map.serialize_entry("state_hash", &self.state_hash)?;
-        map.serialize_entry("members", &self.members)?;
-        map.serialize_entry("snapshot_index", &self.snapshot_index)?;
-        map.serialize_entry("fenced", &self.fenced)?;
-        if has_roles {
-            map.serialize_entry("member_roles", &self.member_roles)?;
-        }
-        if has_room {
-            map.serialize_entry("live_bytes", &self.live_bytes)?;
-            map.serialize_entry("live_bytes_max", &self.live_bytes_max)?;
-        }
-        map.end()
-    }
-}
-
-/// The numbers by which refusals travel. A number is never used for anything else.
-mod refusal_code {
-    use raft_core::replica::event::Refusal;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(refusal: &Refusal, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u8(match refusal {
-            Refusal::NoLeader => 1,
-            Refusal::Overloaded => 2,
-            Refusal::TooLarge => 3,
-            Refusal::Stopping => 4,
-            Refusal::Unknown => 5,
-            Refusal::NotHandedOver => 6,
-            Refusal::NoSpace => 7,
-            Refusal::Fenced => 8,
-        })
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Refusal, D::Error> {
-        match u8::deserialize(from)? {
-            1 => Ok(Refusal::NoLeader),
-            2 => Ok(Refusal::Overloaded),
-            3 => Ok(Refusal::TooLarge),
-            4 => Ok(Refusal::Stopping),
-            5 => Ok(Refusal::Unknown),
-            6 => Ok(Refusal::NotHandedOver),
-            7 => Ok(Refusal::NoSpace),
-            8 => Ok(Refusal::Fenced),
-            code => Err(D::Error::custom(format_args!(
-                "refusal {code} is unknown here, the other end is of a later version"
-            ))),
-        }
-    }
-}
-
-/// The numbers by which the session rules' words travel.
-mod session_refusal_code {
-    use raft_core::replica::event::SessionRefusal;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(
-        refusal: &SessionRefusal,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.serialize_u8(match refusal {
-            SessionRefusal::AlreadyAcknowledged => 1,
-            SessionRefusal::WindowExceeded => 2,
-            SessionRefusal::SessionExpired => 3,
-        })
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<SessionRefusal, D::Error> {
-        match u8::deserialize(from)? {
-            1 => Ok(SessionRefusal::AlreadyAcknowledged),
-            2 => Ok(SessionRefusal::WindowExceeded),
-            3 => Ok(SessionRefusal::SessionExpired),
-            code => Err(D::Error::custom(format_args!(
-                "session refusal {code} is unknown here, the other end is of a later version"
-            ))),
-        }
     }
 }
