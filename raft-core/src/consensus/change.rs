@@ -2,15 +2,13 @@
 //! appended, and only after the leader has committed an entry of its own term (Ongaro 2014
 //! §4.1 to §4.3; Ongaro, raft-dev 2015-07-10).
 
-use std::collections::BTreeSet;
-
 use crate::configuration::{Change, ChangeRefusal, Configuration, Decision};
 use crate::consensus::leader::Leader;
 use crate::consensus::message::Message;
 use crate::consensus::progress::Progress;
 use crate::consensus::quorum::reached_by_majority;
 use crate::consensus::state::State;
-use crate::entry::{Draft, EntryKind, SessionStamp};
+use crate::entry::{Draft, EntryKind};
 use crate::teeth::is_removed;
 use crate::types::{Index, NodeId, Time};
 
@@ -78,7 +76,7 @@ impl Leader {
         }
     }
 
-    fn allowed(
+    pub(super) fn allowed(
         &self,
         state: &State,
         now: Time,
@@ -105,14 +103,14 @@ impl Leader {
     /// Whether everything that concerns the membership is committed and applied here, so that
     /// no change can be built on one that may still go away, or be made twice. Refusals count
     /// too: who is refused and asks again gets that answer again, and so nothing may be made.
-    fn may_change(&self, state: &State) -> bool {
+    pub(super) fn may_change(&self, state: &State) -> bool {
         let settled = state.log.applied_index();
         (self.first_index <= settled || is_removed("changes-follow-an-own-entry"))
             && (self.decided_index <= settled || is_removed("changes-come-one-by-one"))
     }
 
     /// Whether a member is bound, is heard of, and lacks little.
-    fn has_caught_up(&self, state: &State, now: Time, id: NodeId) -> bool {
+    pub(super) fn has_caught_up(&self, state: &State, now: Time, id: NodeId) -> bool {
         let last = state.log.last().index;
         let counted_index = self.progress.get(&id).map_or(Index::ZERO, |p| p.counted_index);
         self.is_heard_of(state, now, id)
@@ -127,62 +125,17 @@ impl Leader {
     }
 
     /// Who is best prepared to lead in `configuration` instead of this node.
-    fn heir(&self, state: &State, now: Time, configuration: &Configuration) -> Option<NodeId> {
+    pub(super) fn heir(
+        &self,
+        state: &State,
+        now: Time,
+        configuration: &Configuration,
+    ) -> Option<NodeId> {
         let current = &state.configuration().voters;
         let stays = |id: &NodeId| configuration.voters.contains(id) && current.contains(id);
         let others = self.progress.iter();
         let others = others.filter(|(id, _)| stays(id) && self.is_heard_of(state, now, **id));
         others.max_by_key(|(_, progress)| progress.counted_index).map(|(&id, _)| id)
-    }
-
-    /// Does what the leader does of itself: completes a joint configuration, and promotes
-    /// learners so that the number of voters stays odd.
-    pub(crate) fn tend_members(&mut self, state: &mut State, now: Time) {
-        if self.hand_over.is_some() || !self.may_change(state) {
-            return;
-        }
-        let configuration = state.configuration();
-        let left = configuration.left_joint();
-        let is_joint = configuration.is_joint();
-        let leaves = !left.voters.contains(&state.id());
-        if leaves && (is_joint || !is_removed("leaders-without-a-vote-leave")) {
-            // It leads by the old half alone, and somebody who stays completes the change; or
-            // it led only to commit the change that took its vote away.
-            let heir = self.heir(state, now, &left);
-            if heir.is_some() {
-                self.hand_over(state, now, heir);
-            }
-            return;
-        }
-        let next = if is_joint { Some(left) } else { self.promotion(state, now) };
-        if let Some(configuration) = next {
-            let decision = Decision::Made { added: Vec::new(), configuration };
-            let mut draft = Draft::default();
-            draft.push(EntryKind::Configure, &SessionStamp::default(), &decision.encode());
-            self.append(state, now, draft, 0);
-        }
-    }
-
-    /// The promotion that is due: one learner beside an even number of voters, two beside an
-    /// odd one, up to `voters_target`.
-    fn promotion(&self, state: &State, now: Time) -> Option<Configuration> {
-        let configuration = state.configuration();
-        if !state.config.auto_promote || configuration.learners.is_empty() {
-            return None;
-        }
-        let wanted = if configuration.voters.len().is_multiple_of(2) { 1 } else { 2 };
-        if state.config.voters_target < configuration.voters.len() + wanted {
-            return None;
-        }
-        // Those that were demoted are promoted again by whoever demoted them.
-        let ready = configuration.learners.difference(&configuration.kept).copied();
-        let promote: BTreeSet<NodeId> =
-            ready.filter(|id| self.has_caught_up(state, now, *id)).take(wanted).collect();
-        if promote.len() < wanted {
-            return None;
-        }
-        let change = Change { promote, ..Change::default() };
-        self.allowed(state, now, &change).ok().map(|(configuration, _)| configuration)
     }
 
     /// Tells those who were removed, once: nobody sends them the entry that says so, and who

@@ -7,6 +7,8 @@ use crate::types::{Incarnation, NodeId};
 pub const ELECTION_TIMEOUT_US: u64 = 250_000;
 /// The default of `RaftConfig::heartbeat_interval_us`.
 pub const HEARTBEAT_INTERVAL_US: u64 = 50_000;
+/// The default of `RaftConfig::voter_gone_us`: longer than a machine takes to start again.
+pub const VOTER_GONE_US: u64 = 300_000_000;
 
 /// Settings of one node. They may differ between nodes, except for `configuration`.
 #[derive(Clone, Debug)]
@@ -48,8 +50,12 @@ pub struct RaftConfig {
     /// the processor and of the disk that commands do not notice, instead of all that they
     /// leave. Units: microseconds.
     pub snapshot_part_interval_us: u64,
-    /// Whether the leader promotes learners that have caught up.
+    /// Whether the leader promotes learners that have caught up, and replaces voters that are
+    /// gone.
     pub auto_promote: bool,
+    /// How long a leader waits for a voter before it counts as gone; zero: for ever. Units:
+    /// microseconds.
+    pub voter_gone_us: u64,
     /// As many voters as promotions by the leader itself lead to.
     pub voters_target: usize,
     /// The most voters that may be asked for, up to `VOTERS_MAX`.
@@ -85,6 +91,7 @@ impl RaftConfig {
             snapshot_piece_bytes: 1024 * 1024,
             snapshot_part_interval_us: 4_000,
             auto_promote: true,
+            voter_gone_us: VOTER_GONE_US,
             voters_target: 5,
             voters_max: 9,
             lease_reads: false,

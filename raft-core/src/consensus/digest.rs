@@ -259,8 +259,9 @@ fn hash_lease(lease: &Lease, state: &State, now: Time, hasher: &mut impl Hasher)
 fn hash_heard_of(role: &Leader, state: &State, now: Time, hasher: &mut impl Hasher) {
     let timeout_us = state.config.election_timeout_us;
     (timeout_us <= now.since(role.elected_at)).hash(hasher);
-    for progress in role.progress.values() {
+    for (peer, progress) in &role.progress {
         progress.heard_at.map(|at| now.since(at) <= timeout_us).hash(hasher);
+        role.is_gone(state, now, *peer).hash(hasher);
     }
 }
 

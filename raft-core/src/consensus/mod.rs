@@ -8,6 +8,7 @@ mod acceptance;
 pub(crate) mod admission;
 pub mod binding;
 pub(crate) mod candidate;
+mod care;
 pub(crate) mod change;
 pub(crate) mod compaction;
 pub mod config;

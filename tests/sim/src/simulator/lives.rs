@@ -82,8 +82,8 @@ impl World {
         let this = &mut self.nodes[node];
         this.life += 1;
         let life = this.life;
-        let auto_promote = self.operator.auto_promote;
-        let settings = (&self.plan.limits, known, auto_promote);
+        let care = (self.operator.auto_promote, self.operator.voter_gone_us);
+        let settings = (&self.plan.limits, known, care);
         this.start(self.schedule.now(), opened, settings, &mut self.dice);
         let replica = &this.process.as_ref().expect("it has just started").replica;
         self.judge.resumed(replica);

@@ -24,6 +24,9 @@ const TIMEOUT_US: u64 = 800_000;
 /// How many of the configurations that were asked for last may still come about.
 const ASKED_KEPT: usize = 8;
 
+/// So many voters are left at least when leaders take votes away by themselves.
+const VOTERS_KEPT: usize = 3;
+
 /// The operator of a run.
 #[derive(Debug)]
 pub(crate) struct Operator {
@@ -31,6 +34,11 @@ pub(crate) struct Operator {
     /// How long the operator waits between two requests; `None` if there is no operator.
     pub(crate) interval_us: Option<(u64, u64)>,
     pub(crate) auto_promote: bool,
+    /// How long leaders wait for voters before they replace them; zero: for ever. Units:
+    /// microseconds.
+    pub(crate) voter_gone_us: u64,
+    /// Dice for what seeds could not do that were run before; `None` if it is not done.
+    replacements: Option<Dice>,
     newest: u64,
     asked: BTreeMap<u64, (SessionStamp, Bytes)>,
     answers: BTreeMap<ClientId, Bytes>,
@@ -43,7 +51,10 @@ impl Operator {
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed ^ 0x6f70_6572_6174_6f72);
         let range = dice.pick(&[(20_000, 200_000), (100_000, 900_000)]);
+        let mut care = Dice::new(seed ^ 0x6361_7265_6f66_6974);
         Self {
+            voter_gone_us: care.pick(&[0, 200_000, 400_000, 1_000_000, 6_000_000]),
+            replacements: care.chance(400).then_some(care),
             interval_us: dice.chance(500).then_some(range),
             auto_promote: dice.chance(500),
             dice,
@@ -185,6 +196,17 @@ impl World {
     pub(crate) fn are_all_carried(&self, good: impl Fn(usize) -> bool) -> bool {
         let known = self.judge.configurations().chain(self.operator.expected());
         let mut all: Vec<Configuration> = known.cloned().collect();
+        if self.operator.auto_promote && self.operator.voter_gone_us != 0 {
+            // Who is replaced by whom depends on whom a leader heard of last.
+            let is_lost = |id: &&NodeId| !good(crate::simulator::node::place_of(**id));
+            let many = |known: &Configuration| {
+                let lost = known.members.keys().filter(is_lost).count();
+                VOTERS_KEPT.min(known.voters.len()) <= 2 * lost
+            };
+            if all.iter().any(many) {
+                return false;
+            }
+        }
         if self.operator.auto_promote {
             let promoted = all.iter().map(|configuration| {
                 let voters = configuration.voters.union(&configuration.learners);
@@ -218,6 +240,16 @@ impl Operator {
         let members: Vec<NodeId> = current.members.keys().copied().collect();
         if kind == 9 && 3 < members.len() {
             change.remove = BTreeSet::from([self.dice.pick(&members)]);
+        }
+        if let Some(dice) = &mut self.replacements {
+            let can_replace = !voters.is_empty() && !learners.is_empty();
+            if can_replace && dice.chance(250) {
+                return Change {
+                    promote: BTreeSet::from([dice.pick(&learners)]),
+                    remove: BTreeSet::from([dice.pick(&voters)]),
+                    ..Change::default()
+                };
+            }
         }
         change
     }

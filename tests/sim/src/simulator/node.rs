@@ -159,7 +159,7 @@ impl Node {
         &mut self,
         now: u64,
         opened: Opened,
-        (limits, configuration, auto_promote): (&Limits, Configuration, bool),
+        (limits, configuration, care): (&Limits, Configuration, (bool, u64)),
         dice: &mut Dice,
     ) {
         let tail_max = dice.pick(&[1, 40]);
@@ -174,7 +174,7 @@ impl Node {
         config.tail_bytes_max = limits.tail_bytes_max;
         config.pending_bytes_max = limits.pending_bytes_max;
         config.snapshot_log_bytes = limits.snapshot_log_bytes;
-        config.auto_promote = auto_promote;
+        (config.auto_promote, config.voter_gone_us) = care;
         config.trailing_entries = limits.trailing_entries;
         config.snapshot_piece_bytes = limits.snapshot_piece_bytes;
         config.lease_reads = limits.lease_reads;

@@ -1,5 +1,6 @@
 //! The tests of raft-core from outside, as one program: each file is one subject.
 
+mod care;
 mod catalogue;
 mod disk_errors;
 mod disk_full;
