@@ -8,6 +8,7 @@ mod arguments;
 mod bench;
 mod commands;
 mod elect;
+mod leave;
 mod line;
 mod listing;
 mod lock;
@@ -172,6 +173,7 @@ impl Console<'_> {
             | Action::Session(_)
             | Action::Lock(_)
             | Action::Elect(_)
+            | Action::Leave(_)
                 if shared.request_id.is_some() =>
             {
                 return Err(CommandError::name_of_no_write());
@@ -190,6 +192,11 @@ impl Console<'_> {
             Action::Elect(arguments) => {
                 return self.until_interrupted(async |output, stop| {
                     elect::run(output, shared, arguments, stop).await
+                });
+            }
+            Action::Leave(how) => {
+                return self.until_interrupted(async |output, stop| {
+                    leave::run(output, shared, how, stop).await
                 });
             }
             Action::Bench(arguments) => return block_on(bench::run(self, shared, &arguments)),

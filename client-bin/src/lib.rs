@@ -33,6 +33,7 @@ mod error;
 mod exchange;
 mod leases;
 mod locks;
+pub mod member_plan;
 pub mod members;
 pub mod prompt;
 mod request_id;

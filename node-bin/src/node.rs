@@ -44,6 +44,8 @@ pub(crate) const MEMORY_MAX: u64 = 2 * 1024 * 1024 * 1024;
 pub(crate) const MEMORY_MAX_MIN: u64 = 1024 * 1024;
 /// The shortest segment that can be asked for.
 pub(crate) const WAL_SEGMENT_BYTES_MIN: u64 = 64 * 1024;
+/// The default of `NodeOptions::voter_gone_ms`.
+pub(crate) const VOTER_GONE_MS: u64 = raft_core::consensus::config::VOTER_GONE_US / 1_000;
 /// The default of `NodeOptions::voters_target`.
 pub(crate) const VOTERS_TARGET: usize = 5;
 
@@ -104,8 +106,12 @@ pub struct NodeOptions {
     pub election_timeout_ms: u64,
     /// How often a leader says that it leads. Units: milliseconds.
     pub heartbeat_interval_ms: u64,
-    /// Whether this node, when it leads, promotes learners that have caught up.
+    /// Whether this node, when it leads, promotes learners that have caught up, and replaces
+    /// voters that are gone.
     pub auto_promote: bool,
+    /// How long it waits for a voter before that counts as gone; zero: for ever. Units:
+    /// milliseconds.
+    pub voter_gone_ms: u64,
     /// As many voters as such promotions lead to.
     pub voters_target: usize,
     /// Whether nodes promise their leader to elect nobody for an election timeout, so that it
@@ -158,6 +164,7 @@ impl NodeOptions {
             election_timeout_ms: ELECTION_TIMEOUT_MS,
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
             auto_promote: true,
+            voter_gone_ms: VOTER_GONE_MS,
             voters_target: VOTERS_TARGET,
             lease_reads: false,
             wal_segment_bytes: WAL_SEGMENT_BYTES,

@@ -17,7 +17,7 @@ pub(crate) use self::data::{
     PublishArguments, PutArguments, SubscribeArguments, TransactionArguments, TypedArguments,
     WatchArguments,
 };
-pub(crate) use self::member::{MemberCommand, Wait};
+pub(crate) use self::member::{How, MemberCommand};
 use super::WRONG_USAGE;
 use crate::client_name::{ClientName, RequestName};
 use crate::seconds;
@@ -112,6 +112,12 @@ pub(crate) enum Action {
     ///
     /// Prints KEY@REVISION when it has won; with --listen only who wins.
     Elect(ElectArguments),
+    /// Takes the node that is asked out of the cluster for ever
+    ///
+    /// It hands leadership over first, and is not let go while the others would be no majority.
+    /// When it has left, it serves nobody any more and can be stopped. Ask it alone:
+    /// kvctl --endpoints HOST:PORT leave.
+    Leave(How),
     /// Measures how fast a cluster serves; writes to random keys key0000000000000, ...
     Bench(BenchArguments),
 }

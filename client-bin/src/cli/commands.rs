@@ -148,7 +148,13 @@ impl Job {
             // It is in no log.
             Self::Publish(_) => false,
             Self::Member(command) => {
-                !matches!(command, MemberCommand::List | MemberCommand::Transfer { .. })
+                // A replacement may be two changes.
+                !matches!(
+                    command,
+                    MemberCommand::List
+                        | MemberCommand::Transfer { .. }
+                        | MemberCommand::Replace { .. }
+                )
             }
         }
     }

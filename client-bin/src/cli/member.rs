@@ -1,5 +1,8 @@
 //! `kvctl member`.
 
+pub(super) mod plan;
+mod replace;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -7,7 +10,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::CommandError;
-use super::arguments::{Format, MemberCommand, Wait};
+use super::arguments::{Format, MemberCommand};
 use super::commands::Target;
 use super::output;
 use crate::members::{Member, MemberChange, change_when_possible, members, transfer};
@@ -24,7 +27,7 @@ pub(crate) async fn run(
     (format, output): (Format, &mut dyn Write),
 ) -> Result<u8, CommandError> {
     let none = MemberChange::default();
-    let (change, wait) = match command {
+    let (change, how) = match command {
         MemberCommand::List => {
             let within = deadline.saturating_duration_since(Instant::now());
             list(output, format, &members(target.endpoints, within).await?)?;
@@ -35,28 +38,33 @@ pub(crate) async fn run(
             transfer(target.endpoints, id, within).await?;
             return done(output, format);
         }
-        MemberCommand::Add { addresses, wait } => {
-            let change = MemberChange { add: addresses, ..none };
-            let ids = make(&change, wait, target, deadline).await?;
-            let places = ids.iter().copied().zip(&change.add);
-            added(output, format, &places.collect::<Vec<_>>(), target.endpoints)?;
-            return Ok(0);
+        MemberCommand::Replace { old, new, how } => {
+            return replace::run((old, &new), how, target, deadline, (format, output)).await;
         }
-        MemberCommand::Remove { ids, wait } => (MemberChange { remove: ids, ..none }, wait),
-        MemberCommand::Promote { ids, wait } => (MemberChange { promote: ids, ..none }, wait),
-        MemberCommand::Demote { ids, wait } => (MemberChange { demote: ids, ..none }, wait),
-        MemberCommand::Update { id, address, wait } => {
-            (MemberChange { readdress: vec![(id, address)], ..none }, wait)
+        MemberCommand::Add { addresses, how } => (MemberChange { add: addresses, ..none }, how),
+        MemberCommand::Remove { ids, how } => (MemberChange { remove: ids, ..none }, how),
+        MemberCommand::Promote { ids, how } => (MemberChange { promote: ids, ..none }, how),
+        MemberCommand::Demote { ids, how } => (MemberChange { demote: ids, ..none }, how),
+        MemberCommand::Update { id, address, how } => {
+            (MemberChange { readdress: vec![(id, address)], ..none }, how)
         }
     };
-    make(&change, wait, target, deadline).await?;
-    done(output, format)
+    if how.dry_run {
+        return plan::run(&change, target.endpoints, deadline, (format, output)).await;
+    }
+    let ids = make(&change, how.wait, target, deadline).await?;
+    if change.add.is_empty() {
+        return done(output, format);
+    }
+    let places = ids.into_iter().zip(&change.add);
+    added(output, format, &places.collect::<Vec<_>>(), target.endpoints)?;
+    Ok(0)
 }
 
 /// Makes the change; what makes no sense is said without asking anybody.
 async fn make(
     change: &MemberChange,
-    Wait { wait }: Wait,
+    waits: bool,
     target: &Target<'_>,
     deadline: Instant,
 ) -> Result<Vec<u64>, CommandError> {
@@ -64,8 +72,8 @@ async fn make(
     let client = target.client(deadline).await?;
     // Under a name the same answer would come again and again.
     let patience = if target.request_id.is_some() { Duration::ZERO } else { SETTLING };
-    let until = if wait { deadline } else { deadline.min(Instant::now() + patience) };
-    Ok(change_when_possible(&client, change, wait, until).await?)
+    let until = if waits { deadline } else { deadline.min(Instant::now() + patience) };
+    Ok(change_when_possible(&client, change, waits, until).await?)
 }
 
 fn done(output: &mut dyn Write, format: Format) -> Result<u8, CommandError> {

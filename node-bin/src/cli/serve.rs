@@ -48,6 +48,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         members,
         auto_promote: arguments.auto_promote == Switch::On,
         voters_target: arguments.voters_target,
+        voter_gone_ms: arguments.voter_gone_after.saturating_mul(1_000),
         lease_reads: arguments.lease_reads,
         election_timeout_ms: arguments.election_timeout_ms,
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,

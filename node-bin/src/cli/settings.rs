@@ -12,8 +12,8 @@ use super::LogLevel;
 use super::ports::PortArguments;
 use crate::error::StartError;
 use crate::node::{
-    ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, SNAPSHOT_LOG_BYTES, VOTERS_TARGET,
-    WAL_SEGMENT_BYTES,
+    ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, SNAPSHOT_LOG_BYTES, VOTER_GONE_MS,
+    VOTERS_TARGET, WAL_SEGMENT_BYTES,
 };
 
 /// The id of a node that founds a cluster and was given none.
@@ -50,7 +50,8 @@ pub(super) struct ServeArguments {
         num_args = 1
     )]
     pub(super) join: Vec<String>,
-    /// Whether this node, when it leads, makes voters of learners that have caught up
+    /// Whether this node, when it leads, makes voters of learners that have caught up, and puts
+    /// them in the place of voters that are gone
     #[arg(
         long,
         value_enum,
@@ -62,6 +63,10 @@ pub(super) struct ServeArguments {
     /// As many voters as that leads to
     #[arg(long, value_name = "N", env = "KVORUM_VOTERS_TARGET", default_value_t = VOTERS_TARGET)]
     pub(super) voters_target: usize,
+    /// How long a voter may be away before it counts as gone; 0: for ever
+    #[arg(long, value_name = "SECONDS", env = "KVORUM_VOTER_GONE_AFTER",
+          default_value_t = VOTER_GONE_MS / 1_000)]
+    pub(super) voter_gone_after: u64,
     /// A follower that hears nothing waits at random between this and twice this
     #[arg(long, value_name = "MS", env = "KVORUM_ELECTION_TIMEOUT_MS",
           default_value_t = ELECTION_TIMEOUT_MS)]

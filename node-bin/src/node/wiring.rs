@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use actix_rt::{Arbiter, System};
+use raft_core::configuration::Configuration;
 use raft_core::consensus::RaftConfig;
 use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::replica::{Replica, StateMachine};
-use raft_core::types::NodeId;
+use raft_core::types::{Incarnation, NodeId};
 use raft_core::wal::Wal;
 use raft_net::Stop;
 use raft_net::discovery::Discovery;
@@ -134,6 +135,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let listening = Listening::begin(&mut options).await?;
     let address = listening.told(options.advertise.take());
     let hosts = listening.hosts(&address, &options.http_hosts);
+    let settings = raft_settings(&options);
     let Listening { ports, at: listens_at, doors_at } = listening;
     let NodeOptions { members, cluster_id, node_id, data, wires, checks, store_doors, .. } =
         options;
@@ -153,24 +155,14 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let configuration = identity.configuration();
     let (cluster_id, members) = (identity.cluster_id, identity.members);
     let clock = Clock::start();
-    let config = RaftConfig {
-        election_timeout_us: options.election_timeout_ms * 1_000,
-        heartbeat_interval_us: options.heartbeat_interval_ms * 1_000,
-        snapshot_log_bytes: options.snapshot_log_bytes,
-        seed: directory::new_incarnation().0,
-        auto_promote: options.auto_promote,
-        voters_target: options.voters_target,
-        voters_max: VOTERS_MAX.max(options.voters_target),
-        lease_reads: options.lease_reads,
-        promised_us: opened.promised_us,
-        ..RaftConfig::new(node_id, identity.incarnation, configuration)
-    };
+    let (incarnation, promised_us) = (identity.incarnation, opened.promised_us);
+    let config = RaftConfig { incarnation, configuration, promised_us, ..settings };
     let replica = match snapshot {
         Some(loaded) => Replica::resume(config, hard_state, log, loaded, clock.now()),
         None => Replica::new(config, hard_state, log, machine, clock.now()),
     };
     let replica = replica.with_live_bytes_max(options.memory_max);
-    let (incarnation, secret) = (identity.incarnation, options.cluster_secret);
+    let secret = options.cluster_secret;
     let wire = Wire {
         identity: Arc::new(Identity {
             cluster_id,
@@ -195,6 +187,22 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let patience = Duration::from_millis(timeouts * options.election_timeout_ms);
     let running = Running { actors, lock, patience };
     Ok((running, Started { address: listens_at, ports: doors_at, cluster_id, members, calls }))
+}
+
+/// What an operator decides about Raft; the rest is the directory's.
+fn raft_settings(options: &NodeOptions) -> RaftConfig {
+    RaftConfig {
+        election_timeout_us: options.election_timeout_ms * 1_000,
+        heartbeat_interval_us: options.heartbeat_interval_ms * 1_000,
+        snapshot_log_bytes: options.snapshot_log_bytes,
+        seed: directory::new_incarnation().0,
+        auto_promote: options.auto_promote,
+        voter_gone_us: options.voter_gone_ms.saturating_mul(1_000),
+        voters_target: options.voters_target,
+        voters_max: VOTERS_MAX.max(options.voters_target),
+        lease_reads: options.lease_reads,
+        ..RaftConfig::new(options.node_id, Incarnation(0), Configuration::default())
+    }
 }
 
 /// The address that peers are told: one that is good for listening only says nothing to them.

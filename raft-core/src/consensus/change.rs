@@ -118,9 +118,19 @@ impl Leader {
             && last.since(counted_index) <= PROMOTION_LAG
     }
 
-    /// Whether a member spoke to this leader within an election timeout, and its word counted.
+    /// Notes that the control link from a member ended: it was heard of for the last time, until
+    /// it is heard of again.
+    pub(crate) fn note_cut(&mut self, peer: NodeId) {
+        if let Some(progress) = self.progress.get_mut(&peer) {
+            progress.is_cut = true;
+        }
+    }
+
+    /// Whether a member spoke to this leader within an election timeout, its word counted, and
+    /// its link has not ended since.
     fn is_heard_of(&self, state: &State, now: Time, id: NodeId) -> bool {
-        let heard_at = self.progress.get(&id).and_then(|progress| progress.heard_at);
+        let linked = self.progress.get(&id).filter(|progress| !progress.is_cut);
+        let heard_at = linked.and_then(|progress| progress.heard_at);
         heard_at.is_some_and(|at| now.since(at) <= state.config.election_timeout_us)
     }
 

@@ -275,6 +275,7 @@ fn hash_progress(progress: &Progress, state: &State, now: Time, hasher: &mut imp
         acked_round,
         active,
         heard_at: _,
+        is_cut,
         commit_sent,
         commit_wanted,
         bulk,
@@ -287,7 +288,7 @@ fn hash_progress(progress: &Progress, state: &State, now: Time, hasher: &mut imp
     } = progress;
     let is_stalled = progress.is_stalled(now, 2 * state.config.heartbeat_interval_us);
     (match_index, next_index, incarnation, counted_index, acked_round, active).hash(hasher);
-    (disk_is_full, is_there, now < *promised_until).hash(hasher);
+    (disk_is_full, is_there, is_cut, now < *promised_until).hash(hasher);
     (is_stalled, commit_sent, commit_wanted, bulk, awaits_disk, reprobe).hash(hasher);
     match flow {
         Flow::Probe { sent_at } => (0, sent_at.is_some()).hash(hasher),

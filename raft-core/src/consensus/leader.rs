@@ -339,6 +339,7 @@ impl Leader {
         progress.is_there = true;
         if counted {
             progress.heard_at = Some(now);
+            progress.is_cut = false;
             progress.active = true;
             progress.acked_round = progress.acked_round.max(round);
             self.confirm_reads(state);

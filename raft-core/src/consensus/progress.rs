@@ -151,6 +151,8 @@ pub(crate) struct Progress {
     pub is_there: bool,
     /// When it was last heard of under this leader, and its word counted.
     pub heard_at: Option<Time>,
+    /// Its control link ended after it was last heard of.
+    pub is_cut: bool,
     /// The highest commit index that it was told in a form it can use.
     pub commit_sent: Index,
     /// Tell it the commit index at once when it reaches here: it forwarded this entry, or
@@ -184,6 +186,7 @@ impl Progress {
             active: true,
             is_there: false,
             heard_at: None,
+            is_cut: false,
             commit_sent: Index::ZERO,
             commit_wanted: Index::ZERO,
             bulk: false,

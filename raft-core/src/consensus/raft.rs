@@ -546,12 +546,16 @@ impl Raft {
     }
 
     /// Notes that the control link from `peer` ended. A voter whose leader's link ended forgets
-    /// that it has just heard of it, and asks for an election soon (design: fast fail-over).
+    /// that it has just heard of it, and asks for an election soon (design: fast fail-over); a
+    /// leader builds no change on whoever's link ended.
     pub fn peer_lost(&mut self, now: Time, peer: NodeId, connection: u64) {
         if self.state.links.get(&peer) != Some(&connection) {
             return;
         }
         self.state.links.remove(&peer);
+        if let Role::Leader(role) = &mut self.role {
+            role.note_cut(peer);
+        }
         if let Role::Follower(role) = &mut self.role
             && role.leader == Some(peer)
         {

@@ -13,7 +13,7 @@ pub(crate) enum MemberCommand {
         #[arg(value_name = "HOST:PORT", required = true)]
         addresses: Vec<String>,
         #[command(flatten)]
-        wait: Wait,
+        how: How,
     },
     /// Removes members for ever; a leader hands over first
     Remove {
@@ -21,7 +21,7 @@ pub(crate) enum MemberCommand {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<u64>,
         #[command(flatten)]
-        wait: Wait,
+        how: How,
     },
     /// Makes voters of learners that have caught up
     Promote {
@@ -29,7 +29,7 @@ pub(crate) enum MemberCommand {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<u64>,
         #[command(flatten)]
-        wait: Wait,
+        how: How,
     },
     /// Makes learners of voters
     Demote {
@@ -37,7 +37,20 @@ pub(crate) enum MemberCommand {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<u64>,
         #[command(flatten)]
-        wait: Wait,
+        how: How,
+    },
+    /// Puts another node in the place of a member, which leaves for ever
+    ///
+    /// NEW is a learner, or the address of a node that is yet to join: then it is added, how to
+    /// start it is printed, and it takes the place when it has caught up, within --timeout.
+    Replace {
+        /// The id of the member that leaves
+        old: u64,
+        /// Who takes its place
+        #[arg(value_name = "ID|HOST:PORT")]
+        new: String,
+        #[command(flatten)]
+        how: How,
     },
     /// Says where a member is reached from now on
     Update {
@@ -47,7 +60,7 @@ pub(crate) enum MemberCommand {
         #[arg(value_name = "HOST:PORT")]
         address: String,
         #[command(flatten)]
-        wait: Wait,
+        how: How,
     },
     /// Hands leadership to a voter, or to the one that has most
     Transfer {
@@ -56,9 +69,12 @@ pub(crate) enum MemberCommand {
     },
 }
 
-/// Patience with a cluster that is busy.
+/// How a change is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
-pub(crate) struct Wait {
+pub(crate) struct How {
+    /// Only say who would vote, and how many of them would be needed
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
     /// Try again, until --timeout, while another change is under way or a learner catches up
     #[arg(long)]
     pub(crate) wait: bool,

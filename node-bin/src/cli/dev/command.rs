@@ -71,7 +71,7 @@ pub(super) const WORDS: &[Word] = &[
     Word { name: "lock", usage: "NAME [-- COMMAND]" },
     Word { name: "elect", usage: "NAME [VALUE] [--listen]" },
     Word { name: "session", usage: "open" },
-    Word { name: "member", usage: "list|add|remove|promote|demote|update|transfer" },
+    Word { name: "member", usage: "list|add|remove|promote|demote|replace|update|transfer" },
     Word { name: "verify", usage: "" },
     Word { name: "status", usage: "" },
     Word { name: "kill", usage: "N|leader" },

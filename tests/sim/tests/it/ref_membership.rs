@@ -34,6 +34,24 @@ fn ref_s27_members_change_one_step_at_a_time() {
     assert!(!cluster.leaders().contains(&1));
 }
 
+/// S-27: a voter that has just died was heard of a moment ago, but its link has ended, and no
+/// change counts on it: the rest would wait for it for ever.
+#[test]
+fn ref_s27_a_voter_whose_link_has_just_ended_is_not_counted_on() {
+    let mut cluster = Cluster::led_by(3, node(1));
+    cluster.crash(node(3));
+    cluster.lose_link(node(1), node(3));
+    cluster.ask(1, "remove=2");
+    cluster.settle_among(&[1, 2]);
+    let answer = cluster.answer("remove=2").expect("two of three decide");
+    assert!(answer.contains("the cluster would stand still"), "{answer}");
+    cluster.restart(node(3));
+    cluster.run(500);
+    cluster.ask(1, "remove=2");
+    cluster.run(100);
+    assert_eq!(cluster.members_at(1), "voters=1,3", "it has come back, and is heard of again");
+}
+
 /// S-27: a node that is added twice before it has started is the same member.
 #[test]
 fn ref_s27_a_node_that_is_added_twice_is_one_member() {

@@ -17,14 +17,14 @@ const VALUE_BYTES: usize = 200_000;
 const UNDER_WAY: u8 = 2;
 
 /// The ids with this part in the cluster.
-fn with_role(status: &NodeStatus, role: &str) -> Vec<u64> {
+pub(super) fn with_role(status: &NodeStatus, role: &str) -> Vec<u64> {
     let has_role = |(_, it): &&(u64, String)| it == role;
     status.member_roles.iter().filter(has_role).map(|(id, _)| *id).collect()
 }
 
 /// Waits until every one of these nodes says that exactly `voters` vote, and follows one of
 /// them; returns that one.
-async fn until_voters(cluster: &Cluster, ids: &[u64], voters: &[u64]) -> u64 {
+pub(super) async fn until_voters(cluster: &Cluster, ids: &[u64], voters: &[u64]) -> u64 {
     wait::until(&format!("word of {ids:?} that {voters:?} vote"), async || {
         let mut leaders = Vec::new();
         for &id in ids {
@@ -43,7 +43,7 @@ async fn until_voters(cluster: &Cluster, ids: &[u64], voters: &[u64]) -> u64 {
 }
 
 /// Waits until a node has applied all that the leader has committed.
-async fn until_caught_up(cluster: &Cluster, id: u64, leader: u64) {
+pub(super) async fn until_caught_up(cluster: &Cluster, id: u64, leader: u64) {
     let goal = cluster.status(leader).await.commit_index;
     wait::until(&format!("entry {goal} on node {id}"), async || {
         (goal <= cluster.status(id).await.applied_index).then_some(())
@@ -60,7 +60,7 @@ async fn write_much(cluster: &Cluster) {
     }
 }
 
-async fn check_kvctl(cluster: &Cluster, words: &[&str], code: i32, said: &str) {
+pub(super) async fn check_kvctl(cluster: &Cluster, words: &[&str], code: i32, said: &str) {
     let ended = cluster.kvctl(words).await;
     let text = if code == 0 { &ended.stdout } else { &ended.stderr };
     assert!(ended.code == Some(code) && text.contains(said), "{words:?}: {ended:?}");
