@@ -7,6 +7,7 @@
 mod arguments;
 mod bench;
 mod commands;
+mod completion;
 mod elect;
 mod leave;
 mod line;
@@ -174,6 +175,7 @@ impl Console<'_> {
             | Action::Lock(_)
             | Action::Elect(_)
             | Action::Leave(_)
+            | Action::Completion { .. }
                 if shared.request_id.is_some() =>
             {
                 return Err(CommandError::name_of_no_write());
@@ -194,6 +196,7 @@ impl Console<'_> {
                     elect::run(output, shared, arguments, stop).await
                 });
             }
+            Action::Completion { shell } => return completion::run(self.output, shell),
             Action::Leave(how) => {
                 return self.until_interrupted(async |output, stop| {
                     leave::run(output, shared, how, stop).await

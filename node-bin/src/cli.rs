@@ -1,5 +1,7 @@
 //! The command line of `kvorum`.
 
+mod config;
+mod config_file;
 mod dev;
 mod join;
 mod log;
@@ -7,13 +9,18 @@ mod ports;
 mod serve;
 mod settings;
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 use kv_store::store::{History, Store};
 use tracing_subscriber::filter::LevelFilter;
 
+use self::config_file::{CONFIG, ConfigFile};
 use crate::api::BodyChecks;
 use crate::directory::new_incarnation;
 use crate::error::StartError;
@@ -32,6 +39,9 @@ struct Arguments {
 enum Mode {
     /// Runs a whole cluster in this process, with a prompt
     Dev(settings::DevArguments),
+    /// Checks and shows settings without starting a node
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Looks into the log of a node
     Log(log::LogArguments),
 }
@@ -64,43 +74,94 @@ const WRONG_USAGE: u8 = 2;
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
+    match run(std::env::args_os().collect()) {
+        Ok(code) => code,
+        Err(Failure::Usage(error)) => {
             // Help and version go to standard output, and are no errors.
             let code = if error.use_stderr() { WRONG_USAGE } else { 0 };
             // Nobody is left to be told that standard error is closed.
             let _ = error.print();
-            return ExitCode::from(code);
+            ExitCode::from(code)
         }
-    };
-    let result = match &arguments.mode {
+        Err(Failure::Start(error)) => {
+            eprintln!("error: {error}");
+            code_of(&error)
+        }
+    }
+}
+
+/// Why the program does not do what it was started for.
+#[derive(Debug)]
+enum Failure {
+    Usage(clap::Error),
+    Start(StartError),
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        Self::Usage(error)
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::Start(error)
+    }
+}
+
+fn run(mut words: Vec<OsString>) -> Result<ExitCode, Failure> {
+    let root = Arguments::command();
+    let given = root.clone().try_get_matches_from(&words)?;
+    let (command, told) = chosen(&root, &given);
+    if let Some(path) = told.try_get_one::<PathBuf>(CONFIG).ok().flatten() {
+        let others: Vec<&Command> =
+            [&root].into_iter().chain(root.find_subcommand("dev")).collect();
+        words.extend(ConfigFile::read(path)?.words((command, &others), told)?);
+    }
+    let whole = root.clone().try_get_matches_from(&words)?;
+    let arguments = Arguments::from_arg_matches(&whole)?;
+    let code = match &arguments.mode {
         None => {
             log_at(arguments.serve.log_level);
-            serve::run(&arguments.serve)
+            serve::run(&arguments.serve)?
         }
         Some(Mode::Dev(dev)) => {
             log_at(dev.log_level);
-            dev::run(dev)
+            dev::run(dev)?
         }
-        Some(Mode::Log(log)) => log::run(log),
+        Some(Mode::Config(config)) => {
+            let whole = chosen(&root, &whole).1;
+            config::run(config, &config::Sources { given: told, whole, command })?
+        }
+        Some(Mode::Log(log)) => log::run(log)?,
     };
-    result.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
-        match error {
-            StartError::Setting(_) => ExitCode::from(WRONG_USAGE),
-            StartError::Directory { .. }
-            | StartError::Locked { .. }
-            | StartError::ForeignDirectory { .. }
-            | StartError::OtherNode { .. }
-            | StartError::Identity { .. }
-            | StartError::Log { .. }
-            | StartError::Snapshots { .. }
-            | StartError::Join(_)
-            | StartError::Listen { .. }
-            | StartError::Thread(_) => ExitCode::FAILURE,
-        }
-    })
+    Ok(code)
+}
+
+/// The command that was asked for, with what was said to it.
+fn chosen<'a>(command: &'a Command, matches: &'a ArgMatches) -> (&'a Command, &'a ArgMatches) {
+    let below = matches.subcommand();
+    let below = below.and_then(|(name, matches)| Some((command.find_subcommand(name)?, matches)));
+    match below {
+        Some((command, matches)) => chosen(command, matches),
+        None => (command, matches),
+    }
+}
+
+fn code_of(error: &StartError) -> ExitCode {
+    match error {
+        StartError::Setting(_) => ExitCode::from(WRONG_USAGE),
+        StartError::Directory { .. }
+        | StartError::Locked { .. }
+        | StartError::ForeignDirectory { .. }
+        | StartError::OtherNode { .. }
+        | StartError::Identity { .. }
+        | StartError::Log { .. }
+        | StartError::Snapshots { .. }
+        | StartError::Join(_)
+        | StartError::Listen { .. }
+        | StartError::Thread(_) => ExitCode::FAILURE,
+    }
 }
 
 fn log_at(level: LogLevel) {

@@ -118,6 +118,16 @@ pub(crate) enum Action {
     /// When it has left, it serves nobody any more and can be stopped. Ask it alone:
     /// kvctl --endpoints HOST:PORT leave.
     Leave(How),
+    /// Prints what a shell needs to complete commands and flags
+    ///
+    /// bash: source <(kvctl completion bash)
+    /// zsh: kvctl completion zsh > "${fpath[1]}/_kvctl"
+    /// fish: kvctl completion fish | source
+    #[command(verbatim_doc_comment)]
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Measures how fast a cluster serves; writes to random keys key0000000000000, ...
     Bench(BenchArguments),
 }

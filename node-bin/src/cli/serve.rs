@@ -1,16 +1,20 @@
 //! `kvorum`: one node, until a signal ends it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use raft_core::types::NodeId;
+use raft_net::handshake::ClusterSecret;
+use raft_net::opens::Opens;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::settings::{FIRST_ID, ServeArguments, Switch};
 use super::{join, new_store, store_checks};
-use crate::directory::{self, Data};
+use crate::directory::{self, Data, MemoryData};
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
@@ -22,8 +26,15 @@ const PORTS_TRIED: u16 = 100;
 /// How often it is checked that the node has not ended by itself.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Runs a node.
-pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
+/// What a node is told, as far as it can be checked without becoming one.
+struct Checked {
+    given_id: Option<NodeId>,
+    members: BTreeMap<NodeId, String>,
+    opens: Opens,
+    cluster_secret: Option<ClusterSecret>,
+}
+
+fn checked(arguments: &ServeArguments) -> Result<Checked, StartError> {
     let (given_id, members, doors) = (arguments.id()?, arguments.members()?, arguments.doors()?);
     let cluster_secret = arguments.secret()?;
     if let Some(advertise) = &arguments.advertise {
@@ -31,21 +42,16 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
     }
     let opens = arguments.ports.opens()?;
     arguments.check_peers(1 < members.len() || !doors.is_empty())?;
-    let (bound, listen) = bind(arguments)?;
-    let ports = arguments.bind_doors()?;
-    let port = bound.local_addr().map_err(|source| listen_error(&listen, source))?.port();
-    let directory = arguments
-        .data_dir
-        .clone()
-        .unwrap_or_else(|| Path::new("kvorum-data").join(port.to_string()));
-    let owner = directory::owner(&directory)?;
-    let recorded_id = owner.as_ref().map(|owner| owner.node_id);
-    let mut options = NodeOptions {
-        bound: Some(bound),
-        opens,
-        ports,
+    Ok(Checked { given_id, members, opens, cluster_secret })
+}
+
+/// The settings in the form in which a node takes them; nothing is opened.
+fn options(arguments: &ServeArguments, checked: Checked, listen: &str, data: Data) -> NodeOptions {
+    let id = checked.given_id.unwrap_or(FIRST_ID);
+    NodeOptions {
+        opens: checked.opens,
         advertise: arguments.advertise.clone(),
-        members,
+        members: checked.members,
         auto_promote: arguments.auto_promote == Switch::On,
         voters_target: arguments.voters_target,
         voter_gone_ms: arguments.voter_gone_after.saturating_mul(1_000),
@@ -55,16 +61,46 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         wal_segment_bytes: arguments.wal_segment_bytes,
         snapshot_log_bytes: arguments.snapshot_log_bytes,
         memory_max: arguments.memory_max,
-        cluster_secret,
+        cluster_secret: checked.cluster_secret,
         checks: store_checks(),
         resp: Some(RespOptions { allows_flush: arguments.resp_flush }),
         http_hosts: arguments.http_hosts.clone(),
         store_doors: true,
-        ..NodeOptions::new(
-            given_id.or(recorded_id).unwrap_or(FIRST_ID),
-            &listen,
-            Data::Directory(directory.clone()),
-        )
+        ..NodeOptions::new(id, listen, data)
+    }
+}
+
+/// Whether a node could be started with these settings.
+///
+/// Errors: what is wrong with them, in one line.
+pub(super) fn check(arguments: &ServeArguments) -> Result<(), StartError> {
+    let told = checked(arguments)?;
+    if let Some(listen) = &arguments.listen {
+        arguments.check_exposure("--listen", listen)?;
+    }
+    let listen = arguments.listen.as_deref().unwrap_or("127.0.0.1:0");
+    options(arguments, told, listen, Data::Memory(MemoryData::default())).check()
+}
+
+/// Runs a node.
+pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
+    let told = checked(arguments)?;
+    let (given_id, doors) = (told.given_id, arguments.doors()?);
+    let (bound, listen) = bind(arguments)?;
+    let ports = arguments.bind_doors()?;
+    let port = bound.local_addr().map_err(|source| listen_error(&listen, source))?.port();
+    let directory = arguments
+        .data_dir
+        .clone()
+        .unwrap_or_else(|| Path::new("kvorum-data").join(port.to_string()));
+    let owner = directory::owner(&directory)?;
+    let recorded_id = owner.as_ref().map(|owner| owner.node_id);
+    let data = Data::Directory(directory.clone());
+    let mut options = NodeOptions {
+        bound: Some(bound),
+        ports,
+        node_id: given_id.or(recorded_id).unwrap_or(FIRST_ID),
+        ..options(arguments, told, &listen, data)
     };
     options.check()?;
     if !doors.is_empty() {

@@ -22,6 +22,9 @@ pub(super) const FIRST_ID: NodeId = NodeId::new(1).expect("1 is an id");
 /// The flags of a node.
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
+    /// A file of settings in TOML, each by the name of its flag; flags and variables win
+    #[arg(long, value_name = "FILE", env = "KVORUM_CONFIG")]
+    pub(super) config: Option<PathBuf>,
     /// Where the node keeps its data [default: ./kvorum-data/<port>]
     #[arg(long, value_name = "FOLDER", env = "KVORUM_DATA_DIR")]
     pub(super) data_dir: Option<PathBuf>,
@@ -118,6 +121,9 @@ pub(super) struct ServeArguments {
 /// The flags of a cluster to play with.
 #[derive(Debug, Args)]
 pub(super) struct DevArguments {
+    /// A file of settings in TOML, each by the name of its flag; flags and variables win
+    #[arg(long, value_name = "FILE", env = "KVORUM_CONFIG")]
+    pub(super) config: Option<PathBuf>,
     /// How many nodes
     #[arg(long, value_name = "N", env = "KVORUM_DEV_NODES", default_value = "3")]
     pub(super) nodes: u64,

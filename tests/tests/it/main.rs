@@ -13,6 +13,8 @@ mod tidy;
 mod acceptance;
 mod bad_input;
 mod bench;
+mod completion;
+mod config;
 mod dev_prompt;
 mod dev_prompt_of_kvctl;
 mod doors;
