@@ -57,7 +57,14 @@ fn put_all(store: &mut Store, index: &mut Index, numbers: impl Iterator<Item = u
             draft.push(EntryKind::Command, &SessionStamp::default(), &body);
         }
         let first = index.next();
-        let stamp = Stamp { term: Term(1), first, log_time: 0, wall_time: 0, seed: 0 };
+        let stamp = Stamp {
+            term: Term(1),
+            first,
+            log_time: 0,
+            feature_level: raft_core::entry::FEATURE_LEVEL,
+            wall_time: 0,
+            seed: 0,
+        };
         let entries = draft.stamp(&stamp);
         *index = entries.last_index();
         answers.clear();

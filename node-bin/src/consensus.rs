@@ -380,8 +380,8 @@ is_event! {
     Transfer { ticket, to, timeout_us } => Transfer =>
         Event::Transfer { ticket, to, timeout_us },
     Received { envelopes } => Received => Event::Received(envelopes),
-    PeerConnected { peer, connection } => PeerConnected =>
-        Event::PeerConnected { peer, connection },
+    PeerConnected { peer, connection, feature_level } => PeerConnected =>
+        Event::PeerConnected { peer, connection, feature_level },
     PeerLost { peer, connection } => PeerLost => Event::PeerLost { peer, connection },
     DiskFull { is_full } => DiskFull => Event::DiskFull { is_full },
     Persisted { number } => Persisted => Event::Persisted { number },

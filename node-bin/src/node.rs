@@ -15,7 +15,7 @@ use std::time::Duration;
 use actix::Recipient;
 use bytes::Bytes;
 use raft_core::configuration::{ADDRESS_BYTES_MAX, Change, ChangeRefusal, Decision, VOTERS_MAX};
-use raft_core::entry::{ClientId, SessionStamp};
+use raft_core::entry::{ClientId, FEATURE_LEVEL, FEATURE_LEVEL_MIN, SessionStamp};
 use raft_core::replica::StateMachine;
 use raft_core::replica::event::{Refusal, SessionRefusal, Staleness, Status};
 use raft_core::types::NodeId;
@@ -118,6 +118,9 @@ pub struct NodeOptions {
     /// answers reads without asking. The same on all nodes; `docs/raft.md` says what the clocks
     /// must keep to.
     pub lease_reads: bool,
+    /// The highest feature level that this node applies: lower than what this version knows, it
+    /// holds the whole cluster there, so that the version before can still take its place.
+    pub feature_level_max: u16,
     /// The length of a segment of the log. Units: bytes.
     pub wal_segment_bytes: u64,
     /// A snapshot is made when this much log, and as much as the last snapshot has, lies
@@ -167,6 +170,7 @@ impl NodeOptions {
             voter_gone_ms: VOTER_GONE_MS,
             voters_target: VOTERS_TARGET,
             lease_reads: false,
+            feature_level_max: FEATURE_LEVEL,
             wal_segment_bytes: WAL_SEGMENT_BYTES,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             memory_max: MEMORY_MAX,
@@ -205,6 +209,12 @@ impl NodeOptions {
             let bytes = self.memory_max;
             return wrong(format!(
                 "{bytes} bytes of memory are too few, there must be at least {MEMORY_MAX_MIN}"
+            ));
+        }
+        if !(FEATURE_LEVEL_MIN..=FEATURE_LEVEL).contains(&self.feature_level_max) {
+            let level = self.feature_level_max;
+            return wrong(format!(
+                "feature level {level} is not known, only {FEATURE_LEVEL_MIN} to {FEATURE_LEVEL} are"
             ));
         }
         if !(1..=VOTERS_MAX).contains(&self.voters_target) {

@@ -37,4 +37,6 @@ pub struct SnapshotState {
     pub bindings: BTreeMap<NodeId, Incarnation>,
     /// The highest log time. Units: microseconds.
     pub log_time: u64,
+    /// The highest feature level of an entry that it covers.
+    pub feature_level: u16,
 }

@@ -35,6 +35,8 @@ pub struct Identity {
     pub secret: Option<ClusterSecret>,
     /// Where others reach the node, which it tells whom it calls; empty if it cannot tell.
     pub address: String,
+    /// The highest feature level that the node applies.
+    pub feature_level: u16,
 }
 
 /// The secret of a cluster. Never printed.
@@ -235,6 +237,7 @@ async fn be_welcomed<S: AsyncRead + AsyncWrite + Unpin>(
         secret: identity.secret.is_some(),
         nonce: Nonce::random(),
         address: identity.address.clone(),
+        feature_level: identity.feature_level,
     };
     let welcome = match greet(stream, input, &preface).await? {
         Greeting::Welcome(welcome) => welcome,

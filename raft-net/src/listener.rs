@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::BytesMut;
+use raft_core::entry::FEATURE_LEVEL_MIN;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
@@ -57,6 +58,8 @@ pub struct PeerAccepted {
     pub link: LinkClass,
     /// Where the peer says that it is reached; empty if it did not say.
     pub address: String,
+    /// The highest feature level that the peer applies.
+    pub feature_level: u16,
     /// The connection.
     pub stream: Box<dyn ByteStream>,
     /// What has been read behind the handshake.
@@ -216,8 +219,11 @@ impl Desk {
         let mut read = BytesMut::with_capacity(1024);
         let decided = self.decide(&mut stream, &mut read, (&from, opens));
         match timeout(UNDECIDED_DEADLINE, decided).await {
-            Ok(Some(Decided::Peer { ends, link, address })) => {
-                self.doors.peers.do_send(PeerAccepted { ends, link, address, stream, read, from });
+            Ok(Some(Decided::Peer { ends, link, preface })) => {
+                let Preface { address, feature_level, .. } = preface;
+                let feature_level = feature_level.max(FEATURE_LEVEL_MIN);
+                let peer = PeerAccepted { ends, link, address, feature_level, stream, read, from };
+                self.doors.peers.do_send(peer);
             }
             Ok(Some(Decided::Client { version, preface })) => {
                 let accepted = ClientAccepted { version, preface, stream, read, from };
@@ -310,7 +316,7 @@ impl Desk {
             Role::Peer { link } => {
                 handshake::welcome(stream, read, &self.identity, &preface, version).await?;
                 let ends = handshake::ends(&self.identity, &preface);
-                Ok(Decided::Peer { ends, link, address: preface.address })
+                Ok(Decided::Peer { ends, link, preface })
             }
         }
     }
@@ -330,7 +336,7 @@ fn check_role(role: Role, opens: Opens) -> Result<(), Refused> {
 }
 
 enum Decided {
-    Peer { ends: Ends, link: LinkClass, address: String },
+    Peer { ends: Ends, link: LinkClass, preface: Preface },
     Client { version: u16, preface: Preface },
     Other(Sniffed),
 }

@@ -74,6 +74,8 @@ pub struct PeerConnected {
     pub peer: NodeId,
     /// The number of the connection, above every earlier one of this node.
     pub connection: u64,
+    /// The highest feature level that the peer applies.
+    pub feature_level: u16,
 }
 
 /// Reports that the control link from this peer has ended and no newer one stands.
@@ -282,7 +284,7 @@ impl Handler<PeerAccepted> for Network {
     type Result = ();
 
     fn handle(&mut self, fact: PeerAccepted, ctx: &mut Self::Context) {
-        let PeerAccepted { ends, link: class, address, stream, read, from } = fact;
+        let PeerAccepted { ends, link: class, address, feature_level, stream, read, from } = fact;
         let (peer, incarnation) = (ends.from, ends.incarnation);
         let same_id = self.inbound.range((peer, LinkClass::Control)..=(peer, LinkClass::Bulk));
         if same_id.into_iter().any(|(_, inbound)| inbound.incarnation != incarnation) {
@@ -297,7 +299,8 @@ impl Handler<PeerAccepted> for Network {
         let connection = self.next_number();
         if class == LinkClass::Control {
             info!("n{peer} has connected from {from}");
-            self.facts.connected.do_send(PeerConnected { peer, connection });
+            let fact = PeerConnected { peer, connection, feature_level };
+            self.facts.connected.do_send(fact);
         }
         let facts = (self.facts.received.clone(), self.facts.heard.clone());
         let ended = ctx.address().recipient();

@@ -94,6 +94,15 @@ pub struct Preface {
     /// if the sender cannot tell.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub address: String,
+    /// The highest feature level that the sender applies; 0 for a client, and from versions that
+    /// know only the first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub feature_level: u16,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(level: &u16) -> bool {
+    *level == 0
 }
 
 impl Preface {
@@ -111,6 +120,7 @@ impl Preface {
             secret: false,
             nonce: Nonce::default(),
             address: String::new(),
+            feature_level: 0,
         }
     }
 

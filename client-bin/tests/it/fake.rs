@@ -307,7 +307,14 @@ impl State {
         let (term, first) = (Term(1), self.last_index);
         // A second from one command to the next.
         let log_time = first.0 * 1_000_000;
-        let entries = draft.stamp(&Stamp { term, first, log_time, wall_time: 0, seed: 0 });
+        let entries = draft.stamp(&Stamp {
+            term,
+            first,
+            log_time,
+            feature_level: raft_core::entry::FEATURE_LEVEL,
+            wall_time: 0,
+            seed: 0,
+        });
         let mut answer = BytesMut::new();
         entries.iter().for_each(|entry| self.store.apply(entry, &mut answer));
         answer.to_vec()

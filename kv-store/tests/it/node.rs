@@ -31,6 +31,7 @@ impl Node {
             term: Term(1),
             first: self.last_index,
             log_time: self.log_time,
+            feature_level: raft_core::entry::FEATURE_LEVEL,
             wall_time: 0,
             seed: 0,
         });

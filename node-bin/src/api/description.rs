@@ -36,6 +36,8 @@ pub(super) fn of(info: &NodeInfo, status: &Status) -> NodeStatus {
         fenced: status.is_fenced,
         live_bytes: status.live_bytes,
         live_bytes_max: status.live_bytes_max,
+        feature_level: status.feature_level,
+        feature_level_max: status.feature_level_max,
     }
 }
 

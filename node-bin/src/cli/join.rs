@@ -84,6 +84,18 @@ fn own_address(options: &NodeOptions) -> Result<String, StartError> {
     Ok(format!("{host}:{port}"))
 }
 
+/// Whether the node can apply what the cluster writes.
+fn check_level(node: &NodeStatus, known: u16) -> Result<(), String> {
+    let agreed = node.feature_level;
+    if agreed <= known {
+        return Ok(());
+    }
+    Err(format!(
+        "the cluster has agreed on feature level {agreed}, and this node knows up to {known}; \
+         start the version that the others run"
+    ))
+}
+
 /// What the cluster has told.
 struct Place {
     cluster_id: u64,
@@ -107,6 +119,7 @@ impl Joining {
         options: &NodeOptions,
     ) -> Result<Place, String> {
         let before = self.ask().await?;
+        check_level(&before, options.feature_level_max)?;
         self.try_secret(&before, options).await?;
         if let Some(id) = given_id {
             self.check_given(id, &before)?;
@@ -160,6 +173,7 @@ impl Joining {
             incarnation: Incarnation(0),
             secret: options.cluster_secret.clone(),
             address: String::new(),
+            feature_level: options.feature_level_max,
         };
         let attempt = async {
             let mut stream = TcpStream::connect(&node.address).await?;

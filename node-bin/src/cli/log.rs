@@ -116,6 +116,7 @@ mod tests {
             term: Term(term),
             first: Index(first),
             log_time: 7,
+            feature_level: raft_core::entry::FEATURE_LEVEL,
             wall_time: 8,
             seed: 9,
         };

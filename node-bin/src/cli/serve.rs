@@ -56,6 +56,7 @@ fn options(arguments: &ServeArguments, checked: Checked, listen: &str, data: Dat
         voters_target: arguments.voters_target,
         voter_gone_ms: arguments.voter_gone_after.saturating_mul(1_000),
         lease_reads: arguments.lease_reads,
+        feature_level_max: arguments.feature_level_max,
         election_timeout_ms: arguments.election_timeout_ms,
         heartbeat_interval_ms: arguments.heartbeat_interval_ms,
         wal_segment_bytes: arguments.wal_segment_bytes,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use raft_core::entry::FEATURE_LEVEL;
 use raft_core::types::NodeId;
 use raft_net::handshake::ClusterSecret;
 
@@ -82,6 +83,11 @@ pub(super) struct ServeArguments {
     /// all nodes or on none, and only with clocks that keep to docs/raft.md
     #[arg(long, env = "KVORUM_LEASE_READS")]
     pub(super) lease_reads: bool,
+    /// Holds the whole cluster at this feature level, so that the version before can still be
+    /// started in place of this one [default: the highest that this version knows]
+    #[arg(long, value_name = "N", env = "KVORUM_FEATURE_LEVEL_MAX",
+          default_value_t = FEATURE_LEVEL, hide_default_value = true)]
+    pub(super) feature_level_max: u16,
     /// The length of one file of the log
     #[arg(long, value_name = "BYTES", env = "KVORUM_WAL_SEGMENT_BYTES",
           default_value_t = WAL_SEGMENT_BYTES)]

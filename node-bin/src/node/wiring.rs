@@ -170,6 +170,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
             incarnation,
             secret,
             address: told_address(&address),
+            feature_level: options.feature_level_max,
         }),
         ports,
         wires,
@@ -201,6 +202,7 @@ fn raft_settings(options: &NodeOptions) -> RaftConfig {
         voters_target: options.voters_target,
         voters_max: VOTERS_MAX.max(options.voters_target),
         lease_reads: options.lease_reads,
+        feature_level_max: options.feature_level_max,
         ..RaftConfig::new(options.node_id, Incarnation(0), Configuration::default())
     }
 }

@@ -152,6 +152,7 @@ impl Raft {
     pub fn resume(&mut self, id: SnapshotId, state: &SnapshotState) {
         self.state.snapshot = Some(id);
         self.state.log.raise_log_time(state.log_time);
+        self.state.log.raise_feature_level(state.feature_level);
         admission::bind(&mut self.state, &state.bindings);
         invariants::check(self);
     }
@@ -173,9 +174,11 @@ impl Raft {
     /// Panics: if this node has committed more than the snapshot covers.
     pub fn install(&mut self, now: Time, id: SnapshotId, state: SnapshotState) {
         assert!(self.lacks(id.last), "a snapshot never takes the state back");
-        let SnapshotState { configuration, configured_at, bindings, log_time } = state;
+        let SnapshotState { configuration, configured_at, bindings, log_time, feature_level } =
+            state;
         let is_replaced = self.state.log.install(id.last, (configured_at, configuration));
         self.state.log.raise_log_time(log_time);
+        self.state.log.raise_feature_level(feature_level);
         if is_replaced {
             self.replaced_at = Some(id.last);
         }
@@ -197,10 +200,10 @@ impl Raft {
         invariants::check(self);
     }
 
-    /// What a snapshot at the applied index says about consensus; `log_time` is that of the
-    /// last entry that was applied.
+    /// What a snapshot at the applied index says about consensus; `log_time` and
+    /// `feature_level` are the highest of the entries that were applied.
     #[must_use]
-    pub fn snapshot_state(&self, log_time: u64) -> SnapshotState {
+    pub fn snapshot_state(&self, log_time: u64, feature_level: u16) -> SnapshotState {
         let log = &self.state.log;
         let (configured_at, configuration) = log.membership().at(log.applied_index());
         SnapshotState {
@@ -208,6 +211,7 @@ impl Raft {
             configured_at,
             bindings: self.state.bindings.clone(),
             log_time,
+            feature_level,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a node is told about itself when it is created.
 
 use crate::configuration::{Configuration, VOTERS_MAX};
+use crate::entry::FEATURE_LEVEL;
 use crate::types::{Incarnation, NodeId};
 
 /// The default of `RaftConfig::election_timeout_us`.
@@ -60,6 +61,8 @@ pub struct RaftConfig {
     pub voters_target: usize,
     /// The most voters that may be asked for, up to `VOTERS_MAX`.
     pub voters_max: usize,
+    /// The highest feature level that this node applies, at most [`FEATURE_LEVEL`].
+    pub feature_level_max: u16,
     /// Whether this node promises its leader to elect nobody for a while, and answers reads
     /// without a question while it leads and a majority has promised (Ongaro 2014 §6.4.1).
     /// Whoever sets it has noted, durably, that this directory may have promised
@@ -94,6 +97,7 @@ impl RaftConfig {
             voter_gone_us: VOTER_GONE_US,
             voters_target: 5,
             voters_max: 9,
+            feature_level_max: FEATURE_LEVEL,
             lease_reads: false,
             promised_us: 0,
         }
@@ -102,6 +106,7 @@ impl RaftConfig {
     /// Panics: if the settings contradict each other; programs check what users say first.
     pub(crate) fn check(&self) {
         assert!(self.voters_max <= VOTERS_MAX, "no cluster has so many voters");
+        assert!(self.feature_level_max <= FEATURE_LEVEL, "no level that is not there");
         assert!(0 < self.heartbeat_interval_us, "heartbeats are sent");
         assert!(
             self.heartbeat_interval_us * 3 <= self.election_timeout_us,

@@ -141,6 +141,7 @@ fn hash_state(state: &State, now: Time, hasher: &mut impl Hasher) {
         bindings,
         said_empty,
         links,
+        levels,
         lost_leader,
         contact_at: _,
         promised_until,
@@ -162,7 +163,7 @@ fn hash_state(state: &State, now: Time, hasher: &mut impl Hasher) {
     assert!(reads.is_empty() && snapshot_reads.is_empty() && snapshot_pieces.is_empty());
     // The other settings are the same for a node's whole life.
     (config.id, config.incarnation).hash(hasher);
-    (term, vote, *standing as u8, bindings, said_empty, links).hash(hasher);
+    (term, vote, *standing as u8, bindings, said_empty, links, levels).hash(hasher);
     (now < *promised_until).hash(hasher);
     (lost_leader, snapshot, is_installing, is_removed, is_fenced, disk_is_full).hash(hasher);
     hash_log(log, hasher);
@@ -182,8 +183,10 @@ fn hash_log(log: &RaftLog, hasher: &mut impl Hasher) {
         commit_index,
         applied_index,
         log_time: _,
+        feature_level,
         membership: Membership { made, version: _ },
     } = log;
+    feature_level.hash(hasher);
     (base, terms, last, unwritten, durable_index, commit_index, applied_index).hash(hasher);
     tail.iter().flat_map(Entries::iter).for_each(|entry| hash_entry(entry, hasher));
     // What a configuration says follows from the entry that made it.

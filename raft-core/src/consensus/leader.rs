@@ -130,7 +130,9 @@ impl Leader {
         let seed = state.rng.next_u64();
         let term = state.term();
         let configures = draft.concerns_members();
-        let entries = draft.stamp(&Stamp { term, first, log_time, wall_time, seed });
+        let feature_level = state.agreed_level();
+        let stamp = Stamp { term, first, log_time, wall_time, feature_level, seed };
+        let entries = draft.stamp(&stamp);
         state.log.append(entries.clone());
         if configures {
             self.decided_index = state.log.last().index;

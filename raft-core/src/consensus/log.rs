@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::configuration::Configuration;
 use crate::consensus::membership::Membership;
-use crate::entry::Entries;
+use crate::entry::{Entries, FEATURE_LEVEL_MIN};
 use crate::teeth::is_removed;
 use crate::types::{EntryId, Index, Term};
 
@@ -33,6 +33,7 @@ pub struct RaftLog {
     pub(super) commit_index: Index,
     pub(super) applied_index: Index,
     pub(super) log_time: u64,
+    pub(super) feature_level: u16,
     pub(super) membership: Membership,
 }
 
@@ -66,8 +67,9 @@ impl RaftLog {
         assert_eq!(terms.last().map_or(base.term, |start| start.term), last.term, "same log");
         assert!(commit_index <= last.index, "what is committed is in the log (I7)");
         let commit_index = if is_removed("commits-survive") { base.index } else { commit_index };
-        let log_time =
-            tail.last().and_then(|run| run.get(run.last_index())).map_or(0, |e| e.log_time());
+        let newest = tail.last().and_then(|run| run.get(run.last_index()));
+        let log_time = newest.map_or(0, |entry| entry.log_time());
+        let feature_level = newest.map_or(FEATURE_LEVEL_MIN, |entry| entry.feature_level());
         Self {
             base,
             terms,
@@ -80,6 +82,7 @@ impl RaftLog {
             commit_index: commit_index.max(base.index),
             applied_index: base.index,
             log_time,
+            feature_level,
             membership: Membership::default(),
         }
     }
@@ -120,6 +123,19 @@ impl RaftLog {
     /// a leader.
     pub(crate) fn raise_log_time(&mut self, log_time: u64) {
         self.log_time = self.log_time.max(log_time);
+    }
+
+    /// Notes that entries of this feature level were written: a snapshot which this log
+    /// continues says so.
+    pub(crate) fn raise_feature_level(&mut self, feature_level: u16) {
+        self.feature_level = self.feature_level.max(feature_level);
+    }
+
+    /// The highest feature level under which an entry of this log was written, also one that
+    /// was overwritten: every member knew that level then.
+    #[must_use]
+    pub fn feature_level(&self) -> u16 {
+        self.feature_level
     }
 
     /// The configurations in the log.
@@ -221,6 +237,7 @@ impl RaftLog {
         self.tail_bytes += entries.bytes().len();
         let newest = entries.get(entries.last_index()).expect("entries are never empty");
         self.log_time = self.log_time.max(newest.log_time());
+        self.feature_level = self.feature_level.max(newest.feature_level());
         self.membership.appended(&entries);
         self.tail.push_back(entries);
     }
@@ -455,7 +472,7 @@ mod tests {
             draft.push(EntryKind::Noop, &SessionStamp::default(), b"");
         }
         let (term, first) = (Term(term), Index(first));
-        draft.stamp(&Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 })
+        draft.stamp(&Stamp { term, first, log_time: 0, feature_level: 1, wall_time: 0, seed: 0 })
     }
 
     fn log(runs: &[(u64, u64, u64)]) -> RaftLog {

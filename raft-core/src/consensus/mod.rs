@@ -15,6 +15,7 @@ pub mod config;
 mod contact;
 mod digest;
 pub mod error;
+mod features;
 pub(crate) mod follower;
 pub(crate) mod hand_over;
 pub(crate) mod invariants;

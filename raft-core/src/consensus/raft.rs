@@ -534,8 +534,10 @@ impl Raft {
         admission::bind(&mut self.state, bindings);
     }
 
-    /// Notes that the control link from `peer` stands, as connection number `connection`.
-    pub fn peer_connected(&mut self, now: Time, peer: NodeId, connection: u64) {
+    /// Notes that the control link from `peer` stands, as connection number `connection`, and
+    /// which feature level the version there applies at most.
+    pub fn peer_connected(&mut self, now: Time, peer: NodeId, connection: u64, level: u16) {
+        self.state.note_level(peer, level);
         self.state.links.insert(peer, connection);
         if self.state.lost_leader == Some(peer) {
             self.state.lost_leader = None;
@@ -652,6 +654,7 @@ impl Raft {
                 Some(Slice::OnDisk) | None => Vec::new(),
             },
         };
+        self.state.check_levels(&committed);
         if let Some(last) = committed.last().map(Entries::last_index) {
             let tail_bytes_max = self.state.config.tail_bytes_max;
             let commit_index = self.state.log.commit_index();

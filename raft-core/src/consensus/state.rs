@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub said_empty: BTreeSet<NodeId>,
     /// The control link from each peer, by connection number.
     pub links: BTreeMap<NodeId, u64>,
+    /// The highest feature level that each peer applies, as it said when it connected last.
+    pub levels: BTreeMap<NodeId, u16>,
     /// The leader whose link ended, until it or another one is heard of again.
     pub lost_leader: Option<NodeId>,
     /// When a leader was last heard of, or a majority by this node as one.
@@ -95,6 +97,7 @@ impl State {
             bindings: BTreeMap::new(),
             said_empty: BTreeSet::new(),
             links: BTreeMap::new(),
+            levels: BTreeMap::new(),
             lost_leader: None,
             contact_at: None,
             promised_until: now.after(promised_us),

@@ -4,9 +4,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     ACKNOWLEDGED, CLIENT_ISSUED, CLIENT_RANDOM, CRC, ENTRY_BYTES_MAX, ENTRY_FORMAT,
-    ENTRY_HEADER_BYTES, Entries, EntryError, EntryKind, EntryRef, FEATURE, FEATURE_LEVEL, FORMAT,
-    INDEX, KIND, LOG_TIME, SEED, SERIAL, SessionStamp, Stamp, TERM, WALL_TIME, put_u64, ranges,
-    split_first, u32_of,
+    ENTRY_HEADER_BYTES, Entries, EntryError, EntryKind, EntryRef, FEATURE, FEATURE_LEVEL_MIN,
+    FORMAT, INDEX, KIND, LOG_TIME, SEED, SERIAL, SessionStamp, Stamp, TERM, WALL_TIME, put_u64,
+    ranges, split_first, u32_of,
 };
 
 /// A round of commands that has no place in the log yet.
@@ -31,7 +31,7 @@ impl Draft {
         self.bytes.put_bytes(0, FORMAT - TERM);
         self.bytes.put_u8(ENTRY_FORMAT);
         self.bytes.put_u8(kind.code());
-        self.bytes.put_u16_le(FEATURE_LEVEL);
+        self.bytes.put_u16_le(FEATURE_LEVEL_MIN);
         self.bytes.put_bytes(0, CLIENT_ISSUED - FEATURE - 2);
         self.bytes.put_u64_le(session.client.issued_at);
         self.bytes.put_u64_le(session.client.random);
@@ -89,6 +89,7 @@ impl Draft {
             let entry = &mut self.bytes[range];
             put_u64(entry, TERM, stamp.term.0);
             put_u64(entry, INDEX, index.0);
+            entry[FEATURE..FEATURE + 2].copy_from_slice(&stamp.feature_level.to_le_bytes());
             put_u64(entry, LOG_TIME, stamp.log_time);
             put_u64(entry, WALL_TIME, stamp.wall_time);
             put_u64(entry, SEED, seed);

@@ -50,8 +50,12 @@ pub const ENTRY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The version of the layout above that this code writes.
 pub const ENTRY_FORMAT: u8 = 1;
 
-/// The highest feature level that this code applies.
-pub const FEATURE_LEVEL: u16 = 1;
+/// The highest feature level that this code applies. A command that earlier versions do not know
+/// belongs to a level of its own, and is executed only in entries of that level or a higher one.
+pub const FEATURE_LEVEL: u16 = 2;
+
+/// The level of a cluster that has agreed on none.
+pub const FEATURE_LEVEL_MIN: u16 = 1;
 
 /// The highest term that is believed when it arrives from outside: no cluster counts that far,
 /// so a term above it is damage or malice, and `Term::next` cannot overflow below it.
@@ -159,6 +163,8 @@ pub struct Stamp {
     pub log_time: u64,
     /// The leader's calendar clock. Units: microseconds since 1970.
     pub wall_time: u64,
+    /// What every member of the cluster can apply.
+    pub feature_level: u16,
     /// The seed of the first entry; each following entry gets the next number.
     pub seed: u64,
 }
@@ -362,6 +368,7 @@ mod tests {
             term: Term(term),
             first: Index(first),
             log_time: 11,
+            feature_level: FEATURE_LEVEL_MIN,
             wall_time: 22,
             seed: 33,
         })
@@ -382,6 +389,7 @@ mod tests {
             first: Index(9),
             log_time: 1,
             wall_time: 2,
+            feature_level: 7,
             seed: u64::MAX,
         });
 
@@ -395,7 +403,7 @@ mod tests {
         assert_eq!(all[0].payload(), b"first");
         assert_eq!(all[1].kind(), EntryKind::Noop);
         assert_eq!(all[1].id().index, Index(10));
-        assert_eq!((all[0].feature_level(), all[0].principal()), (FEATURE_LEVEL, 0));
+        assert_eq!((all[0].feature_level(), all[0].principal()), (7, 0));
     }
 
     /// Entry bytes with one field changed and a checksum that fits.

@@ -50,6 +50,8 @@ pub enum Event {
         peer: NodeId,
         /// The connection, numbered upwards by the reporter.
         connection: u64,
+        /// The highest feature level that the version there applies.
+        feature_level: u16,
     },
     /// The control link from this peer has ended: the process there is gone, or the network
     /// said so.
@@ -278,4 +280,8 @@ pub struct Status {
     pub configuration: Configuration,
     /// Whether the cluster has removed this node, as far as it knows.
     pub is_removed: bool,
+    /// The highest feature level of what it has applied.
+    pub feature_level: u16,
+    /// The highest feature level that it can apply.
+    pub feature_level_max: u16,
 }

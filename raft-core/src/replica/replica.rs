@@ -9,7 +9,7 @@ use crate::consensus::message::{Envelope, Message};
 use crate::consensus::ready::{ReadState, SnapshotPiece, SnapshotRead};
 use crate::consensus::{ProposeError, Raft, RaftConfig, binding};
 use crate::consensus::{log::RaftLog, rng::Rng};
-use crate::entry::{ClientId, Draft, Entries, EntryKind, EntryRef};
+use crate::entry::{ClientId, Draft, Entries, EntryKind, EntryRef, FEATURE_LEVEL_MIN};
 use crate::hard_state::HardState;
 use crate::replica::due::Due;
 use crate::replica::early_rounds::EarlyRounds;
@@ -59,6 +59,7 @@ pub struct Replica<S> {
     pub(super) orders: Vec<SnapshotOrder>,
     /// The log time of the last entry that was applied. Units: microseconds.
     pub(super) applied_log_time: u64,
+    pub(super) applied_level: u16,
     pub(super) fence: Fence,
     pub(super) room: Room,
     /// How far the state was last said to be.
@@ -134,6 +135,7 @@ impl<S: StateMachine> Replica<S> {
             loading: None,
             orders: Vec::new(),
             applied_log_time: 0,
+            applied_level: FEATURE_LEVEL_MIN,
             fence: Fence::default(),
             room: Room::default(),
             reported_index: Index::ZERO,
@@ -162,6 +164,7 @@ impl<S: StateMachine> Replica<S> {
         replica.raft.resume(id, &state);
         replica.sessions = sessions;
         replica.applied_log_time = state.log_time;
+        replica.applied_level = state.feature_level;
         replica
     }
 
@@ -202,8 +205,8 @@ impl<S: StateMachine> Replica<S> {
             Event::ReadLocally(queries) => self.local_reads.extend(queries),
             Event::Persisted { number } => self.raft.persisted(now, number),
             Event::Fetched { entries } => self.raft.fetched(now, entries),
-            Event::PeerConnected { peer, connection } => {
-                self.raft.peer_connected(now, peer, connection);
+            Event::PeerConnected { peer, connection, feature_level } => {
+                self.raft.peer_connected(now, peer, connection, feature_level);
             }
             Event::PeerLost { peer, connection } => self.raft.peer_lost(now, peer, connection),
             // A follower that stops asks nobody to give up anything.
@@ -471,6 +474,7 @@ impl<S: StateMachine> Replica<S> {
             }
             let index = entry.id().index;
             self.applied_log_time = self.applied_log_time.max(entry.log_time());
+            self.applied_level = self.applied_level.max(entry.feature_level());
             match entry.kind() {
                 EntryKind::Noop => {}
                 EntryKind::Bind => self.raft.bind(&binding::decode(entry.payload())),
@@ -569,7 +573,7 @@ impl<S: StateMachine> Replica<S> {
         let term = log.term_at(index).expect("what is applied is in the log");
         self.sessions.pin();
         self.machine.pin();
-        let state = self.raft.snapshot_state(self.applied_log_time);
+        let state = self.raft.snapshot_state(self.applied_log_time, self.applied_level);
         self.orders.push(self.builder.begin(EntryId { term, index }, &state));
     }
 
@@ -640,6 +644,7 @@ impl<S: StateMachine> Replica<S> {
                 self.machine = machine;
                 self.sessions = sessions.with_limits(*self.sessions.limits());
                 self.applied_log_time = state.log_time;
+                self.applied_level = state.feature_level;
                 if self.raft.lacks(id.last) {
                     self.raft.install(now, id, state);
                 } else {
@@ -740,6 +745,8 @@ impl<S: StateMachine> Replica<S> {
             snapshot_index: self.raft.snapshot().map_or(Index::ZERO, |id| id.last.index),
             configuration: self.raft.configuration().clone(),
             is_removed: self.raft.is_removed(),
+            feature_level: self.applied_level,
+            feature_level_max: self.raft.config().feature_level_max,
         }
     }
 

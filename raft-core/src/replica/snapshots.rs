@@ -6,6 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::configuration::Configuration;
+use crate::entry::FEATURE_LEVEL_MIN;
 use crate::replica::sessions::Sessions;
 use crate::replica::state_machine::{LoadError, StateMachine};
 use crate::snapshot::{SnapshotId, SnapshotState};
@@ -309,12 +310,13 @@ impl<S: StateMachine> Loader<S> {
     }
 }
 
-/// A version (1), log time (8 bytes), the entry that made the configuration (8), the number of
+/// A version (2), log time (8 bytes), feature level (2, from version 2 on), the entry that made the configuration (8), the number of
 /// bindings (4) and for each the node id (8) and the incarnation (8), then the configuration.
 fn encode_head(state: &SnapshotState) -> Bytes {
     let mut head = BytesMut::new();
-    head.put_u8(1);
+    head.put_u8(2);
     head.put_u64_le(state.log_time);
+    head.put_u16_le(state.feature_level);
     head.put_u64_le(state.configured_at.0);
     head.put_u32_le(u32::try_from(state.bindings.len()).expect("ids are counted one by one"));
     for (node, incarnation) in &state.bindings {
@@ -327,11 +329,13 @@ fn encode_head(state: &SnapshotState) -> Bytes {
 
 fn decode_head(mut head: &[u8]) -> Option<SnapshotState> {
     use bytes::Buf as _;
-    if head.try_get_u8().ok()? != 1 {
-        return None;
-    }
+    let version = head.try_get_u8().ok().filter(|version| (1..=2).contains(version))?;
     let mut state = SnapshotState {
         log_time: head.try_get_u64_le().ok()?,
+        feature_level: match version {
+            1 => FEATURE_LEVEL_MIN,
+            _ => head.try_get_u16_le().ok()?,
+        },
         configured_at: Index(head.try_get_u64_le().ok()?),
         ..SnapshotState::default()
     };
@@ -355,6 +359,7 @@ mod tests {
             configured_at: Index(7),
             bindings: [(id(1), Incarnation(5)), (id(2), Incarnation(6))].into(),
             log_time: 99,
+            feature_level: 3,
         };
         let head = encode_head(&state);
         assert_eq!(decode_head(&head), Some(state));

@@ -156,7 +156,7 @@ fn run(term: u64, first: u64, lengths: &[usize], tag: u8) -> Entries {
         draft.push(EntryKind::Command, &SessionStamp::default(), &payload);
     }
     let (term, first) = (Term(term), Index(first));
-    draft.stamp(&Stamp { term, first, log_time: 1, wall_time: 2, seed: 3 })
+    draft.stamp(&Stamp { term, first, log_time: 1, feature_level: 1, wall_time: 2, seed: 3 })
 }
 
 /// Every entry from the first on, read a little at a time.

@@ -49,6 +49,11 @@ pub struct NodeStatus {
     /// From so much on the node refuses what would add to it; 0 if it does not say.
     /// Units: bytes.
     pub live_bytes_max: u64,
+    /// The feature level that the cluster has agreed on, as far as the node has applied; 0 if it
+    /// does not say.
+    pub feature_level: u16,
+    /// The highest feature level that the node applies.
+    pub feature_level_max: u16,
 }
 
 impl NodeStatus {
@@ -74,7 +79,9 @@ impl Serialize for NodeStatus {
         // Left out when nothing is said, as by a program that did not know it.
         let has_roles = !self.member_roles.is_empty();
         let has_room = self.live_bytes_max != 0;
-        let entries = 16 + usize::from(has_roles) + 2 * usize::from(has_room);
+        let has_levels = self.feature_level != 0;
+        let more = usize::from(has_roles) + 2 * usize::from(has_room) + 2 * usize::from(has_levels);
+        let entries = 16 + more;
         let mut map = serializer.serialize_map(Some(entries))?;
         map.serialize_entry("node_id", &self.node_id)?;
         map.serialize_entry("cluster_id", &self.cluster_id)?;
@@ -98,6 +105,10 @@ impl Serialize for NodeStatus {
         if has_room {
             map.serialize_entry("live_bytes", &self.live_bytes)?;
             map.serialize_entry("live_bytes_max", &self.live_bytes_max)?;
+        }
+        if has_levels {
+            map.serialize_entry("feature_level", &self.feature_level)?;
+            map.serialize_entry("feature_level_max", &self.feature_level_max)?;
         }
         map.end()
     }

@@ -229,6 +229,7 @@ fn judged(preface: &Preface) -> String {
             incarnation: Incarnation(3),
             secret,
             address: String::new(),
+            feature_level: 1,
         };
         judge(&identity, preface).map_err(|refused| {
             assert!(!refused.to_string().contains('\n'));

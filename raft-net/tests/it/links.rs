@@ -344,6 +344,7 @@ async fn a_late_end_of_an_older_link_is_no_loss_of_the_newer() {
     let ends = Ends { from: node(2), incarnation: peer.incarnation, to: node(1) };
     let accepted = |stream: Box<dyn ByteStream>| PeerAccepted {
         address: String::new(),
+        feature_level: 1,
         ends,
         link: LinkClass::Control,
         stream,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use bytes::BytesMut;
 use raft_core::consensus::message::{Envelope, Message};
+use raft_core::entry::FEATURE_LEVEL;
 use raft_core::types::{Incarnation, Index, NodeId, Term};
 use raft_net::Stop;
 use raft_net::frame;
@@ -208,6 +209,7 @@ pub(crate) fn identity(number: u64, secret: Option<&str>) -> Identity {
         incarnation: Incarnation(1000 + number),
         secret: secret.map(ClusterSecret::new),
         address: String::new(),
+        feature_level: FEATURE_LEVEL,
     }
 }
 

@@ -46,7 +46,7 @@ fn entries_at(log_time: u64, (term, first): (u64, u64), payloads: &[&[u8]]) -> E
     let mut draft = Draft::default();
     payloads.iter().for_each(|it| draft.push(EntryKind::Command, &session(), it));
     let (term, first) = (Term(term), Index(first));
-    draft.stamp(&Stamp { term, first, log_time, wall_time: 6, seed: 7 })
+    draft.stamp(&Stamp { term, first, log_time, feature_level: 1, wall_time: 6, seed: 7 })
 }
 
 fn messages() -> Vec<Message> {

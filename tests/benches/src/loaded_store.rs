@@ -64,7 +64,14 @@ impl LoadedStore {
         let first = self.last.next();
         self.log_time += ROUND_US;
         let log_time = self.log_time;
-        Some(draft.stamp(&Stamp { term: Term(1), first, log_time, wall_time: 0, seed: 0 }))
+        Some(draft.stamp(&Stamp {
+            term: Term(1),
+            first,
+            log_time,
+            feature_level: raft_core::entry::FEATURE_LEVEL,
+            wall_time: 0,
+            seed: 0,
+        }))
     }
 
     /// Applies entries, and then what the store asks for, as its leader would propose it.

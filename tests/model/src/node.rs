@@ -78,7 +78,14 @@ impl Node {
         let mut draft = Draft::default();
         draft.push(EntryKind::Bind, &SessionStamp::default(), &payload);
         let (term, first) = (FOUNDING_TERM, Index(1));
-        let founding = draft.stamp(&Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 });
+        let founding = draft.stamp(&Stamp {
+            term,
+            first,
+            log_time: 0,
+            feature_level: 1,
+            wall_time: 0,
+            seed: 0,
+        });
         let hard_state = HardState {
             term: FOUNDING_TERM,
             vote: None,

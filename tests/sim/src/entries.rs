@@ -19,5 +19,12 @@ pub fn draft(commands: &[&str]) -> Draft {
 #[must_use]
 pub fn entries(term: u64, first: u64, commands: &[&str]) -> Entries {
     let (term, first) = (Term(term), Index(first));
-    draft(commands).stamp(&Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 })
+    draft(commands).stamp(&Stamp {
+        term,
+        first,
+        log_time: 0,
+        feature_level: raft_core::entry::FEATURE_LEVEL,
+        wall_time: 0,
+        seed: 0,
+    })
 }

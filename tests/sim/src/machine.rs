@@ -220,7 +220,14 @@ mod tests {
             draft.push(EntryKind::Command, &SessionStamp::default(), command.as_bytes());
         }
         let first = Index(registers.applied.len() as u64 + 1);
-        let stamp = Stamp { term: Term(2), first, log_time: 0, wall_time: 0, seed: 0 };
+        let stamp = Stamp {
+            term: Term(2),
+            first,
+            log_time: 0,
+            feature_level: raft_core::entry::FEATURE_LEVEL,
+            wall_time: 0,
+            seed: 0,
+        };
         let (entries, mut answer) = (draft.stamp(&stamp), BytesMut::new());
         entries.iter().for_each(|entry| registers.apply(entry, &mut answer));
     }

@@ -63,7 +63,14 @@ impl Talk {
             let mut draft = Draft::default();
             draft.push(EntryKind::Command, &SessionStamp::default(), &body);
             let (term, first) = (Term(1), self.last_index);
-            let stamp = Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 };
+            let stamp = Stamp {
+                term,
+                first,
+                log_time: 0,
+                feature_level: raft_core::entry::FEATURE_LEVEL,
+                wall_time: 0,
+                seed: 0,
+            };
             draft.stamp(&stamp).iter().for_each(|entry| self.store.apply(entry, &mut answer));
         } else {
             self.store.query(&body, 0, &mut answer);

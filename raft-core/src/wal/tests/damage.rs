@@ -385,8 +385,14 @@ fn a_value_that_looks_like_a_batch_is_not_taken_for_one() {
     let mut draft = crate::entry::Draft::default();
     draft.push(crate::entry::EntryKind::Command, &Default::default(), &forged);
     let (term, first) = (Term(1), Index(1));
-    let entries =
-        draft.stamp(&crate::entry::Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 });
+    let entries = draft.stamp(&crate::entry::Stamp {
+        term,
+        first,
+        log_time: 0,
+        feature_level: 1,
+        wall_time: 0,
+        seed: 0,
+    });
     let (mut wal, _) = Wal::open(MemoryDisk::default(), options(SEGMENT_BYTES)).unwrap();
     wal.append(&hard_state(1, 1, 0), &[entries]).unwrap();
     let mut disk = wal.into_disk();

@@ -184,7 +184,7 @@ fn configure(term: u64, first: u64, payloads: &[&[u8]]) -> Entries {
         draft.push(kind, &SessionStamp::default(), payload);
     }
     let (term, first) = (Term(term), Index(first));
-    draft.stamp(&Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 })
+    draft.stamp(&Stamp { term, first, log_time: 0, feature_level: 1, wall_time: 0, seed: 0 })
 }
 
 #[test]

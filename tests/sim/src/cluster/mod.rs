@@ -503,8 +503,13 @@ impl Cluster {
 
     /// Tells `at` that its link from `peer` has ended, as a closed connection would.
     pub fn lose_link(&mut self, at: NodeId, peer: NodeId) {
-        self.handle(at, Event::PeerConnected { peer, connection: self.now.0 });
+        self.handle(at, Event::PeerConnected { peer, connection: self.now.0, feature_level: 1 });
         self.handle(at, Event::PeerLost { peer, connection: self.now.0 });
+    }
+
+    /// Has the link from `peer` stand at a node, and the version there apply `feature_level`.
+    pub fn connect(&mut self, at: NodeId, peer: NodeId, feature_level: u16) {
+        self.handle(at, Event::PeerConnected { peer, connection: self.now.0, feature_level });
     }
 
     /// Ends a node; what it had not synced is gone.

@@ -90,6 +90,9 @@ impl World {
         self.say(|| format!("n{id} joins"));
         self.counts.joins += 1;
         self.nodes[node].told = Some(told);
+        // The operator installs what the others run.
+        let newest = self.nodes.iter().map(Node::feature_level).max().expect("there are nodes");
+        self.nodes[node].raise_feature_level(newest);
         self.nodes[node].is_lost = false;
         if self.plan.transport == Transport::Ordered {
             for other in (0..self.nodes.len()).filter(|&other| other != node) {

@@ -116,7 +116,8 @@ impl World {
             for (from, to) in [(other, node), (node, other)] {
                 let connection = self.network.link((from, to)).connect(0);
                 let (peer, life) = (id_of(from), self.nodes[to].life);
-                let connected = LinkFact::Connected { peer, connection };
+                let feature_level = self.nodes[from].feature_level();
+                let connected = LinkFact::Connected { peer, connection, feature_level };
                 let lost = LinkFact::Lost { peer, connection: connection - 1 };
                 for fact in [lost, connected] {
                     let delay_us = self.dice.below(40_000);

@@ -39,6 +39,9 @@ pub(crate) struct Node {
     pub(crate) told: Option<Configuration>,
     /// It has lost a directory.
     pub(crate) was_wiped: bool,
+    /// The highest feature level that the version there applies; versions are never older than
+    /// the ones before them.
+    feature_level: u16,
     /// The longest promise to elect nobody that its directory notes. Units: microseconds.
     promised_us: u64,
     /// Its clock: what it shows at virtual time 0, and microseconds per virtual second.
@@ -105,6 +108,7 @@ impl Node {
             was_wiped: false,
             calendar_us: 0,
             promised_us: 0,
+            feature_level: 1,
             clock: (dice.below(1 << 40), 1_000_000 - skew + dice.between((0, 2 * skew))),
         }
     }
@@ -175,6 +179,9 @@ impl Node {
         config.pending_bytes_max = limits.pending_bytes_max;
         config.snapshot_log_bytes = limits.snapshot_log_bytes;
         (config.auto_promote, config.voter_gone_us) = care;
+        self.feature_level =
+            self.feature_level.max(1 + u16::from(self.life % 4 == self.id.number() % 4));
+        config.feature_level_max = self.feature_level;
         config.trailing_entries = limits.trailing_entries;
         config.snapshot_piece_bytes = limits.snapshot_piece_bytes;
         config.lease_reads = limits.lease_reads;
@@ -202,6 +209,16 @@ impl Node {
             watches: WatchActor::default(),
         });
         self.is_paused = false;
+    }
+
+    /// Puts a later version there, for its next start.
+    pub(crate) fn raise_feature_level(&mut self, level: u16) {
+        self.feature_level = self.feature_level.max(level);
+    }
+
+    /// What it tells its peers that it applies.
+    pub(crate) fn feature_level(&self) -> u16 {
+        self.feature_level
     }
 
     /// Ends the process and leaves its disks behind.

@@ -109,7 +109,8 @@ impl World {
         let (peer, life) = (id_of(from), self.nodes[to].life);
         let (lost_us, connected_us) = (self.dice.below(20_000), self.dice.below(80_000));
         let lost = LinkFact::Lost { peer, connection: old };
-        let connected = LinkFact::Connected { peer, connection: new };
+        let feature_level = self.nodes[from].feature_level();
+        let connected = LinkFact::Connected { peer, connection: new, feature_level };
         self.counts.links_broken += 1;
         self.schedule.after(lost_us, What::LinkFact { node: to, life, fact: lost });
         self.schedule.after(connected_us, What::LinkFact { node: to, life, fact: connected });

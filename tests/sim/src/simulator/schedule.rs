@@ -97,7 +97,7 @@ impl What {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LinkFact {
     /// It stands.
-    Connected { peer: NodeId, connection: u64 },
+    Connected { peer: NodeId, connection: u64, feature_level: u16 },
     /// It has ended.
     Lost { peer: NodeId, connection: u64 },
 }

@@ -91,7 +91,8 @@ impl World {
         }
         let at = now + self.latency();
         let connection = self.network.link(id).connect(at);
-        let fact = LinkFact::Connected { peer: id_of(from), connection };
+        let feature_level = self.nodes[from].feature_level();
+        let fact = LinkFact::Connected { peer: id_of(from), connection, feature_level };
         let life = self.nodes[to].life;
         self.schedule.at(at, What::LinkFact { node: to, life, fact });
     }
@@ -139,7 +140,9 @@ impl World {
             return;
         }
         let event = match fact {
-            LinkFact::Connected { peer, connection } => Event::PeerConnected { peer, connection },
+            LinkFact::Connected { peer, connection, feature_level } => {
+                Event::PeerConnected { peer, connection, feature_level }
+            }
             LinkFact::Lost { peer, connection } => Event::PeerLost { peer, connection },
         };
         self.tell(node, event);

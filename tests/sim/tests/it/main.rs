@@ -4,6 +4,7 @@ mod care;
 mod catalogue;
 mod disk_errors;
 mod disk_full;
+mod feature_levels;
 mod full_memory;
 mod large_clusters;
 mod linearizability;

@@ -324,5 +324,5 @@ fn entry(term: u64, index: u64) -> raft_core::entry::Entries {
     let mut draft = Draft::default();
     draft.push(EntryKind::Command, &SessionStamp::default(), b"put a 1");
     let (term, first) = (Term(term), Index(index));
-    draft.stamp(&Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 })
+    draft.stamp(&Stamp { term, first, log_time: 0, feature_level: 1, wall_time: 0, seed: 0 })
 }

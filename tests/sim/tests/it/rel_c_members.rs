@@ -114,7 +114,7 @@ fn configure(term: u64, index: u64, voters: &[u64]) -> Entries {
     let mut draft = Draft::default();
     draft.push(EntryKind::Configure, &SessionStamp::default(), &decision.encode());
     let (term, first) = (Term(term), Index(index));
-    draft.stamp(&Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 })
+    draft.stamp(&Stamp { term, first, log_time: 0, feature_level: 1, wall_time: 0, seed: 0 })
 }
 
 /// C27: configurations that were in force because they stood in the log are rolled back with

@@ -116,7 +116,14 @@ fn configure(first: u64, configuration: &Configuration) -> Entries {
     draft.push(EntryKind::Configure, &SessionStamp::default(), &made.encode());
     draft.push(EntryKind::Command, &SessionStamp::default(), b"put a 1");
     let first = Index(first);
-    draft.stamp(&Stamp { term: Term(1), first, log_time: 0, wall_time: 0, seed: 0 })
+    draft.stamp(&Stamp {
+        term: Term(1),
+        first,
+        log_time: 0,
+        feature_level: 1,
+        wall_time: 0,
+        seed: 0,
+    })
 }
 
 /// E18: the older membership that a snapshot brings does not take the place of the newer one

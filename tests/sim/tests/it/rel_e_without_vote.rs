@@ -150,7 +150,14 @@ fn without_the_first(count: u64) -> Entries {
     let decision = Decision::Made { added: Vec::new(), configuration };
     let mut draft = Draft::default();
     draft.push(EntryKind::Configure, &SessionStamp::default(), &decision.encode());
-    draft.stamp(&Stamp { term: Term(1), first: Index(1), log_time: 0, wall_time: 0, seed: 0 })
+    draft.stamp(&Stamp {
+        term: Term(1),
+        first: Index(1),
+        log_time: 0,
+        feature_level: 1,
+        wall_time: 0,
+        seed: 0,
+    })
 }
 
 fn append(entries: &Entries, commit_index: Index) -> Message {

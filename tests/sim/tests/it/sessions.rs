@@ -54,7 +54,8 @@ fn append(lone: &mut LoneReplica, commands: &[&Draft]) {
     }
     let prev = lone.replica.raft().log().last();
     let (term, first) = (Term(1), prev.index.next());
-    let entries = round.stamp(&Stamp { term, first, log_time: 5, wall_time: 0, seed: 0 });
+    let entries =
+        round.stamp(&Stamp { term, first, log_time: 5, feature_level: 1, wall_time: 0, seed: 0 });
     let commit_index = entries.last_index();
     let entries = vec![entries];
     lone.take(2, 1, Message::AppendEntries { prev, commit_index, round: 0, entries });

@@ -37,7 +37,14 @@ impl Mirror {
         let mut draft = Draft::default();
         draft.push(EntryKind::Command, &execution.session, &execution.payload);
         let (term, first, log_time) = (Term(1), execution.index, execution.log_time);
-        let entries = draft.stamp(&Stamp { term, first, log_time, wall_time: 0, seed: 0 });
+        let entries = draft.stamp(&Stamp {
+            term,
+            first,
+            log_time,
+            feature_level: raft_core::entry::FEATURE_LEVEL,
+            wall_time: 0,
+            seed: 0,
+        });
         let mut answer = BytesMut::new();
         entries.iter().for_each(|entry| self.store.apply(entry, &mut answer));
         let made = (&answer[..], self.store.revision(), self.store.state_hash());

@@ -37,7 +37,14 @@ impl Scene {
         draft.push(EntryKind::Command, &SessionStamp::default(), &body);
         self.index += 1;
         let (term, first) = (Term(1), Index(self.index));
-        let entries = draft.stamp(&Stamp { term, first, log_time: 0, wall_time: 0, seed: 0 });
+        let entries = draft.stamp(&Stamp {
+            term,
+            first,
+            log_time: 0,
+            feature_level: raft_core::entry::FEATURE_LEVEL,
+            wall_time: 0,
+            seed: 0,
+        });
         entries.iter().for_each(|entry| self.store.apply(entry, &mut answer));
         (body, answer)
     }
