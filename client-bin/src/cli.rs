@@ -121,13 +121,20 @@ impl CommandError {
 /// Runs `kvctl` on the arguments and streams of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    main_with(std::env::args_os())
+}
+
+/// Runs `kvctl` on these arguments, of which the first is the name of the program, and the
+/// streams of this process.
+#[must_use]
+pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let streams = Streams {
         input: Box::new(BufReader::new(io::stdin())),
         input_is_terminal: io::stdin().is_terminal(),
         output: &mut BufWriter::new(io::stdout()),
         errors: &mut io::stderr(),
     };
-    ExitCode::from(run(std::env::args_os(), streams))
+    ExitCode::from(run(arguments, streams))
 }
 
 /// Runs `kvctl`; the first argument is the name of the program. Returns the exit code.

@@ -68,13 +68,20 @@ impl From<LogLevel> for LevelFilter {
     }
 }
 
+/// As the first word it makes this program the client, so that an image needs one entry point.
+const CLIENT: &str = "kvctl";
+
 /// Exit code for a command line that makes no sense.
 const WRONG_USAGE: u8 = 2;
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run(std::env::args_os().collect()) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == CLIENT) {
+        return kvorum_client::cli::main_with(words.into_iter().skip(1));
+    }
+    match run(words) {
         Ok(code) => code,
         Err(Failure::Usage(error)) => {
             // Help and version go to standard output, and are no errors.
@@ -157,6 +164,7 @@ fn code_of(error: &StartError) -> ExitCode {
         | StartError::OtherNode { .. }
         | StartError::Identity { .. }
         | StartError::Log { .. }
+        | StartError::LaterVersion { .. }
         | StartError::Snapshots { .. }
         | StartError::Join(_)
         | StartError::Listen { .. }

@@ -76,6 +76,17 @@ pub enum StartError {
         /// What is wrong with it.
         source: OpenError,
     },
+    /// The directory holds what only a later version can apply.
+    #[error(
+        "the data directory was written under feature level {written}, and this version knows up \
+         to {known}; start the version that wrote it, or a later one"
+    )]
+    LaterVersion {
+        /// The level that is in it.
+        written: u16,
+        /// The highest level that is known here.
+        known: u16,
+    },
     /// The snapshots cannot be read.
     #[error("the snapshots in {}: {source}", directory.display())]
     Snapshots {

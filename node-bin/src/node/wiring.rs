@@ -150,6 +150,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         segment_bytes: options.wal_segment_bytes,
     };
     let opened = directory::open(data, &claim, &machine)?;
+    check_level(&opened, settings.feature_level_max)?;
     let Opened { identity, wal, hard_state, log, snapshot, snapshot_files, .. } = opened;
     let (spare_disk, lock) = (opened.spare_disk, opened.lock);
     let configuration = identity.configuration();
@@ -188,6 +189,14 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let patience = Duration::from_millis(timeouts * options.election_timeout_ms);
     let running = Running { actors, lock, patience };
     Ok((running, Started { address: listens_at, ports: doors_at, cluster_id, members, calls }))
+}
+
+/// Whether all that is in the directory can be applied here; a Fault would come too late to be
+/// understood.
+fn check_level<S>(opened: &Opened<S>, known: u16) -> Result<(), StartError> {
+    let of_snapshot = opened.snapshot.as_ref().map_or(0, |(_, loaded)| loaded.state.feature_level);
+    let written = opened.log.feature_level().max(of_snapshot);
+    if written <= known { Ok(()) } else { Err(StartError::LaterVersion { written, known }) }
 }
 
 /// What an operator decides about Raft; the rest is the directory's.
