@@ -16,7 +16,8 @@
 //! Command::Put { key: b"city", value: b"Oslo" }.encode(&mut body);
 //! let mut draft = Draft::default();
 //! draft.push(EntryKind::Command, &SessionStamp::default(), &body);
-//! let stamp = Stamp { term: Term(1), first: Index(1), log_time: 0, feature_level: 1, wall_time: 0, seed: 0 };
+//! let (term, first) = (Term(1), Index(1));
+//! let stamp = Stamp { term, first, log_time: 0, feature_level: 1, wall_time: 0, seed: 0 };
 //! for entry in draft.stamp(&stamp).iter() {
 //!     store.apply(entry, &mut answer);
 //! }

@@ -214,7 +214,8 @@ impl NodeOptions {
         if !(FEATURE_LEVEL_MIN..=FEATURE_LEVEL).contains(&self.feature_level_max) {
             let level = self.feature_level_max;
             return wrong(format!(
-                "feature level {level} is not known, only {FEATURE_LEVEL_MIN} to {FEATURE_LEVEL} are"
+                "feature level {level} is not known, only {FEATURE_LEVEL_MIN} to {FEATURE_LEVEL} \
+                 are"
             ));
         }
         if !(1..=VOTERS_MAX).contains(&self.voters_target) {

@@ -310,8 +310,9 @@ impl<S: StateMachine> Loader<S> {
     }
 }
 
-/// A version (2), log time (8 bytes), feature level (2, from version 2 on), the entry that made the configuration (8), the number of
-/// bindings (4) and for each the node id (8) and the incarnation (8), then the configuration.
+/// A version (2), log time (8 bytes), feature level (2, from version 2 on), the entry that made
+/// the configuration (8), the number of bindings (4) and for each the node id (8) and the
+/// incarnation (8), then the configuration.
 fn encode_head(state: &SnapshotState) -> Bytes {
     let mut head = BytesMut::new();
     head.put_u8(2);

@@ -11,6 +11,7 @@ mod quorum;
 mod reads;
 mod snapshots;
 mod transactions;
+mod upgrade;
 mod watches;
 
 use rustix::process::Signal;

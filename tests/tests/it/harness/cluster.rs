@@ -60,6 +60,11 @@ impl Cluster {
         pairs.collect::<Vec<_>>().join(",")
     }
 
+    /// What nodes are started with from now on, beside what says who they are.
+    pub(crate) fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
     /// Starts a dead node on its folder.
     pub(crate) fn revive(&mut self, id: u64) {
         self.revive_with(id, &self.peers());
