@@ -56,6 +56,9 @@ enum Node<'a> {
         /// Whether what would add to live data is refused, until there is room again.
         full: bool,
         version: &'a str,
+        /// What the cluster has agreed on, and what this node could do.
+        feature_level: u16,
+        feature_level_max: u16,
         #[serde(skip_serializing_if = "<[u64]>::is_empty")]
         waiting_for: &'a [u64],
     },
@@ -85,6 +88,8 @@ impl<'a> From<&'a ClusterStatus> for Document<'a> {
             memory_max: node.live_bytes_max,
             full: node.is_full(),
             version: &node.version,
+            feature_level: node.feature_level,
+            feature_level_max: node.feature_level_max,
             waiting_for: &node.waiting_for,
         };
         let silent = |node: &'a SilentNode| Node::Silent {
