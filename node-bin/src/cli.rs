@@ -4,6 +4,7 @@ mod dev;
 mod join;
 mod log;
 mod ports;
+mod restore;
 mod serve;
 mod settings;
 
@@ -34,6 +35,12 @@ enum Mode {
     Dev(settings::DevArguments),
     /// Looks into the log of a node
     Log(log::LogArguments),
+    /// Makes a new cluster of a backup: the data folder of its first node
+    ///
+    /// The node starts with all data, users and roles and with a new cluster id; others join it.
+    /// The revision is raised by a billion, and nothing before that can be read, so that no
+    /// revision means something else than in the old cluster.
+    Restore(restore::RestoreArguments),
 }
 
 /// How much is written to standard error.
@@ -84,14 +91,16 @@ pub fn main() -> ExitCode {
             dev::run(dev)
         }
         Some(Mode::Log(log)) => log::run(log),
+        Some(Mode::Restore(arguments)) => restore::run(arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         match error {
-            StartError::Setting(_) => ExitCode::from(WRONG_USAGE),
+            StartError::Setting(_) | StartError::Backup(_) => ExitCode::from(WRONG_USAGE),
             StartError::Directory { .. }
             | StartError::Locked { .. }
             | StartError::ForeignDirectory { .. }
+            | StartError::Occupied { .. }
             | StartError::OtherNode { .. }
             | StartError::Identity { .. }
             | StartError::Log { .. }

@@ -36,6 +36,7 @@ pub(super) fn of(info: &NodeInfo, status: &Status) -> NodeStatus {
         fenced: status.is_fenced,
         live_bytes: status.live_bytes,
         live_bytes_max: status.live_bytes_max,
+        incarnations: status.bindings.iter().map(|(id, it)| (id.number(), it.0)).collect(),
     }
 }
 

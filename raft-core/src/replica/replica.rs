@@ -740,6 +740,7 @@ impl<S: StateMachine> Replica<S> {
             snapshot_index: self.raft.snapshot().map_or(Index::ZERO, |id| id.last.index),
             configuration: self.raft.configuration().clone(),
             is_removed: self.raft.is_removed(),
+            bindings: self.raft.bindings().clone(),
         }
     }
 
@@ -763,7 +764,11 @@ impl<S: StateMachine> Replica<S> {
 
 /// What an entry does to the state machine, and what is answered. A decision on a change of
 /// the membership has taken effect when it was appended, and is its own answer.
-fn execute<S: StateMachine>(machine: &mut S, entry: EntryRef<'_>, answer: &mut BytesMut) {
+pub(super) fn execute<S: StateMachine>(
+    machine: &mut S,
+    entry: EntryRef<'_>,
+    answer: &mut BytesMut,
+) {
     if entry.kind() == EntryKind::Configure {
         answer.extend_from_slice(entry.payload());
     } else {

@@ -49,6 +49,9 @@ pub struct NodeStatus {
     /// From so much on the node refuses what would add to it; 0 if it does not say.
     /// Units: bytes.
     pub live_bytes_max: u64,
+    /// Which incarnation of a data directory answers for an id: nodes of two clusters never share
+    /// one. Empty if the node does not say.
+    pub incarnations: Vec<(u64, u64)>,
 }
 
 impl NodeStatus {
@@ -74,7 +77,9 @@ impl Serialize for NodeStatus {
         // Left out when nothing is said, as by a program that did not know it.
         let has_roles = !self.member_roles.is_empty();
         let has_room = self.live_bytes_max != 0;
-        let entries = 16 + usize::from(has_roles) + 2 * usize::from(has_room);
+        let has_incarnations = !self.incarnations.is_empty();
+        let more = usize::from(has_roles) + 2 * usize::from(has_room);
+        let entries = 16 + more + usize::from(has_incarnations);
         let mut map = serializer.serialize_map(Some(entries))?;
         map.serialize_entry("node_id", &self.node_id)?;
         map.serialize_entry("cluster_id", &self.cluster_id)?;
@@ -98,6 +103,9 @@ impl Serialize for NodeStatus {
         if has_room {
             map.serialize_entry("live_bytes", &self.live_bytes)?;
             map.serialize_entry("live_bytes_max", &self.live_bytes_max)?;
+        }
+        if has_incarnations {
+            map.serialize_entry("incarnations", &self.incarnations)?;
         }
         map.end()
     }
