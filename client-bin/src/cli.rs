@@ -17,6 +17,7 @@ mod member;
 mod output;
 mod session;
 mod shell;
+mod snapshot;
 mod status;
 mod stop;
 mod subscribe;
@@ -38,6 +39,7 @@ use self::arguments::{Action, Arguments, Shared};
 use self::commands::Job;
 pub use self::line::{Lines, Order, WORDS};
 pub use self::stop::Stop;
+use crate::backup::BackupError;
 use crate::error::ClientError;
 
 /// Exit code of a command that was carried out and whose answer is no.
@@ -70,6 +72,9 @@ pub enum CommandError {
     /// The cluster's side.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A backup's side.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// A server that is measured is not there, or is something else.
     #[error("{0}")]
     Server(String),
@@ -104,6 +109,7 @@ impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Client(error) => error.exit_code(),
+            Self::Backup(error) => error.exit_code(),
             Self::NotHeld(_) | Self::Lost(_) | Self::NotToBeHad(_) | Self::Busy(_) => DECIDED_NO,
             Self::Server(_) => NO_SERVER,
             Self::Usage(_) => WRONG_USAGE,
@@ -179,6 +185,7 @@ impl Console<'_> {
             Action::Shell(_)
             | Action::Bench(_)
             | Action::Session(_)
+            | Action::Snapshot(_)
             | Action::Lock(_)
             | Action::Elect(_)
             | Action::Leave(_)
@@ -191,6 +198,14 @@ impl Console<'_> {
             Action::Session(command) => {
                 return self.until_interrupted(async |output, stop| {
                     session::run(output, shared, command, stop).await
+                });
+            }
+            Action::Snapshot(command) => {
+                return block_on(async {
+                    let mut interrupts = Interrupts::new()?;
+                    let mut stop = Stop::when(interrupts.next());
+                    let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
+                    snapshot::run(told, shared, command, &mut stop).await
                 });
             }
             Action::Lock(arguments) => {

@@ -22,6 +22,7 @@
 //! `kvctl shell`, [`cli`] the program `kvctl` itself.
 
 mod back_off;
+pub mod backup;
 pub mod bench;
 pub mod cli;
 mod client;

@@ -141,6 +141,8 @@ async fn exchange_transfer(
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
             | Reply::Watching(_)
+            | Reply::Snapshot(_)
+            | Reply::SnapshotPiece(_)
             | Reply::Events { .. }
             | Reply::Mark(_)
             | Reply::Published(_)

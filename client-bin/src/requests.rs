@@ -301,6 +301,8 @@ impl Requests {
             Reply::Session(_)
             | Reply::Status(_)
             | Reply::Transferred
+            | Reply::Snapshot(_)
+            | Reply::SnapshotPiece(_)
             | Reply::Watching(_)
             | Reply::Events { .. }
             | Reply::Mark(_)

@@ -81,6 +81,8 @@ pub async fn status(endpoint: &str, within: Duration) -> Result<NodeStatus, Clie
         | Reply::Changed(_)
         | Reply::ChangeRefused(_)
         | Reply::Transferred
+        | Reply::Snapshot(_)
+        | Reply::SnapshotPiece(_)
         | Reply::Watching(_)
         | Reply::Events { .. }
         | Reply::Mark(_)

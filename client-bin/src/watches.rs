@@ -290,6 +290,8 @@ impl Watches {
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
             | Reply::Transferred
+            | Reply::Snapshot(_)
+            | Reply::SnapshotPiece(_)
             | Reply::Published(_)
             | Reply::Subscribed
             | Reply::Message { .. }

@@ -16,6 +16,7 @@ mod limits;
 mod list;
 mod plain;
 pub(crate) mod renewals;
+mod restore;
 mod selection;
 mod transaction;
 
@@ -38,6 +39,7 @@ pub use self::limits::{
     VALUE_BYTES_MAX_DEFAULT,
 };
 pub use self::list::List;
+pub use self::restore::{RESTORE_PIECE_BYTES_MAX, RESTORE_REVISION_MAX, RestorePlan, RestoreStep};
 pub use self::selection::{Direction, Filter, Order, OrderBy, Selection, Show};
 pub use self::transaction::{
     Compare, OPERATIONS_PER_TRANSACTION_MAX, OnNo, Operation, Relation, TRANSACTION_NESTING_MAX,
@@ -243,6 +245,13 @@ pub enum Command<'a> {
         /// The change.
         #[serde(borrow)]
         change: AuthChange<'a>,
+    },
+    /// A step of putting a backup in the place of all keys and leases. Answered as the step says.
+    #[serde(rename = "B")]
+    Restore {
+        /// The step.
+        #[serde(borrow)]
+        step: RestoreStep<'a>,
     },
 }
 

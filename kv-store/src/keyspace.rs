@@ -22,6 +22,7 @@ use self::changes::{Change, Changes, Place};
 use self::ends::Ends;
 use self::foresight::{touch_records, touch_values};
 use self::live::live_bytes;
+pub(crate) use self::live::live_bytes_of;
 use self::record::Record;
 pub(crate) use self::sequence::{Sequence, Walked};
 pub(crate) use self::stored::{Passed, Standing, Subject};
@@ -454,6 +455,18 @@ impl Keyspace {
                 }
             }
         }
+    }
+
+    /// Frees up to about so many records of a keyspace that nobody needs any more, and that must
+    /// not be asked for anything from then on; returns how many.
+    pub(crate) fn free(&mut self, count: usize) -> usize {
+        let freed = [
+            self.keys.free(count),
+            self.items.free(count),
+            self.ends.free(count),
+            self.changes.free(count),
+        ];
+        freed.into_iter().sum()
     }
 
     /// What everything that exists takes, about. Units: bytes.

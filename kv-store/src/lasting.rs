@@ -122,6 +122,7 @@ impl Store {
 
     /// Removes what has ended, in one revision; what is left over is due again.
     pub(crate) fn remove_ended(&mut self, at: At) -> Answer<'static> {
+        self.remove_idle_restore(at);
         let mut count = 0;
         while count < ENDED_PER_COMMAND
             && let Some(id) = self.leases.first_until(at.log_time)
@@ -137,7 +138,8 @@ impl Store {
     /// Whether something has ended.
     pub(crate) fn has_ended(&self, log_time: u64) -> bool {
         let ends = [self.leases.first_end(), self.keyspace.first_end()];
-        ends.into_iter().flatten().any(|ends_at| ends_at <= log_time)
+        let has_ended = ends.into_iter().flatten().any(|ends_at| ends_at <= log_time);
+        has_ended || self.has_idle_restore(log_time)
     }
 
     /// What a lease is, and its keys from one on.

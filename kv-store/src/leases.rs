@@ -32,7 +32,7 @@ pub(crate) struct Leases {
 }
 
 /// What a lease takes in memory, about. Units: bytes.
-const LEASE_COST_BYTES: u64 = 96;
+pub(crate) const LEASE_COST_BYTES: u64 = 96;
 
 /// When something ends that begins to last so long now, which is never 0.
 pub(crate) fn end_of(log_time: u64, ttl_ms: u64) -> u64 {
@@ -82,6 +82,17 @@ impl Leases {
     /// Ends showing, and forgets what was.
     pub(crate) fn unpin(&mut self) {
         self.before.unpin();
+    }
+
+    /// The highest id.
+    pub(crate) fn last_id(&self) -> Option<u64> {
+        self.by_id.last_key_value().map(|(id, _)| *id)
+    }
+
+    /// Frees up to so many leases of a list that nobody needs any more; returns how many.
+    pub(crate) fn free(&mut self, count: usize) -> usize {
+        let freed = (0..count).map_while(|_| self.by_id.pop_first()).count();
+        (0..count).map_while(|_| self.by_end.pop_first()).count().max(freed)
     }
 
     /// What all of them take in memory, about. Units: bytes.

@@ -34,6 +34,7 @@
 //! Known limits: a range delete, and the removal of a hash, a set or the keys of a lease, is
 //! one step however much it removes, and the count of a range walks over the range.
 
+pub mod backup;
 pub mod command;
 pub mod store;
 pub mod watching;
@@ -51,6 +52,7 @@ mod lots;
 mod page;
 mod reading;
 mod reading_items;
+mod restoring;
 mod retention;
 mod rolling_hash;
 mod sets;

@@ -7,12 +7,15 @@
 //!   then mixed, in order, into a number that starts as the count of bytes.
 //! - The hash starts at 0. An effect mixes into it the entry's index, the kind (1 put, 2 delete,
 //!   3 compaction, 4 set an item, 5 remove one, 6 lease granted, 7 lease renewed, 8 lease ended,
-//!   9 user set, 10 user removed, 11 role set, 12 role removed), the digest of the key, for an
+//!   9 user set, 10 user removed, 11 role set, 12 role removed, 13 restore begun, 14 piece staged,
+//!   15 restore dropped, 16 restore finished), the digest of the key, for an
 //!   item the digest of its name, for a put or an item that is set the digest of the version
 //!   (head and value, `keyspace/version.rs`), and the revision. A compaction has no key. A lease
 //!   has its id, when granted its TTL, and unless it ended its end, and neither key nor revision.
 //!   A user or a role has the digest of its name, that of its record in a snapshot behind the
-//!   name (of nothing when it is removed), and the auth revision.
+//!   name (of nothing when it is removed), and the auth revision. A restore has its id and the
+//!   revision that its keys take, a piece its number and the digest of its records, a restore that
+//!   is dropped nothing, and one that is finished the revision.
 //!
 //! For a fixed word, `mix` never maps two states to one: hashes that differ once stay
 //! different while the same effects follow. It is no defence against intent.
@@ -36,6 +39,10 @@ const SET_USER: u64 = 9;
 const REMOVE_USER: u64 = 10;
 const SET_ROLE: u64 = 11;
 const REMOVE_ROLE: u64 = 12;
+const BEGIN_RESTORE: u64 = 13;
+const STAGE: u64 = 14;
+const DROP_RESTORE: u64 = 15;
+const RESTORE: u64 = 16;
 
 /// Bytes that four lanes take in at once.
 const BLOCK_BYTES: usize = 32;
@@ -129,6 +136,27 @@ impl RollingHash {
             AuthEffect::RoleGone(name) => (REMOVE_ROLE, name),
         };
         self.fold([index.0, kind, digest(name.as_bytes()), digest(&record), revision]);
+    }
+
+    /// Takes in that the entry at `index` began a restore whose keys take a revision, or keep
+    /// theirs.
+    pub(crate) fn begin_restore(&mut self, index: Index, id: u64, mod_revision: u64) {
+        self.fold([index.0, BEGIN_RESTORE, id, mod_revision]);
+    }
+
+    /// Takes in that the entry at `index` staged a piece.
+    pub(crate) fn stage(&mut self, index: Index, number: u64, records: &[u8]) {
+        self.fold([index.0, STAGE, number, digest(records)]);
+    }
+
+    /// Takes in that with the entry at `index` what was staged is dropped.
+    pub(crate) fn drop_restore(&mut self, index: Index) {
+        self.fold([index.0, DROP_RESTORE]);
+    }
+
+    /// Takes in that the entry at `index` put what was staged in the place of everything.
+    pub(crate) fn restore(&mut self, index: Index, revision: u64) {
+        self.fold([index.0, RESTORE, revision]);
     }
 
     fn fold<const N: usize>(&mut self, words: [u64; N]) {

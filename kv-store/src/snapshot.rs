@@ -1,6 +1,6 @@
 //! A snapshot of the store as bytes: a begin, marks, leases, roles and users, every key in order
 //! with its versions and its items with theirs, in which order they changed where that is
-//! another one, an end.
+//! another one, what a restore has staged, an end.
 //!
 //! Layout, little-endian; `docs/snapshot.md` has the tables. Only what can be read is there:
 //! what compaction has hidden is not, whether or not it was forgotten already, so that nodes
@@ -16,32 +16,37 @@ use raft_core::replica::pinned::Slice;
 use crate::auth::{Auth, Role, User};
 use crate::keyspace::{Keyspace, Passed, Sequence, Standing, Subject, Version, Walked};
 use crate::leases::{Lease, Leases};
+use crate::restoring::{Origin, STAGED_HEAD_BYTES, StagedHead, Staging};
 use crate::retention::{Mark, Marks};
 use crate::store::Store;
 
-const BEGIN: u8 = 1;
-const KEY: u8 = 2;
-const END: u8 = 3;
-const MARK: u8 = 4;
-const VERSION: u8 = 5;
-const ITEM: u8 = 6;
-const LEASE: u8 = 7;
-const SEQUENCE: u8 = 8;
-const AUTH: u8 = 9;
-const ROLE: u8 = 10;
-const USER: u8 = 11;
+pub(crate) const BEGIN: u8 = 1;
+pub(crate) const KEY: u8 = 2;
+pub(crate) const END: u8 = 3;
+pub(crate) const MARK: u8 = 4;
+pub(crate) const VERSION: u8 = 5;
+pub(crate) const ITEM: u8 = 6;
+pub(crate) const LEASE: u8 = 7;
+pub(crate) const SEQUENCE: u8 = 8;
+pub(crate) const AUTH: u8 = 9;
+pub(crate) const ROLE: u8 = 10;
+pub(crate) const USER: u8 = 11;
+pub(crate) const STAGED: u8 = 12;
 
 /// What a lease takes in a snapshot. Units: bytes.
-const LEASE_BYTES: usize = 1 + 3 * 8;
+pub(crate) const LEASE_BYTES: usize = 1 + 3 * 8;
 
 /// Ranks in one record of a sequence, at most; a longer sequence has several.
 const RANKS_MAX: usize = 4_096;
 
-const FORMAT: u8 = 3;
+pub(crate) const FORMAT: u8 = 3;
 
 /// The formats of programs that kept no history, and not the order of a revision's changes.
 const FORMAT_WITHOUT_HISTORY: u8 = 1;
 const FORMAT_WITHOUT_SEQUENCES: u8 = 2;
+
+/// The number of staged tables that were loaded, beside a store that was loaded, too.
+pub(crate) const STAGED_NUMBER: u64 = 1;
 
 /// What is said of the whole store, at both ends of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +65,21 @@ pub(crate) struct Reading {
     auth: Option<Arc<Auth>>,
     progress: Progress,
     records: u64,
+    /// By which the tables are found, also when others took their place.
+    tables_number: u64,
+    staged: Option<StagedReading>,
+}
+
+/// What a restore had staged, of which a part may have been read.
+#[derive(Clone, Debug)]
+struct StagedReading {
+    head: StagedHead,
+    tables_number: u64,
+    /// Behind this key and item nothing was staged yet.
+    last: Option<(Vec<u8>, Option<Vec<u8>>)>,
+    has_begun: bool,
+    passed: Option<Passed>,
+    is_done: bool,
 }
 
 /// How far reading is behind the leases.
@@ -80,7 +100,30 @@ impl Reading {
         let totals = Totals { revision, compacted, hash: store.hash.value() };
         let progress = Progress::Versions(None);
         let auth = Some(&store.auth).filter(|auth| ***auth != Auth::default()).cloned();
-        Self { totals, marks: Some(store.marks.clone()), auth, progress, records: 0 }
+        Self {
+            totals,
+            marks: Some(store.marks.clone()),
+            auth,
+            progress,
+            records: 0,
+            tables_number: store.tables_number,
+            staged: store.staging.as_deref().map(StagedReading::of),
+        }
+    }
+
+    /// By which number the keys and leases are found.
+    pub(crate) fn tables_number(&self) -> u64 {
+        self.tables_number
+    }
+
+    /// By which number what was staged is found, if there is something.
+    pub(crate) fn staged_number(&self) -> Option<u64> {
+        self.staged.as_ref().map(|staged| staged.tables_number)
+    }
+
+    /// Whether these tables are shown.
+    pub(crate) fn shows(&self, number: u64) -> bool {
+        self.tables_number == number || self.staged_number() == Some(number)
     }
 
     /// What was before this revision is not shown.
@@ -88,15 +131,13 @@ impl Reading {
         self.totals.compacted
     }
 
-    /// Appends the next part; returns whether more follow.
+    /// Appends the next part up to about `end`; returns whether more follow of keys and leases.
     pub(crate) fn next_part(
         &mut self,
         (keyspace, leases): (&Keyspace, &mut Leases),
-        bytes_max: usize,
+        end: usize,
         part: &mut BytesMut,
     ) -> bool {
-        part.reserve(bytes_max);
-        let end = part.len() + bytes_max;
         if let Some(marks) = self.marks.take() {
             part.put_u8(BEGIN);
             part.put_u8(FORMAT);
@@ -114,13 +155,29 @@ impl Reading {
         if let Some(auth) = self.auth.take() {
             self.records += put_auth(part, &auth);
         }
-        if self.next_versions(keyspace, end, part) || self.next_sequences(keyspace, end, part) {
-            return true;
-        }
+        self.next_versions(keyspace, end, part) || self.next_sequences(keyspace, end, part)
+    }
+
+    /// Appends what was staged up to about `end`; returns whether more follow of it.
+    pub(crate) fn next_staged(
+        &mut self,
+        tables: (&Keyspace, &mut Leases),
+        end: usize,
+        part: &mut BytesMut,
+    ) -> bool {
+        let Some(staged) = self.staged.as_mut().filter(|staged| !staged.is_done) else {
+            return false;
+        };
+        let more = staged.next_part(tables, end, part, &mut self.records);
+        staged.is_done = !more;
+        more
+    }
+
+    /// Appends the end.
+    pub(crate) fn end(&self, part: &mut BytesMut) {
         part.put_u8(END);
         put_totals(part, &self.totals);
         part.put_u64_le(self.records);
-        false
     }
 
     /// Appends versions up to about `end`; returns whether that is enough.
@@ -179,6 +236,62 @@ impl Reading {
                 }
             }
         }
+    }
+}
+
+impl StagedReading {
+    fn of(staging: &Staging) -> Self {
+        Self {
+            head: staging.head,
+            tables_number: staging.tables.number,
+            last: staging.last_subject(),
+            has_begun: false,
+            passed: None,
+            is_done: false,
+        }
+    }
+
+    fn next_part(
+        &mut self,
+        (keyspace, leases): (&Keyspace, &mut Leases),
+        end: usize,
+        part: &mut BytesMut,
+        records: &mut u64,
+    ) -> bool {
+        if !self.has_begun {
+            self.has_begun = true;
+            part.put_u8(STAGED);
+            self.head.encode(part);
+            *records += 1;
+        }
+        let is_full = leases.next_slice(|id, lease| {
+            put_lease(part, id, lease);
+            *records += 1;
+            if end <= part.len() { Slice::Ends } else { Slice::GoesOn }
+        });
+        if is_full {
+            return true;
+        }
+        let Some((last_key, last_item)) = &self.last else { return false };
+        let last = (&last_key[..], last_item.as_deref());
+        // Whatever became of the keys since, this is what was staged.
+        let newest = self.head.newest_revision();
+        let (before, mut passed) = (self.passed.take(), None);
+        keyspace.versions((newest, newest), before.as_ref(), |subject, standing, version| {
+            if last < (subject.key, subject.item) {
+                return true;
+            }
+            *records += 1;
+            put_version(part, subject, standing, version);
+            let is_full = end <= part.len();
+            if is_full {
+                let (key, item) = (subject.key.to_vec(), subject.item.map(<[u8]>::to_vec));
+                passed = Some(Passed { key, item, mod_revision: version.mod_revision });
+            }
+            is_full
+        });
+        self.passed = passed;
+        self.passed.is_some()
     }
 }
 
@@ -285,6 +398,7 @@ pub(crate) struct Target<'s> {
     pub(crate) marks: &'s mut Marks,
     pub(crate) leases: &'s mut Leases,
     pub(crate) auth: &'s mut Auth,
+    pub(crate) staging: &'s mut Option<Box<Staging>>,
 }
 
 impl Loading {
@@ -371,18 +485,19 @@ impl Loaded {
         &mut self,
         kind: u8,
         part: &mut &[u8],
-        Target { keyspace, marks, leases, auth }: &mut Target<'_>,
+        Target { keyspace, marks, leases, auth, staging }: &mut Target<'_>,
     ) -> Result<(), LoadError> {
+        if let Some(staging) = staging {
+            self.records += 1;
+            return staging.take_record(kind, part, Origin::Snapshot);
+        }
         match kind {
-            MARK if self.records == 0 => {
-                let mut bytes = take(part, 16)?;
-                let (log_time, revision) = (bytes.get_u64_le(), bytes.get_u64_le());
-                let is_next =
-                    revision < self.totals.revision && marks.push(Mark { log_time, revision });
-                return is_next
-                    .then_some(())
-                    .ok_or_else(|| LoadError::because("its marks are not in order"));
+            STAGED => {
+                let head = StagedHead::decode(take(part, STAGED_HEAD_BYTES)?);
+                let numbers = (STAGED_NUMBER, keyspace.hash_seed());
+                **staging = Some(Box::new(Staging::new(head, numbers)));
             }
+            MARK if self.records == 0 => return self.take_mark(part, marks),
             LEASE if self.last.is_none() && !self.has_auth => {
                 let mut bytes = take(part, LEASE_BYTES - 1)?;
                 let (id, ttl_ms) = (bytes.get_u64_le(), bytes.get_u64_le());
@@ -428,6 +543,13 @@ impl Loaded {
         }
         self.records += 1;
         Ok(())
+    }
+
+    fn take_mark(&self, part: &mut &[u8], marks: &mut Marks) -> Result<(), LoadError> {
+        let mut bytes = take(part, 16)?;
+        let (log_time, revision) = (bytes.get_u64_le(), bytes.get_u64_le());
+        let is_next = revision < self.totals.revision && marks.push(Mark { log_time, revision });
+        is_next.then_some(()).ok_or_else(|| LoadError::because("its marks are not in order"))
     }
 
     /// A sequence, or more of the one before.
@@ -491,18 +613,18 @@ fn take_auth(kind: u8, part: &mut &[u8], auth: &mut Auth) -> Result<(), LoadErro
         .ok_or_else(|| LoadError::because("a role or a user is out of order, or cut short"))
 }
 
-fn take_totals(part: &mut &[u8]) -> Result<Totals, LoadError> {
+pub(crate) fn take_totals(part: &mut &[u8]) -> Result<Totals, LoadError> {
     let mut bytes = take(part, 24)?;
     let (revision, compacted) = (bytes.get_u64_le(), bytes.get_u64_le());
     Ok(Totals { revision, compacted, hash: bytes.get_u64_le() })
 }
 
-fn take_head(part: &mut &[u8]) -> Result<(usize, u64), LoadError> {
+pub(crate) fn take_head(part: &mut &[u8]) -> Result<(usize, u64), LoadError> {
     let mut bytes = take(part, 12)?;
     Ok((bytes.get_u32_le() as usize, bytes.get_u64_le()))
 }
 
-fn take<'p>(part: &mut &'p [u8], bytes: usize) -> Result<&'p [u8], LoadError> {
+pub(crate) fn take<'p>(part: &mut &'p [u8], bytes: usize) -> Result<&'p [u8], LoadError> {
     let taken = part.split_off(..bytes);
     taken.ok_or_else(|| LoadError::because("a record is cut short"))
 }

@@ -19,10 +19,11 @@ use crate::keyspace::{Keyspace, NEWEST, Tenure};
 use crate::lasting::At;
 use crate::leases::Leases;
 use crate::page::{Page, key_value};
+use crate::restoring::{Staging, Tables};
 pub use crate::retention::History;
 use crate::retention::Marks;
 use crate::rolling_hash::RollingHash;
-use crate::snapshot::{Loading, Reading, Target};
+use crate::snapshot::{Loading, Reading, STAGED_NUMBER, Target};
 use crate::trail::Trail;
 
 /// The revision of a store to which nothing has happened, as etcd counts: the first change
@@ -36,6 +37,9 @@ const FORGOTTEN_PER_CHANGE: usize = 2;
 /// Hidden changes that are forgotten with a small command or in an idle turn, at most: a fraction
 /// of a millisecond.
 const FORGOTTEN_AT_ONCE_MAX: usize = 128;
+
+/// The part of what is freed at once in an idle turn that is freed with a command.
+const FREED_PER_COMMAND_SHARE: usize = 64;
 
 /// The key-value store.
 #[derive(Clone, Debug)]
@@ -54,6 +58,15 @@ pub struct Store {
     history: History,
     pub(crate) reading: Option<Reading>,
     pub(crate) loading: Loading,
+    /// A restore that is under way.
+    pub(crate) staging: Option<Box<Staging>>,
+    /// By which a snapshot finds the present keys and leases again when others took their place.
+    pub(crate) tables_number: u64,
+    pub(crate) newest_number: u64,
+    /// What only the snapshot that is being read still shows.
+    pub(crate) kept: Vec<Tables>,
+    /// What nobody needs any more and is still to be freed.
+    pub(crate) discarded: Vec<Tables>,
 }
 
 impl Store {
@@ -80,6 +93,11 @@ impl Store {
             history: History::default(),
             reading: None,
             loading: Loading::default(),
+            staging: None,
+            tables_number: 0,
+            newest_number: 0,
+            kept: Vec::new(),
+            discarded: Vec::new(),
         }
     }
 
@@ -90,11 +108,14 @@ impl Store {
     }
 
     /// What everything that exists takes in memory, about: keys with their newest values, items,
-    /// leases, users and roles, and not history. Counted by lengths and fixed shares, so that
-    /// nodes with the same state say the same. Units: bytes.
+    /// leases, users and roles, and not history. While a backup is staged it counts in the place of
+    /// keys and leases if it takes more, since it may take no more either. Counted by lengths and
+    /// fixed shares, so that nodes with the same state say the same. Units: bytes.
     #[must_use]
     pub fn live_bytes(&self) -> u64 {
-        self.keyspace.live_bytes() + self.leases.cost_bytes() + self.auth.cost_bytes()
+        let present = self.keyspace.live_bytes() + self.leases.cost_bytes();
+        let staged = self.staging.as_ref().map_or(0, |staging| staging.live_bytes());
+        present.max(staged) + self.auth.cost_bytes()
     }
 
     /// The revision before which nothing can be read any more; 0 while everything can be.
@@ -129,6 +150,7 @@ impl Store {
             Command::RenewLeases { ids } => self.renew_leases(at, ids).encode(out),
             Command::RemoveEnded => self.remove_ended(at).encode(out),
             Command::Auth { change } => self.change_auth(at, change).encode(out),
+            Command::Restore { step } => self.restore(at, step).encode(out),
             command => {
                 if let Err(why) = self.change(at, command, out) {
                     Answer::No { revision: self.revision, why }.encode(out);
@@ -143,6 +165,7 @@ impl Store {
         // With a large command no more than it has changed, which takes about as long.
         let forgotten_max = changes.max(FORGOTTEN_AT_ONCE_MAX);
         self.forget_hidden(forgotten_max.min(FORGOTTEN_PER_CHANGE * changes));
+        self.free(FREED_PER_COMMAND_SHARE);
     }
 
     /// Changes keys, as part of the revision that comes into being, and answers.
@@ -206,7 +229,8 @@ impl Store {
             | Command::RevokeLease { .. }
             | Command::RenewLeases { .. }
             | Command::RemoveEnded
-            | Command::Auth { .. } => return Err(No::NotInTransaction),
+            | Command::Auth { .. }
+            | Command::Restore { .. } => return Err(No::NotInTransaction),
         }
         Ok(())
     }
@@ -397,6 +421,7 @@ impl StateMachine for Store {
 
     fn idle(&mut self) {
         self.forget_hidden(FORGOTTEN_AT_ONCE_MAX);
+        self.free(1);
     }
 
     fn changes(
@@ -409,13 +434,25 @@ impl StateMachine for Store {
     }
 
     fn pin(&mut self) {
+        self.unpin();
         self.leases.pin();
+        if let Some(staging) = &mut self.staging {
+            staging.tables.leases.pin();
+        }
         self.reading = Some(Reading::of(self));
     }
 
     fn read_pinned(&mut self, bytes_max: usize, part: &mut BytesMut) -> bool {
         let mut reading = self.reading.take().expect("the store is pinned before it is read");
-        let more = reading.next_part((&self.keyspace, &mut self.leases), bytes_max, part);
+        let end = part.len() + bytes_max;
+        part.reserve(bytes_max);
+        let mut more = reading.next_part(self.tables(reading.tables_number()), end, part);
+        if let Some(number) = reading.staged_number().filter(|_| !more) {
+            more = reading.next_staged(self.tables(number), end, part);
+        }
+        if !more {
+            reading.end(part);
+        }
         self.reading = Some(reading);
         more
     }
@@ -423,6 +460,10 @@ impl StateMachine for Store {
     fn unpin(&mut self) {
         self.reading = None;
         self.leases.unpin();
+        if let Some(staging) = &mut self.staging {
+            staging.tables.leases.unpin();
+        }
+        self.let_go();
     }
 
     fn empty(&self) -> Self {
@@ -432,7 +473,8 @@ impl StateMachine for Store {
     fn load(&mut self, part: &[u8]) -> Result<(), LoadError> {
         let (marks, leases) = (&mut self.marks, &mut self.leases);
         let auth = Arc::make_mut(&mut self.auth);
-        let into = Target { keyspace: &mut self.keyspace, marks, leases, auth };
+        let (keyspace, staging) = (&mut self.keyspace, &mut self.staging);
+        let into = Target { keyspace, marks, leases, auth, staging };
         self.loading.load(part, into)
     }
 
@@ -448,6 +490,7 @@ impl StateMachine for Store {
         self.revision = totals.revision;
         self.compacted = totals.compacted;
         self.hash = RollingHash::resume(totals.hash);
+        self.newest_number = STAGED_NUMBER;
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod dev;
 mod join;
 mod log;
 mod ports;
+mod restore;
 mod serve;
 mod settings;
 
@@ -44,6 +45,12 @@ enum Mode {
     Config(config::ConfigCommand),
     /// Looks into the log of a node
     Log(log::LogArguments),
+    /// Makes a new cluster of a backup: the data folder of its first node
+    ///
+    /// The node starts with all data, users and roles and with a new cluster id; others join it.
+    /// The revision is raised by a billion, and nothing before that can be read, so that no
+    /// revision means something else than in the old cluster.
+    Restore(restore::RestoreArguments),
 }
 
 /// How much is written to standard error.
@@ -141,6 +148,7 @@ fn run(mut words: Vec<OsString>) -> Result<ExitCode, Failure> {
             config::run(config, &config::Sources { given: told, whole, command })?
         }
         Some(Mode::Log(log)) => log::run(log)?,
+        Some(Mode::Restore(arguments)) => restore::run(arguments)?,
     };
     Ok(code)
 }
@@ -157,10 +165,11 @@ fn chosen<'a>(command: &'a Command, matches: &'a ArgMatches) -> (&'a Command, &'
 
 fn code_of(error: &StartError) -> ExitCode {
     match error {
-        StartError::Setting(_) => ExitCode::from(WRONG_USAGE),
+        StartError::Setting(_) | StartError::Backup(_) => ExitCode::from(WRONG_USAGE),
         StartError::Directory { .. }
         | StartError::Locked { .. }
         | StartError::ForeignDirectory { .. }
+        | StartError::Occupied { .. }
         | StartError::OtherNode { .. }
         | StartError::Identity { .. }
         | StartError::Log { .. }

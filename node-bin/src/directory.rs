@@ -1,5 +1,6 @@
 //! The data directory: who it belongs to, the one process that may use it, and its log.
 
+mod founded;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use raft_core::wal::memory_disk::MemoryDisk;
 use raft_core::wal::{Recovered, Wal, WalOptions};
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::founded::{Founder, check_is_free, found};
 use self::state::{OpenedLog, base_of, load_snapshot, open_log};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::error::StartError;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use kvorum_client::backup::BackupError;
 use raft_core::wal::OpenError;
 use raft_core::wal::identity::IdentityError;
 use raft_core::wal::snapshots::SnapshotError;
@@ -45,6 +46,12 @@ pub enum StartError {
         directory: PathBuf,
         /// One of the files.
         found: String,
+    },
+    /// Something is where a directory is to be made.
+    #[error("{} is not empty; choose another --data-dir", directory.display())]
+    Occupied {
+        /// The directory.
+        directory: PathBuf,
     },
     /// The directory is of another node.
     #[error(
@@ -108,6 +115,9 @@ pub enum StartError {
     /// The cluster that the node was to join did not take it in.
     #[error("cannot join the cluster: {0}")]
     Join(String),
+    /// A backup is of no use.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(String),

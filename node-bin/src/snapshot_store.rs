@@ -1,14 +1,15 @@
 //! SnapshotStore: the only owner of the snapshot files, alone on a thread of low priority, so
 //! that nothing there ever holds up the log.
 //!
-//! Commands: `Orders` (Consensus), `FindSnapshot`, `ReadSnapshot` (doors), `CloseSnapshots`
-//! (the node). Facts out: `SnapshotsMoved` (to
-//! Consensus).
+//! Commands: `Orders` (Consensus), `FindSnapshot`, `ReadSnapshot` (doors), `AskSnapshot` (Api),
+//! `CloseSnapshots` (the node). Facts out: `SnapshotsMoved` (to Consensus), `SnapshotTold` (to
+//! Api).
 //! Limits: what waits here is bounded by Consensus, which has one part of a build, one of a
 //! load and a window of pieces per follower under way.
 
 use actix::{Actor, Context, Handler, Message, Recipient};
 use bytes::Bytes;
+use raft_core::replica::event::Ticket;
 use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::replica::snapshots::{SnapshotFact, SnapshotOrder};
 use raft_core::snapshot::SnapshotId;
@@ -49,6 +50,36 @@ pub(crate) struct ReadSnapshot {
     pub(crate) reply: oneshot::Sender<Option<Bytes>>,
 }
 
+/// Asks for the newest snapshot, or for a piece of one, for a client of Api; answered by
+/// `SnapshotTold`.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct AskSnapshot {
+    /// Who asked.
+    pub(crate) ticket: Ticket,
+    /// Which piece, where it begins and how long it is at most.
+    pub(crate) piece: Option<(SnapshotId, u64, usize)>,
+}
+
+/// Tells a client of Api about snapshots.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct SnapshotTold {
+    /// Who asked.
+    pub(crate) ticket: Ticket,
+    /// What it asked for.
+    pub(crate) word: SnapshotWord,
+}
+
+/// What is told.
+#[derive(Debug)]
+pub(crate) enum SnapshotWord {
+    /// The newest snapshot, if there is one.
+    Newest(Option<SnapshotId>),
+    /// The piece, unless it is gone or cannot be read.
+    Piece(Option<Bytes>),
+}
+
 /// Ends the work and gives the disk back.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
@@ -62,6 +93,7 @@ pub(crate) struct SnapshotStore {
     /// `None` once it is closed.
     files: Option<SnapshotFiles<NodeDisk>>,
     moved: Recipient<SnapshotsMoved>,
+    told: Recipient<SnapshotTold>,
     _fault: FaultGuard,
 }
 
@@ -69,9 +101,10 @@ impl SnapshotStore {
     pub(crate) fn new(
         files: SnapshotFiles<NodeDisk>,
         moved: Recipient<SnapshotsMoved>,
+        told: Recipient<SnapshotTold>,
         fault: FaultGuard,
     ) -> Self {
-        Self { files: Some(files), moved, _fault: fault }
+        Self { files: Some(files), moved, told, _fault: fault }
     }
 }
 
@@ -134,6 +167,21 @@ impl Handler<ReadSnapshot> for SnapshotStore {
         let files = self.files.as_mut();
         // Whoever asked may be gone.
         let _ = reply.send(files.and_then(|files| files.read(id, offset, bytes_max)));
+    }
+}
+
+impl Handler<AskSnapshot> for SnapshotStore {
+    type Result = ();
+
+    fn handle(&mut self, AskSnapshot { ticket, piece }: AskSnapshot, _: &mut Self::Context) {
+        let files = self.files.as_mut();
+        let word = match piece {
+            None => SnapshotWord::Newest(files.and_then(|files| files.newest())),
+            Some((id, offset, bytes_max)) => {
+                SnapshotWord::Piece(files.and_then(|files| files.read(id, offset, bytes_max)))
+            }
+        };
+        self.told.do_send(SnapshotTold { ticket, word });
     }
 }
 

@@ -5,6 +5,7 @@
 //! the state machine. `docs/wire.md` describes every field for foreign clients.
 
 mod codes;
+mod snapshot;
 mod status;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use self::codes::{refusal_code, session_refusal_code};
+pub use self::snapshot::{PIECE_BYTES_MAX, PieceWanted, SnapshotName};
 pub use self::status::{KEPT_LEARNER, LEARNER, NodeStatus, OUTGOING, VOTER};
 use crate::frame::{self, CLIENT_FRAME_BYTES_MAX, FrameError};
 use crate::member_change::MemberChange;
@@ -74,6 +76,16 @@ pub enum Op<'a> {
     /// Describe this node.
     #[serde(rename = "s")]
     Status,
+    /// Name the newest snapshot of this node, and see to it that there will be one that covers an
+    /// entry, if that is applied here. Asked again and again until there is.
+    #[serde(rename = "b")]
+    Snapshot {
+        /// The index of the entry.
+        covers: u64,
+    },
+    /// Send some bytes of a snapshot; one such request at a time on a connection.
+    #[serde(rename = "B")]
+    SnapshotPiece(Box<PieceWanted>),
     /// Change who is in the cluster.
     #[serde(rename = "c")]
     Change {
@@ -166,6 +178,12 @@ pub enum Reply<'a> {
     /// What the node says of itself.
     #[serde(rename = "s")]
     Status(Box<NodeStatus>),
+    /// The newest snapshot of the node; `None` if it has none.
+    #[serde(rename = "b")]
+    Snapshot(Option<Box<SnapshotName>>),
+    /// Bytes of a snapshot; `None` if it is not there any more, or ends before them.
+    #[serde(rename = "B")]
+    SnapshotPiece(#[serde(borrow, with = "serde_bytes")] Option<&'a [u8]>),
     /// The request makes no sense; repeating it will not help. Says why.
     #[serde(rename = "m")]
     Malformed(#[serde(borrow)] Cow<'a, str>),

@@ -230,6 +230,8 @@ impl Slots {
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
             | Reply::Transferred
+            | Reply::Snapshot(_)
+            | Reply::SnapshotPiece(_)
             | Reply::Watching(_)
             | Reply::Events { .. }
             | Reply::Mark(_)

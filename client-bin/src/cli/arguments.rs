@@ -3,6 +3,7 @@
 mod bench;
 mod data;
 mod member;
+mod snapshot;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -18,6 +19,7 @@ pub(crate) use self::data::{
     WatchArguments,
 };
 pub(crate) use self::member::{How, MemberCommand};
+pub(crate) use self::snapshot::SnapshotCommand;
 use super::WRONG_USAGE;
 use crate::client_name::{ClientName, RequestName};
 use crate::seconds;
@@ -100,6 +102,9 @@ pub(crate) enum Action {
     /// Opens sessions, for writes that are repeated by hand or by scripts
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Takes backups, looks at them, and puts them back into the running cluster
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Takes a lock, and holds it while a command runs, or until Ctrl-C
     ///
     /// Who asks first has it first. Prints KEY@REVISION when it is held, and a command finds the

@@ -287,6 +287,8 @@ impl State {
                 unreachable!("answered without a script")
             }
             Op::Watch { .. }
+            | Op::Snapshot { .. }
+            | Op::SnapshotPiece(_)
             | Op::Unwatch
             | Op::Mark
             | Op::Publish { .. }

@@ -352,6 +352,18 @@ pub enum No {
         /// How much they may take. Units: bytes.
         limit: u64,
     },
+    /// No restore of this id is under way: another one took its place, or it was given up.
+    #[serde(rename = "r")]
+    RestoreUnknown {
+        /// The restore.
+        id: u64,
+    },
+    /// Another piece of the restore comes next.
+    #[serde(rename = "P")]
+    PieceExpected {
+        /// Which one.
+        number: u64,
+    },
 }
 
 impl fmt::Display for No {
@@ -384,6 +396,14 @@ impl fmt::Display for No {
             Self::PermissionNotGranted => f.write_str("the role has not got the permission"),
             Self::AuthFull { limit } => {
                 write!(f, "users and roles would be above the limit of {limit} bytes")
+            }
+            Self::RestoreUnknown { id } => write!(
+                f,
+                "restore {id:016x} is not under way: another one took its place, or nothing was \
+                 heard of it for too long"
+            ),
+            Self::PieceExpected { number } => {
+                write!(f, "piece {number} of the restore comes next")
             }
         }
     }

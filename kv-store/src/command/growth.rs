@@ -30,6 +30,7 @@ impl Command<'_> {
             | Self::RemoveEnded => false,
             Self::Transaction { on_no: _, transaction } => transaction.grows(),
             Self::Auth { change } => change.grows(),
+            Self::Restore { step } => step.grows(),
         }
     }
 }

@@ -235,6 +235,7 @@ impl Command<'_> {
             }
             Self::Transaction { on_no: _, transaction } => transaction.check(limits),
             Self::Auth { change } => change.check(limits),
+            Self::Restore { step } => step.check(),
         }
     }
 }
@@ -336,6 +337,8 @@ pub enum LimitError {
     AuthNameEmpty,
     /// The name of a user or a role, or the hash of a password, is too long.
     AuthNameTooLong(Excess),
+    /// A backup has a revision that no store reaches.
+    RevisionTooHigh,
 }
 
 impl fmt::Display for LimitError {
@@ -380,6 +383,7 @@ impl fmt::Display for LimitError {
             Self::AuthNameTooLong(Excess { found, limit }) => {
                 write!(f, "name or hash of {found} bytes is above the limit of {limit} bytes")
             }
+            Self::RevisionTooHigh => f.write_str("the revision of the backup is too high"),
             Self::TooManyRanges(Excess { found, limit }) => {
                 write!(
                     f,

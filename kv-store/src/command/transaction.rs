@@ -257,6 +257,7 @@ impl Command<'_> {
             | Self::RevokeLease { .. }
             | Self::RenewLeases { .. }
             | Self::Auth { .. }
+            | Self::Restore { .. }
             | Self::RemoveEnded => false,
         }
     }

@@ -146,6 +146,11 @@ impl Changes {
         })
     }
 
+    /// Frees up to so many blocks of changes that nobody needs any more; returns how many.
+    pub(super) fn free(&mut self, count: usize) -> usize {
+        (0..count).map_while(|_| self.blocks.pop_front()).count()
+    }
+
     /// What the versions cost that were left behind above a revision, by whole blocks.
     pub(crate) fn cost_bytes_above(&self, revision: u64) -> u64 {
         let blocks = self.blocks.iter().rev();

@@ -62,6 +62,12 @@ impl Ends {
         self.by_lease.range((lease, FIRST)..=(lease, LAST)).map(|(_, place)| *place)
     }
 
+    /// Frees up to so many entries of a list that nobody needs any more; returns how many.
+    pub(super) fn free(&mut self, count: usize) -> usize {
+        let freed = (0..count).map_while(|_| self.by_time.pop_first()).count();
+        (0..count).map_while(|_| self.by_lease.pop_first()).count().max(freed)
+    }
+
     /// Every lease that somebody goes with, again for each of them.
     pub(crate) fn leases(&self) -> impl Iterator<Item = u64> {
         self.by_lease.iter().map(|(lease, _)| *lease)

@@ -2,6 +2,7 @@
 //! whether it was put there or loaded from a snapshot.
 
 use super::record::Record;
+use super::version::Version;
 
 /// What a key or an item that exists takes beside its name and its newest version: its record, and
 /// its places in the index and in the order. Units: bytes.
@@ -9,8 +10,13 @@ const RECORD_OVERHEAD_BYTES: u64 = 96;
 
 /// What a record adds to the live bytes, about; nothing if it does not exist. Units: bytes.
 pub(super) fn live_bytes(record: &Record) -> u64 {
-    if record.newest.is_gone() {
+    live_bytes_of(record.key.as_bytes().len(), &record.newest)
+}
+
+/// The same for a record of so long a key with this newest version.
+pub(crate) fn live_bytes_of(key_bytes: usize, newest: &Version) -> u64 {
+    if newest.is_gone() {
         return 0;
     }
-    RECORD_OVERHEAD_BYTES + record.key.as_bytes().len() as u64 + record.newest.cost_bytes()
+    RECORD_OVERHEAD_BYTES + key_bytes as u64 + newest.cost_bytes()
 }

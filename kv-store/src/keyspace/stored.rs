@@ -128,6 +128,47 @@ impl Keyspace {
         is_next.then_some(()).ok_or_else(|| LoadError::because("versions are not in order"))
     }
 
+    /// As `load_key`, for a keyspace that has no history and needs no `finish_load`.
+    ///
+    /// Errors: as `load_key`.
+    pub(crate) fn stage_key(
+        &mut self,
+        last: Option<u32>,
+        key: &[u8],
+        version: Version,
+    ) -> Result<u32, LoadError> {
+        let place = self.load_key(last, key, version)?;
+        self.note_staged(Place::Key(place));
+        Ok(place)
+    }
+
+    /// As `load_item`, for a keyspace that has no history and needs no `finish_load`.
+    ///
+    /// Errors: as `load_item`.
+    pub(crate) fn stage_item(
+        &mut self,
+        (owner, last): (u32, Option<u32>),
+        name: &[u8],
+        version: Version,
+    ) -> Result<u32, LoadError> {
+        let place = self.load_item((owner, last), name, version)?;
+        self.note_staged(Place::Item(place));
+        Ok(place)
+    }
+
+    /// The name of a key, and of one of its items.
+    pub(crate) fn names(&self, key: u32, item: Option<u32>) -> (Vec<u8>, Option<Vec<u8>>) {
+        let item = item.map(|item| name_of(self.items.get(item)).to_vec());
+        (self.keys.get(key).key.as_bytes().to_vec(), item)
+    }
+
+    fn note_staged(&mut self, place: Place) {
+        let record = self.get_record(place);
+        let (tenure, bytes) = (record.newest.tenure(), live_bytes(record));
+        self.ends.add(place, tenure);
+        self.live_bytes += bytes;
+    }
+
     /// Notes the changes of everything that was loaded, those of some revisions in sequences of
     /// their own.
     ///

@@ -104,6 +104,13 @@ impl Table {
         self.free.push(place);
     }
 
+    /// Frees up to so many records of a table that nobody needs any more, and that finds nothing
+    /// from then on; returns how many.
+    pub(super) fn free(&mut self, count: usize) -> usize {
+        let left = self.records.0.len().saturating_sub(count);
+        self.records.0.drain(left..).count()
+    }
+
     /// Where the records lie from a key on, in the order of their keys, row by row.
     pub(crate) fn rows_from(&self, from: &[u8]) -> impl Iterator<Item = &[u32]> + use<'_> {
         self.order.rows_from(&self.records, from)

@@ -4,8 +4,8 @@ use bytes::BytesMut;
 use kv_store::command::{
     Access, Answer, Attributes, AuthChange, AuthQuery, Collection, Combination, Command, Compare,
     DecodeError, Direction, Edit, Existing, Item, KeyRange, KeyValue, Kind, List, Name, No, OnNo,
-    Operation, Order, OrderBy, Permission, PutOptions, Query, RangeEnd, Relation, Selection,
-    TRANSACTION_NESTING_MAX, Target, Transacted, Transaction,
+    Operation, Order, OrderBy, Permission, PutOptions, Query, RangeEnd, Relation, RestorePlan,
+    RestoreStep, Selection, TRANSACTION_NESTING_MAX, Target, Transacted, Transaction,
 };
 
 use crate::node::Numbers;
@@ -132,6 +132,7 @@ fn golden_commands() -> Vec<(Command<'static>, &'static str)> {
         golden_commands_about_keys(),
         golden_transactions(),
         golden_commands_about_ends(),
+        golden_restores(),
         golden_changes_of_auth(),
         golden_edits(),
     ]
@@ -198,6 +199,22 @@ fn golden_commands_about_ends() -> Vec<(Command<'static>, &'static str)> {
         (Command::Expire { key: b"k", field: None, ttl_ms: 0 }, "81 a178 93 c4016b c0 00"),
         (Command::RemoveEnded, "a158"),
     ]
+}
+
+fn golden_restores() -> Vec<(Command<'static>, &'static str)> {
+    let plan =
+        RestorePlan { id: 7, revision: 300, is_foreign: true, log_time: 1 << 32, grace_ms: 5_000 };
+    let steps = [
+        (RestoreStep::Begin(plan), "81 a162 95 07 cd012c c3 cf0000000100000000 cd1388"),
+        (RestoreStep::Piece { id: 7, number: 0, records: b"r" }, "81 a170 93 07 00 c40172"),
+        (RestoreStep::Finish { id: 7, pieces: 1 }, "81 a166 92 07 01"),
+        (RestoreStep::Abandon { id: 7 }, "81 a161 91 07"),
+    ];
+    let golden = |(step, bytes): (RestoreStep<'static>, &str)| {
+        let bytes: &'static str = format!("81 a142 91 {bytes}").leak();
+        (Command::Restore { step }, bytes)
+    };
+    steps.map(golden).to_vec()
 }
 
 fn golden_changes_of_auth() -> Vec<(Command<'static>, &'static str)> {
@@ -399,6 +416,14 @@ fn golden_answers_about_ends() -> Vec<(Answer<'static>, &'static str)> {
         (Answer::No { revision: 9, why: No::UserUnknown }, "81 a16e 92 09 a173"),
         (Answer::No { revision: 9, why: No::AuthFull { limit: 8 } }, "81 a16e 92 09 81 a146 91 08"),
         (Answer::No { revision: 9, why: No::KeyUnknown }, "81 a16e 92 09 a16b"),
+        (
+            Answer::No { revision: 9, why: No::RestoreUnknown { id: 7 } },
+            "81 a16e 92 09 81 a172 91 07",
+        ),
+        (
+            Answer::No { revision: 9, why: No::PieceExpected { number: 2 } },
+            "81 a16e 92 09 81 a150 91 02",
+        ),
     ]
 }
 

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use kv_store::command::{
     Collection, Command, Compare, Item, KeyRange, List, Name, OnNo, Operation, PutOptions, Query,
-    Relation, Target, Transaction,
+    Relation, RestoreStep, Target, Transaction,
 };
 use raft_core::replica::state_machine::StateMachine as _;
 
@@ -109,6 +109,7 @@ fn what_may_add_to_the_store_grows_and_nothing_else_does() {
         Command::AddMembers { key, members: names() },
         Command::Increment { key, field: None, by: -1 },
         Command::GrantLease { id: 0, ttl_ms: 1 },
+        Command::Restore { step: RestoreStep::Piece { id: 1, number: 0, records: b"r" } },
     ];
     let others = [
         Command::Delete { ranges: ranges() },
@@ -119,6 +120,7 @@ fn what_may_add_to_the_store_grows_and_nothing_else_does() {
         Command::RenewLeases { ids: list([1]) },
         Command::Expire { key, field: None, ttl_ms: 1 },
         Command::RemoveEnded,
+        Command::Restore { step: RestoreStep::Finish { id: 1, pieces: 1 } },
     ];
     let grows = |command: &Command<'_>| {
         let mut bytes = BytesMut::new();

@@ -7,6 +7,7 @@
 //! found to fail. A new command or query is drawn in `random/drawing.rs`, and done by the model.
 
 mod drawing;
+mod restores;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -2,7 +2,8 @@
 
 use kv_store::command::{
     Answer, AuthChange, AuthQuery, Collection, Command, Item, KeyRange, Kind, Limits, List, Name,
-    No, OnNo, Operation, PutOptions, Query, Selection, Transaction,
+    No, OnNo, Operation, PutOptions, Query, RESTORE_REVISION_MAX, RestorePlan, RestoreStep,
+    Selection, Transaction,
 };
 use kv_store::watching::End;
 use raft_core::replica::state_machine::StateMachine as _;
@@ -25,10 +26,20 @@ fn each_no_is_one_line_that_says_what_is_wrong() {
         (No::RoleUnknown, "there is no such role"),
         (No::RoleNotGranted, "the user has not got the role"),
         (No::PermissionNotGranted, "the role has not got the permission"),
+        (No::PieceExpected { number: 9 }, "piece 9 of the restore comes next"),
+        (
+            No::RestoreUnknown { id: 9 },
+            "restore 0000000000000009 is not under way: another one took its place, or nothing \
+             was heard of it for too long",
+        ),
         (No::AuthFull { limit: 9 }, "users and roles would be above the limit of 9 bytes"),
     ] {
         assert_eq!(why.to_string(), words);
     }
+}
+
+fn plan(revision: u64) -> RestorePlan {
+    RestorePlan { id: 1, revision, is_foreign: false, log_time: 0, grace_ms: 0 }
 }
 
 /// What has no key and no value of its own is within the limits, and questions are checked as
@@ -42,9 +53,14 @@ fn commands_and_questions_are_checked_whatever_they_are() {
         Command::RevokeLease { id: 1 },
         Command::RenewLeases { ids: leases },
         Command::RemoveEnded,
+        Command::Restore { step: RestoreStep::Begin(plan(RESTORE_REVISION_MAX)) },
+        Command::Restore { step: RestoreStep::Piece { id: 1, number: 0, records: b"r" } },
     ] {
         assert_eq!(command.check(&limits), Ok(()), "{command:?}");
     }
+    let step = RestoreStep::Begin(plan(RESTORE_REVISION_MAX + 1));
+    let refused = Command::Restore { step }.check(&limits).unwrap_err().to_string();
+    assert_eq!(refused, "the revision of the backup is too high");
     let names: List<Name<'_>> = [Name(b"f")].into_iter().collect();
     for query in [
         Query::History { key: b"", since: 0, limit: 0 },
@@ -87,6 +103,7 @@ fn a_transaction_takes_what_changes_keys_and_nothing_else() {
         (Command::RevokeLease { id: 1 }, false),
         (Command::RenewLeases { ids: [1].into_iter().collect() }, false),
         (Command::RemoveEnded, false),
+        (Command::Restore { step: RestoreStep::Abandon { id: 1 } }, false),
         (Command::Auth { change: AuthChange::AddRole { name: "r" } }, false),
         (Command::Transaction { on_no: OnNo::Undo, transaction }, false),
     ] {

@@ -51,6 +51,8 @@ pub(super) struct Connection {
     pub(super) in_flight: usize,
     /// The requests whose answers are not the state machine's; there are few.
     pub(super) unlike: Unlike,
+    /// Whether a piece of a snapshot is being read for it.
+    pub(super) reads_snapshot: bool,
     /// Whether it has ever had a watch.
     pub(super) has_watches: bool,
     /// Whether Watch is to be told what of its words is still unread.
@@ -79,6 +81,7 @@ impl Connection {
             version,
             in_flight: 0,
             unlike: Unlike::default(),
+            reads_snapshot: false,
             has_watches: false,
             owes_word: false,
             is_behind: false,

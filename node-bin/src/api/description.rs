@@ -38,6 +38,7 @@ pub(super) fn of(info: &NodeInfo, status: &Status) -> NodeStatus {
         live_bytes_max: status.live_bytes_max,
         feature_level: status.feature_level,
         feature_level_max: status.feature_level_max,
+        incarnations: status.bindings.iter().map(|(id, it)| (id.number(), it.0)).collect(),
     }
 }
 

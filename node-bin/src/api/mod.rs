@@ -3,9 +3,10 @@
 //! Commands: `Call` (the embedding program), `Stop`. Facts in: `ClientAccepted` (Listener),
 //! `DoorAccepted` (Listener, of Redis clients), `FromClient`, `ClientEnded`, `FromResp`,
 //! `RespEnded` (its reader tasks), `Writable` (its outboxes), `Answered`, `Greeted`,
-//! `Described` (Consensus), `Pushed` (Watch), `Heard` (Network), `OpenStream`, `StreamOrders`,
-//! `CloseStream` (doors). Commands out: `Submit`, `Read`, `Greet`, `Describe`, `Transfer`;
-//! `Orders` (to Watch); `Spread` (to Network).
+//! `Described` (Consensus), `Pushed` (Watch), `Heard` (Network), `SnapshotTold` (SnapshotStore),
+//! `OpenStream`, `StreamOrders`, `CloseStream` (doors). Commands out: `Submit`, `Read`, `Greet`,
+//! `Describe`, `Transfer`, `WantSnapshot`; `AskSnapshot` (to SnapshotStore); `Orders` (to Watch);
+//! `Spread` (to Network).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
 //! `OUTPUT_BYTES_MAX` unread answers each, beyond which the connection is closed.
@@ -16,6 +17,7 @@ mod connection;
 mod description;
 mod resp;
 mod round;
+mod snapshots;
 mod streams;
 mod unlike;
 mod watches;
@@ -45,10 +47,12 @@ use unlike::{About, Unlike};
 use crate::clock::Clock;
 use crate::consensus::{
     Answered, Describe, Described, Greet, Greeted, Read, ReadLocally, Submit, Transfer,
+    WantSnapshot,
 };
 use crate::directory::new_incarnation;
 use crate::doors::resp::RespOptions;
 use crate::fault::FaultGuard;
+use crate::snapshot_store::AskSnapshot;
 use crate::watch::Orders;
 
 /// Client connections at a time.
@@ -90,6 +94,8 @@ pub(crate) struct Outlets {
     pub(crate) greet: Recipient<Greet>,
     pub(crate) describe: Recipient<Describe>,
     pub(crate) transfer: Recipient<Transfer>,
+    pub(crate) want_snapshot: Recipient<WantSnapshot>,
+    pub(crate) snapshots: Recipient<AskSnapshot>,
     pub(crate) watch: Recipient<Orders>,
     pub(crate) spread: Recipient<Spread>,
 }
@@ -205,6 +211,9 @@ impl Api {
                 client.unlike.begin(request.id, About::Members);
                 self.round.change(ticket, session, timeout_us(*timeout_ms), &change);
             }),
+            Op::Snapshot { .. } | Op::SnapshotPiece(_) => {
+                return self.on_snapshots(ticket, &request.op);
+            }
             Op::Watch { .. }
             | Op::Unwatch
             | Op::Mark

@@ -32,7 +32,9 @@ impl Api {
             | Op::Transfer { .. }
             | Op::Publish { .. }
             | Op::Subscribe { .. }
-            | Op::ReadLocally { .. } => return false,
+            | Op::ReadLocally { .. }
+            | Op::Snapshot { .. }
+            | Op::SnapshotPiece(_) => return false,
         };
         if self.draining.is_some() {
             self.tell(owner, Reply::Refused(Refusal::Stopping));

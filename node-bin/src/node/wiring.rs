@@ -239,7 +239,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let log_store = start_log_store((wal, spare_disk), &log_thread, &to_consensus, faults);
     let snapshot_thread = Arbiter::new();
     let snapshot_store =
-        start_snapshot_store(snapshot_files, &snapshot_thread, &to_consensus, faults);
+        start_snapshot_store(snapshot_files, &snapshot_thread, (&to_consensus, &to_api), faults);
     let network = start_network(&wire, &to_consensus, &to_api);
     let (read_changes, pushed) = (to_consensus.clone().recipient(), to_api.clone().recipient());
     let watch = Watch::new(read_changes, pushed, FaultGuard::new("Watch", faults)).start();
@@ -259,16 +259,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
     };
     let guard = FaultGuard::new("Consensus", faults);
     consensus.run(Consensus::new(replica, clock, effects, guard));
-    let requests = api::Outlets {
-        submit: to_consensus.clone().recipient(),
-        read: to_consensus.clone().recipient(),
-        read_locally: to_consensus.clone().recipient(),
-        greet: to_consensus.clone().recipient(),
-        describe: to_consensus.clone().recipient(),
-        transfer: to_consensus.clone().recipient(),
-        watch: watch.clone().recipient(),
-        spread: network.clone().recipient(),
-    };
+    let requests = api_outlets(&to_consensus, &snapshot_store, &watch, &network);
     let door_info =
         store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
     let resp = wire.resp.unwrap_or_default();
@@ -294,6 +285,27 @@ fn connect<S: StateMachine + Unpin + 'static>(
     }
 }
 
+/// Where Api's requests go.
+fn api_outlets<S: StateMachine + Unpin + 'static>(
+    consensus: &Addr<Consensus<S>>,
+    snapshot_store: &Addr<SnapshotStore>,
+    watch: &Addr<Watch>,
+    network: &Addr<Network>,
+) -> api::Outlets {
+    api::Outlets {
+        submit: consensus.clone().recipient(),
+        read: consensus.clone().recipient(),
+        read_locally: consensus.clone().recipient(),
+        greet: consensus.clone().recipient(),
+        describe: consensus.clone().recipient(),
+        transfer: consensus.clone().recipient(),
+        want_snapshot: consensus.clone().recipient(),
+        snapshots: snapshot_store.clone().recipient(),
+        watch: watch.clone().recipient(),
+        spread: network.clone().recipient(),
+    }
+}
+
 fn start_log_store<S: StateMachine + Unpin + 'static>(
     log: (Wal<NodeDisk>, Option<FileDisk>),
     log_thread: &Arbiter,
@@ -311,12 +323,13 @@ fn start_log_store<S: StateMachine + Unpin + 'static>(
 fn start_snapshot_store<S: StateMachine + Unpin + 'static>(
     files: SnapshotFiles<NodeDisk>,
     snapshot_thread: &Arbiter,
-    consensus: &Addr<Consensus<S>>,
+    (consensus, api): (&Addr<Consensus<S>>, &Addr<Api>),
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<SnapshotStore> {
-    let (moved, guard) = (consensus.clone().recipient(), FaultGuard::new("SnapshotStore", faults));
+    let (moved, told) = (consensus.clone().recipient(), api.clone().recipient());
+    let guard = FaultGuard::new("SnapshotStore", faults);
     SnapshotStore::start_in_arbiter(&snapshot_thread.handle(), move |_| {
-        SnapshotStore::new(files, moved, guard)
+        SnapshotStore::new(files, moved, told, guard)
     })
 }
 

@@ -184,9 +184,9 @@ impl Node {
         let guard = |actor| FaultGuard::new(actor, faults);
         let log_store =
             LogStore::new((wal, None), (persisted, fetched), full, guard("LogStore")).start();
-        let moved = to_consensus.clone().recipient();
+        let (moved, told) = (to_consensus.clone().recipient(), to_api.clone().recipient());
         let snapshot_store =
-            SnapshotStore::new(snapshot_files, moved, guard("SnapshotStore")).start();
+            SnapshotStore::new(snapshot_files, moved, told, guard("SnapshotStore")).start();
         let read_changes = taps.tap(to_consensus.clone().recipient(), |_: &ReadChanges| {
             "Watch -> Consensus: ReadChanges".to_owned()
         });
@@ -199,7 +199,7 @@ impl Node {
             fetch: log_store.clone().recipient(),
             cut_before: log_store.clone().recipient(),
             configure: log_store.recipient(),
-            snapshots: snapshot_store.recipient(),
+            snapshots: snapshot_store.clone().recipient(),
             transmit: taps.tap(wire.clone().recipient(), |it: &Transmit| {
                 format!("Consensus -> Network: Transmit {}", names(&it.envelopes, "to", |e| e.to))
             }),
@@ -224,6 +224,8 @@ impl Node {
             greet: to_consensus.clone().recipient(),
             describe: to_consensus.clone().recipient(),
             transfer: to_consensus.clone().recipient(),
+            want_snapshot: to_consensus.clone().recipient(),
+            snapshots: snapshot_store.recipient(),
             watch: watch.recipient(),
             spread: wire.clone().recipient(),
         };

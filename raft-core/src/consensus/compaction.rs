@@ -1,6 +1,8 @@
 //! What consensus does about snapshots (Raft §7): lets the log go that one covers, passes one
 //! on, and takes one in the place of its log.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use crate::consensus::follower::Follower;
@@ -10,7 +12,7 @@ use crate::consensus::ready::Notice;
 use crate::consensus::{admission, invariants};
 use crate::snapshot::{SnapshotId, SnapshotState};
 use crate::teeth::is_removed;
-use crate::types::{EntryId, Index, NodeId, Time};
+use crate::types::{EntryId, Incarnation, Index, NodeId, Time};
 
 /// A follower that is there but slow holds the log so many times longer than it is kept anyway.
 const TRAILING_FOR_SLOW: u64 = 10;
@@ -198,6 +200,12 @@ impl Raft {
             Role::Leader(_) => unreachable!("a leader has everything that is committed"),
         }
         invariants::check(self);
+    }
+
+    /// Which incarnation answers for an id.
+    #[must_use]
+    pub fn bindings(&self) -> &BTreeMap<NodeId, Incarnation> {
+        &self.state.bindings
     }
 
     /// What a snapshot at the applied index says about consensus; `log_time` and

@@ -1,5 +1,6 @@
 //! What happens to a replica, and what it wants done about it.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::consensus::message::Envelope;
 use crate::consensus::ready::{Fetch, Notice, Persist, RoleName};
 use crate::entry::{Draft, Entries};
 use crate::replica::snapshots::{SnapshotFact, SnapshotOrder};
-use crate::types::{Index, NodeId, Term};
+use crate::types::{Incarnation, Index, NodeId, Term};
 
 /// Names a request to whoever made it; the replica only echoes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -284,4 +285,6 @@ pub struct Status {
     pub feature_level: u16,
     /// The highest feature level that it can apply.
     pub feature_level_max: u16,
+    /// Which incarnation answers for an id.
+    pub bindings: BTreeMap<NodeId, Incarnation>,
 }

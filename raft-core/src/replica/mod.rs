@@ -10,6 +10,7 @@ mod foresight;
 mod joining;
 pub mod log_files;
 pub(crate) mod node_session;
+mod offline;
 pub mod pinned;
 pub(crate) mod reads;
 pub(crate) mod recency;

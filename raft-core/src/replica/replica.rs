@@ -747,6 +747,7 @@ impl<S: StateMachine> Replica<S> {
             is_removed: self.raft.is_removed(),
             feature_level: self.applied_level,
             feature_level_max: self.raft.config().feature_level_max,
+            bindings: self.raft.bindings().clone(),
         }
     }
 
@@ -770,7 +771,11 @@ impl<S: StateMachine> Replica<S> {
 
 /// What an entry does to the state machine, and what is answered. A decision on a change of
 /// the membership has taken effect when it was appended, and is its own answer.
-fn execute<S: StateMachine>(machine: &mut S, entry: EntryRef<'_>, answer: &mut BytesMut) {
+pub(super) fn execute<S: StateMachine>(
+    machine: &mut S,
+    entry: EntryRef<'_>,
+    answer: &mut BytesMut,
+) {
     if entry.kind() == EntryKind::Configure {
         answer.extend_from_slice(entry.payload());
     } else {

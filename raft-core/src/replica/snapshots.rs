@@ -22,6 +22,31 @@ const HEAD: u8 = 0;
 const SESSIONS: u8 = 1;
 const MACHINE: u8 = 2;
 
+/// A part of a snapshot, by what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part<'p> {
+    /// What consensus knows.
+    Head(SnapshotState),
+    /// Sessions.
+    Sessions(&'p [u8]),
+    /// The state machine's.
+    Machine(&'p [u8]),
+}
+
+impl<'p> Part<'p> {
+    /// Looks at a part; `None` if it is none.
+    #[must_use]
+    pub fn of(part: &'p [u8]) -> Option<Self> {
+        let (kind, rest) = part.split_first()?;
+        match *kind {
+            HEAD => decode_head(rest).map(Self::Head),
+            SESSIONS => Some(Self::Sessions(rest)),
+            MACHINE => Some(Self::Machine(rest)),
+            _ => None,
+        }
+    }
+}
+
 /// What is to be done with snapshot files, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SnapshotOrder {
@@ -203,30 +228,17 @@ impl Builder {
     ) -> Option<SnapshotOrder> {
         let is_time = |it: &&mut Building| !it.is_writing && it.next_part_at <= now;
         let building = self.building.as_mut().filter(is_time)?;
-        let mut part = BytesMut::new();
-        let next = match &building.stage {
-            Stage::Head(head) => {
-                part.put_u8(HEAD);
-                part.extend_from_slice(head);
-                Stage::Sessions
-            }
-            Stage::Sessions => {
-                part.put_u8(SESSIONS);
-                let has_more = sessions.read_pinned(PART_BYTES, &mut part);
-                if has_more { Stage::Sessions } else { Stage::Machine }
-            }
-            Stage::Machine => {
-                part.put_u8(MACHINE);
-                let has_more = machine.read_pinned(PART_BYTES, &mut part);
-                if has_more { Stage::Machine } else { Stage::Finish }
-            }
+        match building.stage {
             Stage::Finish => {
                 building.stage = Stage::Finishing;
                 return Some(SnapshotOrder::Finish);
             }
             Stage::Finishing => return None,
-        };
-        building.stage = next;
+            Stage::Head(_) | Stage::Sessions | Stage::Machine => {}
+        }
+        let mut part = BytesMut::new();
+        let next = building.stage.put_part(sessions, machine, &mut part);
+        building.stage = next.unwrap_or(Stage::Finish);
         building.is_writing = true;
         building.next_part_at = now.after(interval_us);
         Some(SnapshotOrder::Append { part: part.freeze() })
@@ -307,6 +319,50 @@ impl<S: StateMachine> Loader<S> {
         self.sessions.finish_load()?;
         self.machine.finish_load()?;
         Ok(Loaded { machine: self.machine, sessions: self.sessions, state })
+    }
+}
+
+/// Every part of a snapshot of the present state, one after the other.
+pub(crate) fn parts_of<'s, S: StateMachine>(
+    state: &SnapshotState,
+    sessions: &'s mut Sessions,
+    machine: &'s mut S,
+) -> impl Iterator<Item = Bytes> + use<'s, S> {
+    sessions.pin();
+    machine.pin();
+    let mut stage = Some(Stage::Head(encode_head(state)));
+    std::iter::from_fn(move || {
+        let mut part = BytesMut::new();
+        stage = stage.take()?.put_part(sessions, machine, &mut part);
+        Some(part.freeze())
+    })
+}
+
+impl Stage {
+    /// Appends a part; returns the stage of the next one, `None` behind the last.
+    fn put_part<S: StateMachine>(
+        &self,
+        sessions: &mut Sessions,
+        machine: &mut S,
+        part: &mut BytesMut,
+    ) -> Option<Self> {
+        match self {
+            Self::Head(head) => {
+                part.put_u8(HEAD);
+                part.extend_from_slice(head);
+                Some(Self::Sessions)
+            }
+            Self::Sessions => {
+                part.put_u8(SESSIONS);
+                let has_more = sessions.read_pinned(PART_BYTES, part);
+                Some(if has_more { Self::Sessions } else { Self::Machine })
+            }
+            Self::Machine => {
+                part.put_u8(MACHINE);
+                machine.read_pinned(PART_BYTES, part).then_some(Self::Machine)
+            }
+            Self::Finish | Self::Finishing => None,
+        }
     }
 }
 

@@ -54,6 +54,9 @@ pub struct NodeStatus {
     pub feature_level: u16,
     /// The highest feature level that the node applies.
     pub feature_level_max: u16,
+    /// Which incarnation of a data directory answers for an id: nodes of two clusters never share
+    /// one. Empty if the node does not say.
+    pub incarnations: Vec<(u64, u64)>,
 }
 
 impl NodeStatus {
@@ -80,8 +83,9 @@ impl Serialize for NodeStatus {
         let has_roles = !self.member_roles.is_empty();
         let has_room = self.live_bytes_max != 0;
         let has_levels = self.feature_level != 0;
-        let more = usize::from(has_roles) + 2 * usize::from(has_room) + 2 * usize::from(has_levels);
-        let entries = 16 + more;
+        let has_incarnations = !self.incarnations.is_empty();
+        let pairs = usize::from(has_room) + usize::from(has_levels);
+        let entries = 16 + usize::from(has_roles) + 2 * pairs + usize::from(has_incarnations);
         let mut map = serializer.serialize_map(Some(entries))?;
         map.serialize_entry("node_id", &self.node_id)?;
         map.serialize_entry("cluster_id", &self.cluster_id)?;
@@ -109,6 +113,9 @@ impl Serialize for NodeStatus {
         if has_levels {
             map.serialize_entry("feature_level", &self.feature_level)?;
             map.serialize_entry("feature_level_max", &self.feature_level_max)?;
+        }
+        if has_incarnations {
+            map.serialize_entry("incarnations", &self.incarnations)?;
         }
         map.end()
     }

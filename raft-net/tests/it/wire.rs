@@ -10,8 +10,8 @@ use raft_core::replica::event::{Refusal, SessionRefusal};
 use raft_core::snapshot::SnapshotId;
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
 use raft_net::client_protocol::{
-    ChangeRefused, Hello, LEARNER, LocalAnswer, NodeStatus, Op, Reply, Request, Response, VOTER,
-    WatchEnded,
+    ChangeRefused, Hello, LEARNER, LocalAnswer, NodeStatus, Op, PieceWanted, Reply, Request,
+    Response, SnapshotName, VOTER, WatchEnded,
 };
 use raft_net::frame::{self, FrameError, Frames, PEER_FRAME_BYTES_MAX};
 use raft_net::member_change::MemberChange;
@@ -224,6 +224,10 @@ fn responses() -> Vec<Response<'static>> {
     (1..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }
 
+fn snapshot_name() -> SnapshotName {
+    SnapshotName { index: 300, term: 7, bytes: 1 << 33, checksum: 0xfeed_f00d }
+}
+
 /// What came later: its lines stand at the end of the golden file.
 fn later_requests() -> Vec<Request<'static>> {
     let change = MemberChange {
@@ -246,6 +250,12 @@ fn later_requests() -> Vec<Request<'static>> {
             channels: vec![serde_bytes::Bytes::new(b"news"), serde_bytes::Bytes::new(b"")],
             patterns: vec![serde_bytes::Bytes::new(b"n*")],
         },
+        Op::Snapshot { covers: 300 },
+        Op::SnapshotPiece(Box::new(PieceWanted {
+            of: snapshot_name(),
+            offset: 1 << 20,
+            bytes_max: 4096,
+        })),
     ];
     (1 << 34..).zip(ops).map(|(id, op)| Request { id, op }).collect()
 }
@@ -275,6 +285,11 @@ fn later_responses() -> Vec<Response<'static>> {
         Reply::Subscribed,
         Reply::Message { pattern: None, channel: b"news", message: b"\xff" },
         Reply::Message { pattern: Some(b"n*"), channel: b"news", message: b"" },
+        Reply::Snapshot(None),
+        Reply::Snapshot(Some(Box::new(snapshot_name()))),
+        Reply::SnapshotPiece(None),
+        Reply::SnapshotPiece(Some(b"piece")),
+        Reply::Status(Box::new(NodeStatus { incarnations: vec![(1, 1 << 63)], ..status() })),
     ];
     (100..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }
@@ -310,14 +325,20 @@ fn all() -> Vec<(String, BytesMut)> {
     }
     let address = "a:1".to_owned();
     add("preface", &|output| Preface { address: address.clone(), ..preface() }.open(output));
-    for request in &later_requests()[7..] {
+    for request in &later_requests()[7..9] {
         add("request", &|output| request.encode(output).unwrap());
     }
-    for response in &later_responses()[12..] {
+    for response in &later_responses()[12..16] {
         add("response", &|output| response.encode(output).unwrap());
     }
     add("welcome", &|output| Greeting::Welcome(welcome_with_channels()).encode(output));
     add("ch", &|output| publication::put(output, &publications()).unwrap());
+    for request in &later_requests()[9..] {
+        add("request", &|output| request.encode(output).unwrap());
+    }
+    for response in &later_responses()[16..] {
+        add("response", &|output| response.encode(output).unwrap());
+    }
     all
 }
 

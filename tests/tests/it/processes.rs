@@ -1,5 +1,6 @@
 //! Real processes on loopback, killed, revived and stopped.
 
+mod backups;
 mod care;
 mod crashes;
 mod exactly_once;

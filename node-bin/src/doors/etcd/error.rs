@@ -103,6 +103,8 @@ pub(crate) fn of_no(why: &No) -> Status {
         | No::NotANumber
         | No::Overflow
         | No::ValueTooLong { .. }
+        | No::RestoreUnknown { .. }
+        | No::PieceExpected { .. }
         | No::NotInTransaction => {
             return Status::internal(why.to_string());
         }
@@ -126,6 +128,7 @@ pub(crate) fn of_limit(error: &LimitError) -> EtcdError {
         | LimitError::TooManyLeases(_)
         | LimitError::CommandTooLong(_)
         | LimitError::NotInTransaction
+        | LimitError::RevisionTooHigh
         | LimitError::WritesInQuery
         | LimitError::AuthNameTooLong(_) => REQUEST_TOO_LARGE,
         LimitError::AuthNameEmpty => USER_EMPTY,

@@ -167,13 +167,13 @@ impl Trailer {
     }
 }
 
-fn seal(bytes: &mut [u8]) {
+pub(super) fn seal(bytes: &mut [u8]) {
     let checksum = crc32c::crc32c(&bytes[4..]);
     bytes[..4].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// What follows checksum and magic, if both are right.
-fn verified(bytes: &[u8], magic: [u8; 4]) -> Option<&[u8]> {
+pub(super) fn verified(bytes: &[u8], magic: [u8; 4]) -> Option<&[u8]> {
     let is_good = checksum_of(bytes) == crc32c::crc32c(&bytes[4..]) && bytes[4..8] == magic;
     is_good.then_some(&bytes[8..])
 }

@@ -4,6 +4,7 @@
 //! renamed. What stands in the parts is the business of whoever appends them. Layout and the
 //! argument for it: `docs/snapshot.md`.
 
+pub mod backup;
 mod build;
 mod error;
 mod files;

@@ -8,7 +8,8 @@ use kvorum_client::{KeyRange, KeyValue, Options};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Refusal, SessionRefusal};
 use raft_net::client_protocol::{
-    ChangeRefused, Hello, LocalAnswer, NodeStatus, Op, Reply, Request, Response, WatchEnded,
+    ChangeRefused, Hello, LocalAnswer, NodeStatus, Op, Reply, Request, Response, SnapshotName,
+    WatchEnded,
 };
 use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use raft_net::handshake::{HandshakeError, open_as_client};
@@ -32,6 +33,8 @@ pub(crate) enum Said {
     Changed(Vec<u64>),
     ChangeRefused(ChangeRefused),
     Transferred,
+    Snapshot(Option<SnapshotName>),
+    SnapshotPiece(Option<Bytes>),
     Watching(u64),
     Events { is_cut: bool, body: Bytes },
     Mark(u64),
@@ -88,6 +91,10 @@ impl Connection {
                     Reply::Changed(added) => Said::Changed(added),
                     Reply::ChangeRefused(refused) => Said::ChangeRefused(refused),
                     Reply::Transferred => Said::Transferred,
+                    Reply::Snapshot(name) => Said::Snapshot(name.map(|name| *name)),
+                    Reply::SnapshotPiece(piece) => {
+                        Said::SnapshotPiece(piece.map(Bytes::copy_from_slice))
+                    }
                     Reply::Watching(revision) => Said::Watching(revision),
                     Reply::Events { is_cut, body } => {
                         Said::Events { is_cut, body: Bytes::copy_from_slice(body) }

@@ -113,6 +113,11 @@ impl Cluster {
         assert!(before.is_none(), "node {id} is alive");
     }
 
+    /// A path in the folder of the test.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.scratch.join(name)
+    }
+
     /// The files in a node's folder.
     pub(crate) fn files(&self, id: u64) -> Vec<String> {
         let names = std::fs::read_dir(self.scratch.join(format!("node-{id}"))).unwrap();

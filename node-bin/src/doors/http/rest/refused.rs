@@ -139,6 +139,8 @@ impl Refused {
             No::TooLong { .. } | No::ValueTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             // No request for a key is one of these.
             No::NotInTransaction
+            | No::RestoreUnknown { .. }
+            | No::PieceExpected { .. }
             | No::UserExists
             | No::UserUnknown
             | No::RoleExists
@@ -170,6 +172,7 @@ impl Refused {
             | LimitError::NotInTransaction
             | LimitError::AuthNameEmpty
             | LimitError::AuthNameTooLong(_)
+            | LimitError::RevisionTooHigh
             | LimitError::WritesInQuery => StatusCode::BAD_REQUEST,
         };
         Self::new(status, format!("{error}; nothing was done"))
