@@ -9,6 +9,7 @@ mod auth;
 mod codec;
 mod collection;
 mod edit;
+mod feature;
 mod growth;
 pub(crate) mod interest;
 pub(crate) mod key_range;

@@ -365,6 +365,10 @@ impl StateMachine for Store {
         let seed = command.seed().wrapping_add(index.0);
         let at = At { index, log_time: command.log_time(), seed };
         match Command::decode(command.payload()) {
+            Ok(decoded) if command.feature_level() < decoded.feature_level() => {
+                let why = No::FeatureLevel { needed: decoded.feature_level() };
+                Answer::No { revision: self.revision, why }.encode(answer);
+            }
             Ok(decoded) => self.execute(at, &decoded, answer),
             Err(error) => Answer::Malformed { why: error.reason() }.encode(answer),
         }

@@ -3,6 +3,7 @@
 mod auth;
 mod bad_input;
 mod codec;
+mod feature_levels;
 mod growth;
 mod lasting;
 mod limits;

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use kv_store::command::{Answer, Command, KeyRange, Query};
 use kv_store::store::Store;
-use raft_core::entry::{Draft, EntryKind, SessionStamp, Stamp};
+use raft_core::entry::{Draft, EntryKind, FEATURE_LEVEL, SessionStamp, Stamp};
 use raft_core::replica::state_machine::StateMachine;
 use raft_core::types::{Index, Term};
 
@@ -24,6 +24,11 @@ impl Node {
 
     /// Applies a payload as the next entry and returns the answer's bytes.
     pub(crate) fn apply_bytes(&mut self, payload: &[u8]) -> BytesMut {
+        self.apply_under(FEATURE_LEVEL, payload)
+    }
+
+    /// The same, in an entry of this feature level.
+    pub(crate) fn apply_under(&mut self, feature_level: u16, payload: &[u8]) -> BytesMut {
         self.last_index = self.last_index.next();
         let mut draft = Draft::default();
         draft.push(EntryKind::Command, &SessionStamp::default(), payload);
@@ -31,7 +36,7 @@ impl Node {
             term: Term(1),
             first: self.last_index,
             log_time: self.log_time,
-            feature_level: raft_core::entry::FEATURE_LEVEL,
+            feature_level,
             wall_time: 0,
             seed: 0,
         });

@@ -29,6 +29,12 @@ async fn a_rolling_upgrade_loses_no_request_and_raises_the_level_at_its_end() {
     for id in [1, 2, 3] {
         until_level(&cluster, id, 1).await;
     }
+    let backup = cluster.file(1, "before.kvb").display().to_string();
+    let saved = cluster.kvctl(&["snapshot", "save", &backup]).await;
+    assert_eq!(saved.code, Some(0), "{saved:?}");
+    let refused = cluster.kvctl(&["snapshot", "restore", &backup]).await;
+    assert!(refused.code == Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("needs feature level 2, and not every node"), "{refused:?}");
     cluster.set_flags(&[]);
     for id in [1, 2, 3] {
         let older = cluster.take(id);
@@ -49,6 +55,8 @@ async fn a_rolling_upgrade_loses_no_request_and_raises_the_level_at_its_end() {
     let written = writers.end().await;
     check_written(&cluster, &[1, 2, 3], &written).await;
     cluster.check_equal().await;
+    let restored = cluster.kvctl(&["snapshot", "restore", &backup]).await;
+    assert_eq!(restored.code, Some(0), "{restored:?}");
 
     // The way back is closed, and that is said before anything is touched.
     let older = cluster.take(2);
