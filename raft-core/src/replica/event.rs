@@ -278,4 +278,6 @@ pub struct Status {
     pub configuration: Configuration,
     /// Whether the cluster has removed this node, as far as it knows.
     pub is_removed: bool,
+    /// Whether there was ever a command, as far as it has applied the log.
+    pub has_commands: bool,
 }

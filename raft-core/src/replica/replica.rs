@@ -59,6 +59,8 @@ pub struct Replica<S> {
     pub(super) orders: Vec<SnapshotOrder>,
     /// The log time of the last entry that was applied. Units: microseconds.
     pub(super) applied_log_time: u64,
+    /// Whether a command was applied since this replica was made.
+    has_commands: bool,
     pub(super) fence: Fence,
     pub(super) room: Room,
     /// How far the state was last said to be.
@@ -134,6 +136,7 @@ impl<S: StateMachine> Replica<S> {
             loading: None,
             orders: Vec::new(),
             applied_log_time: 0,
+            has_commands: false,
             fence: Fence::default(),
             room: Room::default(),
             reported_index: Index::ZERO,
@@ -474,7 +477,11 @@ impl<S: StateMachine> Replica<S> {
             match entry.kind() {
                 EntryKind::Noop => {}
                 EntryKind::Bind => self.raft.bind(&binding::decode(entry.payload())),
-                EntryKind::Command | EntryKind::Configure => self.apply_command(entry),
+                EntryKind::Command => {
+                    self.has_commands = true;
+                    self.apply_command(entry);
+                }
+                EntryKind::Configure => self.apply_command(entry),
                 EntryKind::Change => unreachable!("a change is decided before it is in a log"),
             }
             self.compare_at(index);
@@ -740,6 +747,7 @@ impl<S: StateMachine> Replica<S> {
             snapshot_index: self.raft.snapshot().map_or(Index::ZERO, |id| id.last.index),
             configuration: self.raft.configuration().clone(),
             is_removed: self.raft.is_removed(),
+            has_commands: self.has_commands || self.raft.snapshot().is_some(),
         }
     }
 
