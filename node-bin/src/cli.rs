@@ -1,6 +1,8 @@
 //! The command line of `kvorum`.
 
 mod dev;
+mod discovery;
+mod find;
 mod join;
 mod log;
 mod ports;
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
             | StartError::Identity { .. }
             | StartError::Log { .. }
             | StartError::Snapshots { .. }
+            | StartError::Beacons(_)
             | StartError::Join(_)
             | StartError::Listen { .. }
             | StartError::Thread(_) => ExitCode::FAILURE,

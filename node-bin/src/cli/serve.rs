@@ -1,20 +1,24 @@
 //! `kvorum`: one node, until a signal ends it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use raft_core::types::NodeId;
+use raft_net::opens::Opens;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::discovery::Method;
 use super::settings::{FIRST_ID, ServeArguments, Switch};
-use super::{join, new_store, store_checks};
-use crate::directory::{self, Data};
+use super::{find, join, new_store, store_checks};
+use crate::directory::{self, Data, dissolving};
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
-use crate::node::{Node, NodeOptions};
+use crate::node::{Discoverable, DoorPort, Node, NodeOptions};
 
 /// How many ports are tried from the first one on when none was asked for.
 const PORTS_TRIED: u16 = 100;
@@ -22,65 +26,154 @@ const PORTS_TRIED: u16 = 100;
 /// How often it is checked that the node has not ended by itself.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Runs a node.
+/// Runs a node, and the next one if it gives its cluster up for another.
 pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
-    let (given_id, members, doors) = (arguments.id()?, arguments.members()?, arguments.doors()?);
-    let cluster_secret = arguments.secret()?;
-    if let Some(advertise) = &arguments.advertise {
-        super::settings::check_address("--advertise", advertise)?;
-    }
-    let opens = arguments.ports.opens()?;
-    arguments.check_peers(1 < members.len() || !doors.is_empty())?;
-    let (bound, listen) = bind(arguments)?;
-    let ports = arguments.bind_doors()?;
-    let port = bound.local_addr().map_err(|source| listen_error(&listen, source))?.port();
-    let directory = arguments
-        .data_dir
-        .clone()
-        .unwrap_or_else(|| Path::new("kvorum-data").join(port.to_string()));
-    let owner = directory::owner(&directory)?;
-    let recorded_id = owner.as_ref().map(|owner| owner.node_id);
-    let mut options = NodeOptions {
-        bound: Some(bound),
-        opens,
-        ports,
-        advertise: arguments.advertise.clone(),
-        members,
-        auto_promote: arguments.auto_promote == Switch::On,
-        voters_target: arguments.voters_target,
-        lease_reads: arguments.lease_reads,
-        election_timeout_ms: arguments.election_timeout_ms,
-        heartbeat_interval_ms: arguments.heartbeat_interval_ms,
-        wal_segment_bytes: arguments.wal_segment_bytes,
-        snapshot_log_bytes: arguments.snapshot_log_bytes,
-        memory_max: arguments.memory_max,
-        cluster_secret,
-        checks: store_checks(),
-        resp: Some(RespOptions { allows_flush: arguments.resp_flush }),
-        http_hosts: arguments.http_hosts.clone(),
-        store_doors: true,
-        ..NodeOptions::new(
-            given_id.or(recorded_id).unwrap_or(FIRST_ID),
-            &listen,
-            Data::Directory(directory.clone()),
-        )
-    };
-    options.check()?;
-    if !doors.is_empty() {
-        match &owner {
-            None => join::prepare(doors, given_id, &mut options)?,
-            Some(_) => tracing::info!("the data directory has a cluster already: no --join"),
-        }
-    }
-    let node_id = options.node_id.number();
+    let mut given = Given::check(arguments)?;
     abort_on_panic();
-    let node = Node::start(options, new_store(arguments.memory_max))?;
-    announce(&node, node_id, &directory);
-    wait_for_signal(&node).map_err(StartError::Thread)?;
-    Ok(match node.stop() {
-        NodeEnd::Stopped => ExitCode::SUCCESS,
-        NodeEnd::Fault { .. } => ExitCode::FAILURE,
-    })
+    loop {
+        let ended = given.run_once()?;
+        let NodeEnd::GaveWay { cluster_id, address } = &ended else {
+            return Ok(match ended {
+                NodeEnd::Stopped | NodeEnd::GaveWay { .. } => ExitCode::SUCCESS,
+                NodeEnd::Fault { .. } => ExitCode::FAILURE,
+            });
+        };
+        match dissolving::dissolve(&given.directory)? {
+            None => tracing::info!(
+                "gave up a cluster in which nothing was written for cluster {cluster_id:016x} at \
+                 {address}, which is older or in use"
+            ),
+            Some(held) => {
+                given.may_give_way = false;
+                tracing::warn!(
+                    "kept the cluster of this node, because its directory holds {held}, beside \
+                     cluster {cluster_id:016x} at {address}"
+                );
+            }
+        }
+        given.bind_again()?;
+    }
+}
+
+/// What was given, checked, and the sockets that no node has taken yet.
+struct Given<'a> {
+    arguments: &'a ServeArguments,
+    method: Method,
+    members: BTreeMap<NodeId, String>,
+    opens: Opens,
+    listen: String,
+    advertise: Option<String>,
+    directory: PathBuf,
+    sockets: Option<(TcpListener, Vec<DoorPort>)>,
+    may_give_way: bool,
+}
+
+impl<'a> Given<'a> {
+    fn check(arguments: &'a ServeArguments) -> Result<Self, StartError> {
+        let (members, doors) = (arguments.members()?, arguments.doors()?);
+        let method = arguments.method()?;
+        arguments.id()?;
+        arguments.secret()?;
+        if let Some(advertise) = &arguments.advertise {
+            super::settings::check_address("--advertise", advertise)?;
+        }
+        let opens = arguments.ports.opens()?;
+        let is_cluster = 1 < members.len() || !doors.is_empty() || method != Method::None;
+        arguments.check_peers(is_cluster)?;
+        let (bound, listen) = bind(arguments)?;
+        let ports = arguments.bind_doors()?;
+        let port = bound.local_addr().map_err(|source| listen_error(&listen, source))?.port();
+        let advertise = arguments.advertised(method, &listen, port)?;
+        let by_port = || Path::new("kvorum-data").join(port.to_string());
+        let directory = arguments.data_dir.clone().unwrap_or_else(by_port);
+        // From now on this port is meant, also if any was asked for.
+        let host = listen.rsplit_once(':').map_or(listen.as_str(), |(host, _)| host);
+        let listen = format!("{host}:{port}");
+        let sockets = Some((bound, ports));
+        let may_give_way = true;
+        Ok(Self {
+            arguments,
+            method,
+            members,
+            opens,
+            listen,
+            advertise,
+            directory,
+            sockets,
+            may_give_way,
+        })
+    }
+
+    fn bind_again(&mut self) -> Result<(), StartError> {
+        let failed = |source| listen_error(&self.listen, source);
+        let bound = TcpListener::bind(&self.listen).map_err(failed)?;
+        self.sockets = Some((bound, self.arguments.bind_doors()?));
+        Ok(())
+    }
+
+    /// Finds the node its cluster, and runs it until it ends.
+    fn run_once(&mut self) -> Result<NodeEnd, StartError> {
+        let arguments = self.arguments;
+        dissolving::complete(&self.directory)?;
+        let owner = directory::owner(&self.directory)?;
+        let recorded_id = owner.as_ref().map(|owner| owner.node_id);
+        let given_id = arguments.id()?;
+        let mut options = self.options(given_id.or(recorded_id).unwrap_or(FIRST_ID))?;
+        options.check()?;
+        let doors = arguments.doors()?;
+        let mut announcement = None;
+        match (&owner, options.discoverable.and_then(|it| it.airwave)) {
+            (None, _) if !doors.is_empty() => join::prepare(doors, given_id, &mut options)?,
+            (None, Some(airwave)) if self.members.is_empty() => {
+                let place = (self.directory.as_path(), given_id);
+                announcement = find::enter(place, (airwave, arguments.expects()), &mut options)?;
+            }
+            (Some(_), _) if !doors.is_empty() => {
+                tracing::info!("the data directory has a cluster already: no --join");
+            }
+            (None | Some(_), _) => {}
+        }
+        let node_id = options.node_id.number();
+        let node = Node::start(options, new_store(arguments.memory_max))?;
+        announce(&node, node_id, &self.directory);
+        drop(announcement);
+        wait_for_signal(&node).map_err(StartError::Thread)?;
+        Ok(node.stop())
+    }
+
+    fn options(&mut self, node_id: NodeId) -> Result<NodeOptions, StartError> {
+        let arguments = self.arguments;
+        let (bound, ports) = self.sockets.take().expect("bound for each node");
+        let data = Data::Directory(self.directory.clone());
+        let mut options = NodeOptions {
+            bound: Some(bound),
+            opens: self.opens,
+            ports,
+            advertise: self.advertise.clone(),
+            members: self.members.clone(),
+            auto_promote: arguments.auto_promote == Switch::On,
+            voters_target: arguments.voters_target,
+            lease_reads: arguments.lease_reads,
+            election_timeout_ms: arguments.election_timeout_ms,
+            heartbeat_interval_ms: arguments.heartbeat_interval_ms,
+            wal_segment_bytes: arguments.wal_segment_bytes,
+            snapshot_log_bytes: arguments.snapshot_log_bytes,
+            memory_max: arguments.memory_max,
+            cluster_secret: arguments.secret()?,
+            checks: store_checks(),
+            resp: Some(RespOptions { allows_flush: arguments.resp_flush }),
+            http_hosts: arguments.http_hosts.clone(),
+            store_doors: true,
+            ..NodeOptions::new(node_id, &self.listen, data)
+        };
+        if self.method != Method::None {
+            let address = join::own_address(&options)?;
+            let discoverable = arguments.discoverable(self.method, &address)?;
+            let may_give_way = self.may_give_way;
+            options.discoverable = discoverable.map(|it| Discoverable { may_give_way, ..it });
+        }
+        Ok(options)
+    }
 }
 
 fn announce(node: &Node, node_id: u64, directory: &Path) {

@@ -9,6 +9,7 @@ use raft_core::types::NodeId;
 use raft_net::handshake::ClusterSecret;
 
 use super::LogLevel;
+use super::discovery::DiscoveryArguments;
 use super::ports::PortArguments;
 use crate::error::StartError;
 use crate::node::{
@@ -50,6 +51,8 @@ pub(super) struct ServeArguments {
         num_args = 1
     )]
     pub(super) join: Vec<String>,
+    #[command(flatten)]
+    pub(super) discovery: DiscoveryArguments,
     /// Whether this node, when it leads, makes voters of learners that have caught up
     #[arg(
         long,

@@ -15,6 +15,7 @@ mod bad_input;
 mod bench;
 mod dev_prompt;
 mod dev_prompt_of_kvctl;
+mod discovery;
 mod doors;
 mod etcd_door;
 mod local_cluster;
