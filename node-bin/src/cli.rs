@@ -3,6 +3,8 @@
 mod config;
 mod config_file;
 mod dev;
+mod discovery;
+mod find;
 mod join;
 mod log;
 mod ports;
@@ -175,6 +177,7 @@ fn code_of(error: &StartError) -> ExitCode {
         | StartError::Log { .. }
         | StartError::LaterVersion { .. }
         | StartError::Snapshots { .. }
+        | StartError::Beacons(_)
         | StartError::Join(_)
         | StartError::Listen { .. }
         | StartError::Thread(_) => ExitCode::FAILURE,

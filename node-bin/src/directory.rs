@@ -1,6 +1,8 @@
 //! The data directory: who it belongs to, the one process that may use it, and its log.
 
+pub(crate) mod dissolving;
 mod founded;
+pub(crate) mod founding;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,9 @@ use crate::disk::{FileDisk, NodeDisk};
 use crate::error::StartError;
 
 const LOCK_FILE: &str = "lock";
+
+/// What an empty directory remembers of a founding, `founding`.
+const FOUNDING_FILE: &str = "founding";
 
 /// Where a node keeps what it must not forget.
 #[derive(Debug)]
@@ -166,8 +171,10 @@ fn report(identity: &Identity, recovered: &Recovered) {
     }
 }
 
-/// Makes sure that nobody else uses the directory.
-fn lock(directory: &Path) -> Result<File, StartError> {
+/// Makes sure that nobody else uses the directory, and that it is there.
+///
+/// Errors: `StartError` names who uses it, or what is in it that is not ours.
+pub(crate) fn lock(directory: &Path) -> Result<File, StartError> {
     let unusable = |source| StartError::Directory { directory: directory.to_owned(), source };
     fs::create_dir_all(directory).map_err(unusable)?;
     let path = directory.join(LOCK_FILE);
@@ -241,7 +248,9 @@ fn claim_identity(
     identity.promise_us = promised_us.max(claim.promise_us);
     let mut is_changed = promised_us < identity.promise_us;
     let names = disk.list().map_err(IdentityError::Disk).map_err(failed)?;
-    let has_log = names.iter().any(|name| name != IDENTITY_FILE && name != LOCK_FILE);
+    let is_log =
+        |name: &String| ![IDENTITY_FILE, LOCK_FILE, FOUNDING_FILE].contains(&name.as_str());
+    let has_log = names.iter().any(is_log);
     if !has_log {
         // An identity without a log has lost whatever it had promised, if it ever promised
         // anything: it must not be taken for the node that it was.

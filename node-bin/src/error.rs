@@ -112,6 +112,11 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Beacons, by which the node was to find its cluster, cannot be sent or heard.
+    #[error(
+        "cannot look for a cluster by multicast: {0}; give --join, --peers or --discovery none"
+    )]
+    Beacons(io::Error),
     /// The cluster that the node was to join did not take it in.
     #[error("cannot join the cluster: {0}")]
     Join(String),
@@ -138,6 +143,14 @@ impl StartError {
 pub enum NodeEnd {
     /// It was asked to.
     Stopped,
+    /// It founded a cluster, alone, in which nothing was written, and has heard of another one:
+    /// its owner should empty its directory, if that really holds nothing, and have it join.
+    GaveWay {
+        /// The other cluster.
+        cluster_id: u64,
+        /// A member of it.
+        address: String,
+    },
     /// One of its promises was in danger; its directory can be started again, and recovery
     /// decides.
     Fault {

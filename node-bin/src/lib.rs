@@ -9,6 +9,7 @@
 //! of them decides anything: see `ARCHITECTURE.md`.
 
 pub mod api;
+mod caretaker;
 mod channels;
 pub mod cli;
 mod clock;
@@ -38,5 +39,6 @@ pub use directory::{Data, MemoryData};
 pub use doors::resp::RespOptions;
 pub use error::{NodeEnd, StartError};
 pub use local_cluster::{ClusterOptions, FIRST_PORT, LocalCluster, PlaceError, Storage, Transport};
-pub use node::{DoorPort, Node, NodeOptions, RequestError, Wires};
+pub use node::{Discoverable, DoorPort, Node, NodeOptions, RequestError, Wires};
+pub use raft_net::discovery::socket::{Airwave, MULTICAST_GROUP};
 pub use raft_net::opens::{Door, Opens};

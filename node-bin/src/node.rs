@@ -4,6 +4,7 @@
 //! without the others.
 
 mod listening;
+mod on_air;
 mod wiring;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ use raft_core::entry::{ClientId, FEATURE_LEVEL, FEATURE_LEVEL_MIN, SessionStamp}
 use raft_core::replica::StateMachine;
 use raft_core::replica::event::{Refusal, SessionRefusal, Staleness, Status};
 use raft_core::types::NodeId;
+use raft_net::discovery::belonging::Elder;
+use raft_net::discovery::socket::Airwave;
 use raft_net::handshake::ClusterSecret;
 use raft_net::opens::{Door, Opens};
 use raft_net::switchboard::{Dial, Listen};
@@ -72,6 +75,16 @@ pub struct DoorPort {
     pub listen: String,
     /// The socket for it, if the caller has bound it already.
     pub bound: Option<TcpListener>,
+}
+
+/// What a node does beside the log to be found, and to find others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discoverable {
+    /// Where beacons are sent and heard; without it the node is silent.
+    pub airwave: Option<Airwave>,
+    /// Whether the node, when it is alone in a cluster without anything in it, ends with
+    /// `NodeEnd::GaveWay` when it hears of one that it should join.
+    pub may_give_way: bool,
 }
 
 /// What a node is told when it starts.
@@ -133,6 +146,9 @@ pub struct NodeOptions {
     pub memory_max: u64,
     /// What every node of the cluster knows and nobody else.
     pub cluster_secret: Option<ClusterSecret>,
+    /// How the node is found beside the log; by default it is not, and when it is reached
+    /// elsewhere somebody must have the cluster told. With it, it does that by itself.
+    pub discoverable: Option<Discoverable>,
     /// TCP or memory.
     pub wires: Wires,
     /// What is refused before it is replicated.
@@ -175,6 +191,7 @@ impl NodeOptions {
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             memory_max: MEMORY_MAX,
             cluster_secret: None,
+            discoverable: None,
             wires: Wires::Tcp,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
@@ -239,6 +256,8 @@ pub(crate) enum Control {
     Stop,
     /// End at once, as if the process had been killed.
     Kill,
+    /// There is another cluster that the node should join; ends as for `Stop`.
+    GiveWay(Elder),
     /// An actor has panicked.
     Fault { actor: &'static str },
 }

@@ -49,6 +49,11 @@ impl ClusterSecret {
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
+
+    /// What a proof that its maker holds the secret begins with.
+    pub(crate) fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(&self.0).expect("HMAC takes any key length")
+    }
 }
 
 impl fmt::Debug for ClusterSecret {
@@ -387,7 +392,7 @@ fn transcript(
     preface: &Preface,
     welcome: &Welcome,
 ) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&secret.0).expect("HMAC takes any key length");
+    let mut mac = secret.mac();
     mac.update(match side {
         Side::Initiator => b"kvorum initiator",
         Side::Acceptor => b"kvorum acceptor ",

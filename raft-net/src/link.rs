@@ -35,6 +35,9 @@ pub const BULK_OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Units: bytes.
 pub const CHANNELS_OUTBOX_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// How many failures are told apart.
+const COMPLAINTS_MAX: usize = 4;
+
 /// How long one attempt may take to find the address and be connected.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -115,8 +118,9 @@ pub(crate) struct Link {
     step: u64,
     state: State,
     back_off: BackOff,
-    /// The last failure that was logged: the next one is news only if it differs.
-    complaint: Option<String>,
+    /// The failures that were logged since it worked last: the next one is news only if it
+    /// differs from them.
+    complaints: Vec<String>,
 }
 
 /// Each state holds the task that will move the link on.
@@ -141,7 +145,15 @@ impl Link {
     /// A link that dials at once. `id` tells it apart from every other link of the node.
     pub(crate) fn start(id: u64, target: Target, around: Surroundings) -> Self {
         let state = State::Dialling { _dial: dial(id, 0, &target, &around) };
-        Self { id, target, around, step: 0, state, back_off: BackOff::random(), complaint: None }
+        Self {
+            id,
+            target,
+            around,
+            step: 0,
+            state,
+            back_off: BackOff::random(),
+            complaints: Vec::new(),
+        }
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -234,6 +246,16 @@ impl Link {
         }
     }
 
+    /// Whether the last attempt came to nothing and the next one is due later.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
+    }
+
+    /// Will try at another address from the next attempt on.
+    pub(crate) fn turn_to(&mut self, address: String) {
+        self.target.address = address;
+    }
+
     fn dial(&mut self) {
         self.step += 1;
         let dial = dial(self.id, self.step, &self.target, &self.around);
@@ -274,7 +296,7 @@ impl Link {
             // that disagree after the handshake would spin.
             if BACK_OFF_MAX <= established.since.elapsed() {
                 self.back_off.reset();
-                self.complaint = None;
+                self.complaints.clear();
             }
         }
         self.pause();
@@ -285,7 +307,8 @@ impl Link {
         if needs_a_person {
             self.back_off.exhaust();
         }
-        if self.complaint.as_ref() != Some(&reason) {
+        let complaint = format!("{} at {}", reason, self.target.address);
+        if !self.complaints.contains(&complaint) {
             match (self.target.class, needs_a_person) {
                 // The control link says the same.
                 (LinkClass::Bulk, _) => debug!("cannot reach {}: {reason}", self.target),
@@ -294,7 +317,10 @@ impl Link {
                     info!("cannot reach {}: {reason}; trying again", self.target);
                 }
             }
-            self.complaint = Some(reason);
+            if self.complaints.len() == COMPLAINTS_MAX {
+                self.complaints.remove(0);
+            }
+            self.complaints.push(complaint);
         }
         self.pause();
     }

@@ -11,13 +11,15 @@
 //! A peer that is not on the list and calls is called back where it says that it is reached: a
 //! node that was away cannot know who has joined and leads meanwhile, and whoever was removed
 //! is to be told.
+//! A peer that is not reached where the list has it is tried in turns there, where it calls from,
+//! and where it was found; a link that stands is left alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use raft_core::configuration::ADDRESS_BYTES_MAX;
+use raft_core::configuration::{ADDRESS_BYTES_MAX, MEMBERS_MAX};
 use raft_core::consensus::message::Envelope;
 use raft_core::types::{Incarnation, NodeId};
 use tokio::time::timeout;
@@ -36,6 +38,9 @@ use crate::task::{Stop, Task};
 
 /// How many links other nodes may hold to this one.
 pub const INBOUND_LINKS_MAX: usize = 256;
+
+/// How many found nodes are remembered, as many as a cluster has members.
+const FOUND_MAX: usize = MEMBERS_MAX;
 
 /// How long saying why a link is closed may take.
 const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
@@ -110,6 +115,8 @@ pub struct Network {
     inbound: BTreeMap<(NodeId, LinkClass), Inbound>,
     /// The nodes to be connected to, this one left out.
     peers: BTreeMap<NodeId, String>,
+    /// Where nodes were found by Discovery.
+    found: BTreeMap<NodeId, String>,
     /// The last number given to a link or a connection.
     number: u64,
     /// Whether `SetPeers` has said who the peers are, which is worth more than what was found.
@@ -147,6 +154,7 @@ impl Network {
             links: BTreeMap::new(),
             inbound: BTreeMap::new(),
             peers: BTreeMap::new(),
+            found: BTreeMap::new(),
             number: 0,
             is_told: false,
         }
@@ -171,7 +179,9 @@ impl Network {
                 peers.entry(*peer).or_insert_with(|| inbound.address.clone());
             }
         }
-        self.links.retain(|(peer, _), link| peers.get(peer) == Some(&link.target().address));
+        let mut links = std::mem::take(&mut self.links);
+        links.retain(|(peer, _), link| self.places(*peer).contains(&link.target().address));
+        self.links = links;
         let around = Surroundings {
             identity: self.identity.clone(),
             transport: self.transport.clone(),
@@ -187,6 +197,40 @@ impl Network {
                     .entry((peer, class))
                     .or_insert_with(|| Link::start(id, target, around.clone()));
             }
+        }
+    }
+
+    /// Where a peer may be: as listed, where it calls from, where it was found. Nowhere, if it
+    /// is neither listed nor calls.
+    fn places(&self, peer: NodeId) -> Vec<String> {
+        let inbound = self.inbound.range((peer, LinkClass::Control)..=(peer, LinkClass::Bulk));
+        let said = inbound.map(|(_, inbound)| &inbound.address).filter(|at| is_dialable(at));
+        let mut places: Vec<String> = Vec::new();
+        for place in self.peers.get(&peer).into_iter().chain(said) {
+            if !places.contains(place) {
+                places.push(place.clone());
+            }
+        }
+        let found = self.found.get(&peer).filter(|found| !places.contains(found)).cloned();
+        if !places.is_empty() {
+            places.extend(found);
+        }
+        places
+    }
+
+    /// Has a link that could not be made try the next place where its peer may be.
+    fn try_elsewhere(&mut self, id: u64) {
+        let Some(link) = self.links.values().find(|link| link.id() == id) else { return };
+        if !link.is_waiting() {
+            return;
+        }
+        let (peer, address) = (link.target().peer, link.target().address.clone());
+        let places = self.places(peer);
+        let after = places.iter().position(|place| *place == address).map_or(0, |at| at + 1);
+        if let Some(next) = places.get(after).or(places.first()).filter(|next| **next != address)
+            && let Some(link) = self.link(id)
+        {
+            link.turn_to(next.clone());
         }
     }
 
@@ -274,9 +318,15 @@ impl Handler<PeersFound> for Network {
     type Result = ();
 
     fn handle(&mut self, fact: PeersFound, ctx: &mut Self::Context) {
-        if !self.is_told {
-            self.set_peers(fact.peers, ctx);
+        if self.is_told {
+            // The list is the log's; this is where else a peer may be.
+            self.found.extend(fact.peers.into_iter().filter(|(_, at)| is_dialable(at)));
+            while FOUND_MAX < self.found.len() {
+                self.found.pop_last();
+            }
+            return;
         }
+        self.set_peers(fact.peers, ctx);
     }
 }
 
@@ -329,6 +379,7 @@ impl Handler<LinkMoved> for Network {
         if let Some(link) = self.link(fact.link) {
             link.moved(fact.step, fact.what);
         }
+        self.try_elsewhere(fact.link);
     }
 }
 

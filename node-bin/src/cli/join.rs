@@ -64,7 +64,7 @@ pub(super) fn prepare(
 }
 
 /// Where others reach this node.
-fn own_address(options: &NodeOptions) -> Result<String, StartError> {
+pub(super) fn own_address(options: &NodeOptions) -> Result<String, StartError> {
     if let Some(advertised) = &options.advertise {
         return Ok(advertised.clone());
     }

@@ -41,6 +41,11 @@ impl PortArguments {
         doors.parse().map_err(|error| StartError::Setting(format!("--doors: {error}")))
     }
 
+    /// Whether peers have an address of their own.
+    pub(super) fn for_peers(&self) -> bool {
+        self.listen_peers.is_some()
+    }
+
     fn address(&self, door: Door) -> Option<&String> {
         match door {
             Door::Native => self.listen_native.as_ref(),

@@ -3,22 +3,21 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use raft_core::types::NodeId;
-use raft_net::handshake::ClusterSecret;
-use raft_net::opens::Opens;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::discovery::Method;
 use super::settings::{FIRST_ID, ServeArguments, Switch};
-use super::{join, new_store, store_checks};
-use crate::directory::{self, Data, MemoryData};
+use super::{find, join, new_store, store_checks};
+use crate::directory::{self, Data, MemoryData, dissolving};
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
-use crate::node::{Node, NodeOptions};
+use crate::node::{Discoverable, DoorPort, Node, NodeOptions};
 
 /// How many ports are tried from the first one on when none was asked for.
 const PORTS_TRIED: u16 = 100;
@@ -26,32 +25,60 @@ const PORTS_TRIED: u16 = 100;
 /// How often it is checked that the node has not ended by itself.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a node is told, as far as it can be checked without becoming one.
-struct Checked {
-    given_id: Option<NodeId>,
-    members: BTreeMap<NodeId, String>,
-    opens: Opens,
-    cluster_secret: Option<ClusterSecret>,
+/// Runs a node, and the next one if it gives its cluster up for another.
+pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
+    let mut given = Given::check(arguments)?;
+    abort_on_panic();
+    loop {
+        let ended = given.run_once()?;
+        let NodeEnd::GaveWay { cluster_id, address } = &ended else {
+            return Ok(match ended {
+                NodeEnd::Stopped | NodeEnd::GaveWay { .. } => ExitCode::SUCCESS,
+                NodeEnd::Fault { .. } => ExitCode::FAILURE,
+            });
+        };
+        match dissolving::dissolve(&given.directory)? {
+            None => tracing::info!(
+                "gave up a cluster in which nothing was written for cluster {cluster_id:016x} at \
+                 {address}, which is older or in use"
+            ),
+            Some(held) => {
+                given.may_give_way = false;
+                tracing::warn!(
+                    "kept the cluster of this node, because its directory holds {held}, beside \
+                     cluster {cluster_id:016x} at {address}"
+                );
+            }
+        }
+        given.bind_again()?;
+    }
 }
 
-fn checked(arguments: &ServeArguments) -> Result<Checked, StartError> {
-    let (given_id, members, doors) = (arguments.id()?, arguments.members()?, arguments.doors()?);
-    let cluster_secret = arguments.secret()?;
+/// How the node finds its cluster, if the settings make sense together.
+fn check_words(arguments: &ServeArguments) -> Result<Method, StartError> {
+    let (members, doors) = (arguments.members()?, arguments.doors()?);
+    let method = arguments.method()?;
+    arguments.id()?;
+    arguments.secret()?;
     if let Some(advertise) = &arguments.advertise {
         super::settings::check_address("--advertise", advertise)?;
     }
-    let opens = arguments.ports.opens()?;
-    arguments.check_peers(1 < members.len() || !doors.is_empty())?;
-    Ok(Checked { given_id, members, opens, cluster_secret })
+    let is_cluster = 1 < members.len() || !doors.is_empty() || method != Method::None;
+    arguments.check_peers(is_cluster)?;
+    Ok(method)
 }
 
 /// The settings in the form in which a node takes them; nothing is opened.
-fn options(arguments: &ServeArguments, checked: Checked, listen: &str, data: Data) -> NodeOptions {
-    let id = checked.given_id.unwrap_or(FIRST_ID);
-    NodeOptions {
-        opens: checked.opens,
+fn settings(
+    arguments: &ServeArguments,
+    node_id: NodeId,
+    listen: &str,
+    data: Data,
+) -> Result<NodeOptions, StartError> {
+    Ok(NodeOptions {
+        opens: arguments.ports.opens()?,
         advertise: arguments.advertise.clone(),
-        members: checked.members,
+        members: arguments.members()?,
         auto_promote: arguments.auto_promote == Switch::On,
         voters_target: arguments.voters_target,
         voter_gone_ms: arguments.voter_gone_after.saturating_mul(1_000),
@@ -62,63 +89,113 @@ fn options(arguments: &ServeArguments, checked: Checked, listen: &str, data: Dat
         wal_segment_bytes: arguments.wal_segment_bytes,
         snapshot_log_bytes: arguments.snapshot_log_bytes,
         memory_max: arguments.memory_max,
-        cluster_secret: checked.cluster_secret,
+        cluster_secret: arguments.secret()?,
         checks: store_checks(),
         resp: Some(RespOptions { allows_flush: arguments.resp_flush }),
         http_hosts: arguments.http_hosts.clone(),
         store_doors: true,
-        ..NodeOptions::new(id, listen, data)
-    }
+        ..NodeOptions::new(node_id, listen, data)
+    })
 }
 
 /// Whether a node could be started with these settings.
 ///
 /// Errors: what is wrong with them, in one line.
 pub(super) fn check(arguments: &ServeArguments) -> Result<(), StartError> {
-    let told = checked(arguments)?;
+    check_words(arguments)?;
     if let Some(listen) = &arguments.listen {
         arguments.check_exposure("--listen", listen)?;
     }
     let listen = arguments.listen.as_deref().unwrap_or("127.0.0.1:0");
-    options(arguments, told, listen, Data::Memory(MemoryData::default())).check()
+    let id = arguments.id()?.unwrap_or(FIRST_ID);
+    settings(arguments, id, listen, Data::Memory(MemoryData::default()))?.check()
 }
 
-/// Runs a node.
-pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
-    let told = checked(arguments)?;
-    let (given_id, doors) = (told.given_id, arguments.doors()?);
-    let (bound, listen) = bind(arguments)?;
-    let ports = arguments.bind_doors()?;
-    let port = bound.local_addr().map_err(|source| listen_error(&listen, source))?.port();
-    let directory = arguments
-        .data_dir
-        .clone()
-        .unwrap_or_else(|| Path::new("kvorum-data").join(port.to_string()));
-    let owner = directory::owner(&directory)?;
-    let recorded_id = owner.as_ref().map(|owner| owner.node_id);
-    let data = Data::Directory(directory.clone());
-    let mut options = NodeOptions {
-        bound: Some(bound),
-        ports,
-        node_id: given_id.or(recorded_id).unwrap_or(FIRST_ID),
-        ..options(arguments, told, &listen, data)
-    };
-    options.check()?;
-    if !doors.is_empty() {
-        match &owner {
-            None => join::prepare(doors, given_id, &mut options)?,
-            Some(_) => tracing::info!("the data directory has a cluster already: no --join"),
-        }
+/// What was given, checked, and the sockets that no node has taken yet.
+struct Given<'a> {
+    arguments: &'a ServeArguments,
+    method: Method,
+    members: BTreeMap<NodeId, String>,
+    listen: String,
+    advertise: Option<String>,
+    directory: PathBuf,
+    sockets: Option<(TcpListener, Vec<DoorPort>)>,
+    may_give_way: bool,
+}
+
+impl<'a> Given<'a> {
+    fn check(arguments: &'a ServeArguments) -> Result<Self, StartError> {
+        let method = check_words(arguments)?;
+        let members = arguments.members()?;
+        let (bound, listen) = bind(arguments)?;
+        let ports = arguments.bind_doors()?;
+        let port = bound.local_addr().map_err(|source| listen_error(&listen, source))?.port();
+        let advertise = arguments.advertised(method, &listen, port)?;
+        let by_port = || Path::new("kvorum-data").join(port.to_string());
+        let directory = arguments.data_dir.clone().unwrap_or_else(by_port);
+        // From now on this port is meant, also if any was asked for.
+        let host = listen.rsplit_once(':').map_or(listen.as_str(), |(host, _)| host);
+        let listen = format!("{host}:{port}");
+        let sockets = Some((bound, ports));
+        let may_give_way = true;
+        Ok(Self { arguments, method, members, listen, advertise, directory, sockets, may_give_way })
     }
-    let node_id = options.node_id.number();
-    abort_on_panic();
-    let node = Node::start(options, new_store(arguments.memory_max))?;
-    announce(&node, node_id, &directory);
-    wait_for_signal(&node).map_err(StartError::Thread)?;
-    Ok(match node.stop() {
-        NodeEnd::Stopped => ExitCode::SUCCESS,
-        NodeEnd::Fault { .. } => ExitCode::FAILURE,
-    })
+
+    fn bind_again(&mut self) -> Result<(), StartError> {
+        let failed = |source| listen_error(&self.listen, source);
+        let bound = TcpListener::bind(&self.listen).map_err(failed)?;
+        self.sockets = Some((bound, self.arguments.bind_doors()?));
+        Ok(())
+    }
+
+    /// Finds the node its cluster, and runs it until it ends.
+    fn run_once(&mut self) -> Result<NodeEnd, StartError> {
+        let arguments = self.arguments;
+        dissolving::complete(&self.directory)?;
+        let owner = directory::owner(&self.directory)?;
+        let recorded_id = owner.as_ref().map(|owner| owner.node_id);
+        let given_id = arguments.id()?;
+        let mut options = self.options(given_id.or(recorded_id).unwrap_or(FIRST_ID))?;
+        options.check()?;
+        let doors = arguments.doors()?;
+        let mut announcement = None;
+        match (&owner, options.discoverable.and_then(|it| it.airwave)) {
+            (None, _) if !doors.is_empty() => join::prepare(doors, given_id, &mut options)?,
+            (None, Some(airwave)) if self.members.is_empty() => {
+                let place = (self.directory.as_path(), given_id);
+                announcement = find::enter(place, (airwave, arguments.expects()), &mut options)?;
+            }
+            (Some(_), _) if !doors.is_empty() => {
+                tracing::info!("the data directory has a cluster already: no --join");
+            }
+            (None | Some(_), _) => {}
+        }
+        let node_id = options.node_id.number();
+        let node = Node::start(options, new_store(arguments.memory_max))?;
+        announce(&node, node_id, &self.directory);
+        drop(announcement);
+        wait_for_signal(&node).map_err(StartError::Thread)?;
+        Ok(node.stop())
+    }
+
+    fn options(&mut self, node_id: NodeId) -> Result<NodeOptions, StartError> {
+        let arguments = self.arguments;
+        let (bound, ports) = self.sockets.take().expect("bound for each node");
+        let data = Data::Directory(self.directory.clone());
+        let mut options = NodeOptions {
+            bound: Some(bound),
+            ports,
+            advertise: self.advertise.clone(),
+            ..settings(arguments, node_id, &self.listen, data)?
+        };
+        if self.method != Method::None {
+            let address = join::own_address(&options)?;
+            let discoverable = arguments.discoverable(self.method, &address)?;
+            let may_give_way = self.may_give_way;
+            options.discoverable = discoverable.map(|it| Discoverable { may_give_way, ..it });
+        }
+        Ok(options)
+    }
 }
 
 fn announce(node: &Node, node_id: u64, directory: &Path) {

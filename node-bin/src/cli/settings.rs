@@ -10,6 +10,7 @@ use raft_core::types::NodeId;
 use raft_net::handshake::ClusterSecret;
 
 use super::LogLevel;
+use super::discovery::DiscoveryArguments;
 use super::ports::PortArguments;
 use crate::error::StartError;
 use crate::node::{
@@ -54,6 +55,8 @@ pub(super) struct ServeArguments {
         num_args = 1
     )]
     pub(super) join: Vec<String>,
+    #[command(flatten)]
+    pub(super) discovery: DiscoveryArguments,
     /// Whether this node, when it leads, makes voters of learners that have caught up, and puts
     /// them in the place of voters that are gone
     #[arg(

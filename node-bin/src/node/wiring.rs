@@ -16,6 +16,7 @@ use raft_core::types::{Incarnation, NodeId};
 use raft_core::wal::Wal;
 use raft_net::Stop;
 use raft_net::discovery::Discovery;
+use raft_net::discovery::belonging::Elder;
 use raft_net::handshake::Identity;
 use raft_net::listener::{self, Listener};
 use raft_net::network::{Facts, Network};
@@ -24,7 +25,8 @@ use raft_net::switchboard::Listen;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 use super::listening::Listening;
-use super::{Control, Disks, NodeOptions, Remains, Started, Wires};
+use super::on_air;
+use super::{Control, Discoverable, Disks, NodeOptions, Remains, Started, Wires};
 use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver, Tick};
@@ -81,6 +83,10 @@ where
         };
         match orders.recv().await {
             Some(Control::Stop) => running.stop().await,
+            Some(Control::GiveWay(Elder { cluster_id, address })) => {
+                let end = NodeEnd::GaveWay { cluster_id, address };
+                Remains { end, ..running.stop().await }
+            }
             Some(Control::Kill) | None => running.close(false).await,
             Some(Control::Fault { actor }) => {
                 tracing::error!(actor, "this node has ended: an invariant does not hold");
@@ -107,11 +113,13 @@ struct Actors {
     listener: Addr<Listener>,
     network: Addr<Network>,
     hand_over: Recipient<HandOver>,
+    discovery: Addr<Discovery>,
     log_store: Addr<LogStore>,
     log_thread: Arbiter,
     snapshot_store: Addr<SnapshotStore>,
     snapshot_thread: Arbiter,
-    tickers: [actix_rt::task::JoinHandle<()>; 2],
+    /// What acts by itself, now and then.
+    tasks: Vec<actix_rt::task::JoinHandle<()>>,
 }
 
 /// What the actors of the wire are made of.
@@ -123,6 +131,7 @@ struct Wire {
     members: BTreeMap<NodeId, String>,
     resp: Option<RespOptions>,
     hosts: Hosts,
+    discoverable: Option<Discoverable>,
 }
 
 type StorageParts = (Wal<NodeDisk>, Option<FileDisk>, SnapshotFiles<NodeDisk>);
@@ -179,6 +188,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         members: members.clone(),
         resp: options.resp,
         hosts,
+        discoverable: options.discoverable,
     };
     let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
@@ -264,24 +274,25 @@ fn connect<S: StateMachine + Unpin + 'static>(
         store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
     let resp = wire.resp.unwrap_or_default();
     api.run(Api::new(info, checks, requests, resp, FaultGuard::new("Api", faults)));
-    let members = wire.members.clone();
-    let listener = start_listener(wire, (&to_api, door_info), &network, faults);
-    Discovery::of_list(members, network.clone().recipient()).start();
-    let tickers = [
+    let discovery = start_discovery(&wire, &network);
+    let mut tasks = vec![
         ticker::start(TICK, Tick, to_consensus.clone().recipient()),
         ticker::start(WATCH_TICK, WatchTick, watch.recipient()),
     ];
+    tasks.extend(start_caretaker(&wire, (&to_api, &discovery), faults));
+    let listener = start_listener(wire, (&to_api, door_info), &network, faults);
     let hand_over = to_consensus.recipient();
     Actors {
         api: to_api,
         listener,
         network,
         hand_over,
+        discovery,
         log_store,
         log_thread,
         snapshot_store,
         snapshot_thread,
-        tickers,
+        tasks,
     }
 }
 
@@ -349,6 +360,20 @@ fn start_network<S: StateMachine + Unpin + 'static>(
         heard: api.clone().recipient(),
     };
     Network::new(wire.identity.clone(), transport, facts).start()
+}
+
+fn start_discovery(wire: &Wire, network: &Addr<Network>) -> Addr<Discovery> {
+    let discovery = Discovery::of_list(wire.members.clone(), network.clone().recipient());
+    on_air::put(discovery, &wire.identity, wire.discoverable).start()
+}
+
+fn start_caretaker(
+    wire: &Wire,
+    to: (&Addr<Api>, &Addr<Discovery>),
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Option<actix_rt::task::JoinHandle<()>> {
+    let caretaker = on_air::caretaker(wire.discoverable, &wire.identity, to, faults);
+    caretaker.map(|caretaker| actix_rt::spawn(caretaker.run()))
 }
 
 /// Where doors get snapshots from.
@@ -435,9 +460,10 @@ impl Running {
 
     /// Ends every actor and gives the disk back.
     async fn close(self, is_orderly: bool) -> Remains {
-        self.actors.tickers.iter().for_each(actix_rt::task::JoinHandle::abort);
+        self.actors.tasks.iter().for_each(actix_rt::task::JoinHandle::abort);
         self.actors.listener.do_send(Stop);
         self.actors.network.do_send(Stop);
+        self.actors.discovery.do_send(Stop);
         self.actors.api.do_send(Stop);
         let (reply, disk) = oneshot::channel();
         self.actors.log_store.do_send(Close { is_orderly, reply });

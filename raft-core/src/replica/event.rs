@@ -287,4 +287,6 @@ pub struct Status {
     pub feature_level_max: u16,
     /// Which incarnation answers for an id.
     pub bindings: BTreeMap<NodeId, Incarnation>,
+    /// Whether there was ever a command, as far as it has applied the log.
+    pub has_commands: bool,
 }

@@ -60,6 +60,8 @@ pub struct Replica<S> {
     /// The log time of the last entry that was applied. Units: microseconds.
     pub(super) applied_log_time: u64,
     pub(super) applied_level: u16,
+    /// Whether a command was applied since this replica was made.
+    has_commands: bool,
     pub(super) fence: Fence,
     pub(super) room: Room,
     /// How far the state was last said to be.
@@ -136,6 +138,7 @@ impl<S: StateMachine> Replica<S> {
             orders: Vec::new(),
             applied_log_time: 0,
             applied_level: FEATURE_LEVEL_MIN,
+            has_commands: false,
             fence: Fence::default(),
             room: Room::default(),
             reported_index: Index::ZERO,
@@ -478,7 +481,11 @@ impl<S: StateMachine> Replica<S> {
             match entry.kind() {
                 EntryKind::Noop => {}
                 EntryKind::Bind => self.raft.bind(&binding::decode(entry.payload())),
-                EntryKind::Command | EntryKind::Configure => self.apply_command(entry),
+                EntryKind::Command => {
+                    self.has_commands = true;
+                    self.apply_command(entry);
+                }
+                EntryKind::Configure => self.apply_command(entry),
                 EntryKind::Change => unreachable!("a change is decided before it is in a log"),
             }
             self.compare_at(index);
@@ -748,6 +755,7 @@ impl<S: StateMachine> Replica<S> {
             feature_level: self.applied_level,
             feature_level_max: self.raft.config().feature_level_max,
             bindings: self.raft.bindings().clone(),
+            has_commands: self.has_commands || self.raft.snapshot().is_some(),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod channels;
 mod doors;
+mod founding;
 mod generated;
 mod links;
 mod outboxes;

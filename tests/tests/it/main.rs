@@ -17,6 +17,7 @@ mod completion;
 mod config;
 mod dev_prompt;
 mod dev_prompt_of_kvctl;
+mod discovery;
 mod doors;
 mod etcd_door;
 mod local_cluster;

@@ -47,6 +47,8 @@ impl Process {
             }
         }
         let child = command
+            // Tests run side by side on one machine: their nodes are not to find each other.
+            .env("KVORUM_DISCOVERY", "none")
             .args(arguments)
             .current_dir(scratch.path())
             .stdin(Stdio::piped())

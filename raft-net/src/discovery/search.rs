@@ -1,0 +1,211 @@
+//! How a node with an empty directory listens, before there is a node: the decisions are
+//! [`Seeking`]'s.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use super::beacon::{Beacon, BeaconCodec, BeaconError, Rank, Says};
+use super::complaints::Complaints;
+use super::seeking::{Place, SEEK_INTERVAL_MS, SILENCE_MS, Seeking, Step};
+use super::socket::{BeaconSocket, Datagram, Listening, SAY_AGAIN};
+
+/// When a line says first what is waited for, and how often it is repeated. Units: milliseconds.
+const WAITING_LINE_MS: u64 = SILENCE_MS + 1_000;
+const WAITING_PAUSE_MS: u64 = 30_000;
+
+/// How a search ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// This node is to found a cluster, and to announce it.
+    Found,
+    /// This node is to join a cluster.
+    Join(Place),
+}
+
+/// A search for a cluster.
+#[derive(Debug)]
+pub struct Search {
+    socket: BeaconSocket,
+    codec: BeaconCodec,
+    sender: u64,
+    address: String,
+    seeking: Seeking,
+    since: Instant,
+    complaints: Complaints,
+    tells_ms: u64,
+}
+
+impl Search {
+    /// A search that begins now.
+    #[must_use]
+    pub fn new(
+        (socket, codec): (BeaconSocket, BeaconCodec),
+        (sender, address): (u64, String),
+        seeks: super::beacon::Seeks,
+    ) -> Self {
+        let seeking = Seeking::new(sender, seeks, 0);
+        let (since, complaints) = (Instant::now(), Complaints::default());
+        Self { socket, codec, sender, address, seeking, since, complaints, tells_ms: 0 }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Listens and speaks until it is decided what to do; a search can be run again if nothing
+    /// came of that. `endorse` makes an endorsement durable.
+    ///
+    /// Errors: those of the socket, and of `endorse`.
+    pub async fn run(
+        &mut self,
+        mut endorse: impl FnMut(Rank) -> io::Result<()>,
+    ) -> io::Result<Outcome> {
+        let listening = self.socket.listen()?;
+        let mut turns = interval(Duration::from_millis(SEEK_INTERVAL_MS));
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let now_ms = self.now_ms();
+        self.seeking.start_anew(now_ms);
+        self.tells_ms = now_ms + WAITING_LINE_MS;
+        loop {
+            tokio::select! {
+                datagrams = BeaconSocket::receive(&listening) => self.hear(datagrams?),
+                _ = turns.tick() => {
+                    if let Some(outcome) = self.take_turn(&listening, &mut endorse)? {
+                        return Ok(outcome);
+                    }
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, datagrams: Vec<Datagram>) {
+        let now_ms = self.now_ms();
+        for (datagram, from) in datagrams {
+            match self.codec.decode(&datagram) {
+                Ok(beacon) => self.seeking.hear(&beacon, now_ms),
+                Err(error) => complain(&mut self.complaints, &error, from, now_ms),
+            }
+        }
+    }
+
+    fn take_turn(
+        &mut self,
+        listening: &Listening,
+        endorse: &mut impl FnMut(Rank) -> io::Result<()>,
+    ) -> io::Result<Option<Outcome>> {
+        // Nothing is decided before everything that is there was heard.
+        self.hear(listening.take());
+        let now_ms = self.now_ms();
+        let step = self.seeking.turn(now_ms);
+        match step {
+            Step::Found => return Ok(Some(Outcome::Found)),
+            Step::Join(place) => return Ok(Some(Outcome::Join(place))),
+            Step::Endorse(founder) => {
+                endorse(founder)?;
+                self.seeking.endorsed(founder);
+            }
+            Step::Torn(places) if self.complaints.about("torn", now_ms) => {
+                let shown = |place: &Place| {
+                    format!("{:016x} at {}", place.cluster_id, place.addresses.join(", "))
+                };
+                let places: Vec<String> = places.iter().map(shown).collect();
+                warn!(
+                    "clusters with data are near: {}; say which one is meant with --join \
+                     HOST:PORT, or give each its own --multicast",
+                    places.join("; ")
+                );
+            }
+            Step::Torn(_) => {}
+            Step::Wait => self.tell_what_is_waited_for(now_ms),
+        }
+        self.say()?;
+        Ok(None)
+    }
+
+    fn say(&self) -> io::Result<()> {
+        let says = Says::Seeks(self.seeking.seeks());
+        let beacon = Beacon { sender: self.sender, address: self.address.clone(), says };
+        self.socket.send(&self.codec.encode(&beacon))
+    }
+
+    fn tell_what_is_waited_for(&mut self, now_ms: u64) {
+        if now_ms < self.tells_ms {
+            return;
+        }
+        self.tells_ms = now_ms + WAITING_PAUSE_MS;
+        let (heard, seeks) = (self.seeking.seekers(), self.seeking.seeks());
+        let count = heard.len() + 1;
+        let heard = heard.join(", ");
+        match (seeks.expects, seeks.endorses) {
+            (Some(expects), None) => {
+                info!("waiting for {expects} empty nodes: {count} are here, this one and {heard}");
+            }
+            (_, Some(founder)) if founder != seeks.rank => info!(
+                "waiting for the node whose founding this one has endorsed; if its directory is \
+                 lost, empty those of all that endorsed it; here are {heard}"
+            ),
+            (..) => info!("waiting for another node to found the cluster, one of {heard}"),
+        }
+    }
+}
+
+/// Writes a line about a datagram that is ignored, if one is due.
+pub(super) fn complain(
+    complaints: &mut Complaints,
+    error: &BeaconError,
+    from: SocketAddr,
+    now_ms: u64,
+) {
+    let subject = match error {
+        BeaconError::NotABeacon | BeaconError::Malformed(_) => "malformed",
+        BeaconError::Version(_) => "version",
+        BeaconError::ProofMissing => "missing",
+        BeaconError::ProofUnexpected => "unexpected",
+        BeaconError::ProofWrong => "wrong",
+    };
+    if complaints.about(subject, now_ms) {
+        warn!("ignored a beacon from {from}: {error}");
+    }
+}
+
+/// Says again and again that a cluster is there, until it is dropped: its node is starting, and
+/// may take longer than others are patient.
+#[derive(Debug)]
+pub struct Announcement {
+    end: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Announcement {
+    /// Begins; the first beacon is out when this returns.
+    ///
+    /// Errors: those of the system; nothing is announced then.
+    pub fn begin(socket: &BeaconSocket, codec: &BeaconCodec, beacon: &Beacon) -> io::Result<Self> {
+        let (socket, datagram) = (socket.try_clone()?, codec.encode(beacon));
+        socket.send(&datagram)?;
+        let (end, ended) = mpsc::channel::<()>();
+        let thread =
+            std::thread::Builder::new().name("announcement".to_owned()).spawn(move || {
+                while ended.recv_timeout(SAY_AGAIN) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    // The next one may get through.
+                    let _ = socket.send(&datagram);
+                }
+            })?;
+        Ok(Self { end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        self.end = None;
+        let thread = self.thread.take();
+        // It does nothing that could panic.
+        let _ = thread.map(JoinHandle::join);
+    }
+}
