@@ -7,6 +7,7 @@
 mod arguments;
 mod bench;
 mod commands;
+mod dev;
 mod elect;
 mod line;
 mod listing;

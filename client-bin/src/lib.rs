@@ -34,6 +34,7 @@ mod exchange;
 mod leases;
 mod locks;
 pub mod members;
+pub mod playground;
 pub mod prompt;
 mod request_id;
 mod requests;

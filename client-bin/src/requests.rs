@@ -301,6 +301,7 @@ impl Requests {
             Reply::Session(_)
             | Reply::Status(_)
             | Reply::Transferred
+            | Reply::Played(_)
             | Reply::Watching(_)
             | Reply::Events { .. }
             | Reply::Mark(_)

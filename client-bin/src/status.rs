@@ -81,6 +81,7 @@ pub async fn status(endpoint: &str, within: Duration) -> Result<NodeStatus, Clie
         | Reply::Changed(_)
         | Reply::ChangeRefused(_)
         | Reply::Transferred
+        | Reply::Played(_)
         | Reply::Watching(_)
         | Reply::Events { .. }
         | Reply::Mark(_)

@@ -290,6 +290,7 @@ impl Watches {
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
             | Reply::Transferred
+            | Reply::Played(_)
             | Reply::Published(_)
             | Reply::Subscribed
             | Reply::Message { .. }

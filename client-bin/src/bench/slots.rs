@@ -230,6 +230,7 @@ impl Slots {
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
             | Reply::Transferred
+            | Reply::Played(_)
             | Reply::Watching(_)
             | Reply::Events { .. }
             | Reply::Mark(_)

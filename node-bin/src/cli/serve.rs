@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use raft_net::faults::Faults;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::settings::{FIRST_ID, ServeArguments, Switch};
@@ -15,6 +16,7 @@ use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
 use crate::node::{Node, NodeOptions};
+use crate::playground::Playground;
 
 /// How many ports are tried from the first one on when none was asked for.
 const PORTS_TRIED: u16 = 100;
@@ -56,6 +58,8 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         memory_max: arguments.memory_max,
         cluster_secret,
         checks: store_checks(),
+        faults: arguments.playground.then(Faults::default),
+        playground: arguments.playground.then_some(Playground::Alone { die: std::process::abort }),
         resp: Some(RespOptions { allows_flush: arguments.resp_flush }),
         http_hosts: arguments.http_hosts.clone(),
         store_doors: true,

@@ -15,6 +15,7 @@ use raft_core::types::NodeId;
 use raft_core::wal::Wal;
 use raft_net::Stop;
 use raft_net::discovery::Discovery;
+use raft_net::faults::Faults;
 use raft_net::handshake::Identity;
 use raft_net::listener::{self, Listener};
 use raft_net::network::{Facts, Network};
@@ -26,7 +27,7 @@ use super::listening::Listening;
 use super::{Control, Disks, NodeOptions, Remains, Started, Wires};
 use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, NodeInfo, Operation};
 use crate::clock::Clock;
-use crate::consensus::{self, Consensus, HandOver, Tick};
+use crate::consensus::{self, Consensus, HandOver, Tick, Urge};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
@@ -34,6 +35,7 @@ use crate::doors::{Behind, Doors, Hashing, Hosts, SnapshotSource, Web};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
+use crate::playground::{self, AskedToPlay, Player, Playground};
 use crate::snapshot_store::{CloseSnapshots, SnapshotStore};
 use crate::ticker;
 use crate::watch::{Watch, WatchTick};
@@ -78,13 +80,17 @@ where
                 return stopped;
             }
         };
-        match orders.recv().await {
-            Some(Control::Stop) => running.stop().await,
-            Some(Control::Kill) | None => running.close(false).await,
-            Some(Control::Fault { actor }) => {
-                tracing::error!(actor, "this node has ended: an invariant does not hold");
-                let remains = running.close(false).await;
-                Remains { end: NodeEnd::Fault { actor }, ..remains }
+        loop {
+            match orders.recv().await {
+                // The whole thread stands still, and with it whatever the node does but its disk.
+                Some(Control::Pause(pause)) => pause.wait(),
+                Some(Control::Stop) => return running.stop().await,
+                Some(Control::Kill) | None => return running.close(false).await,
+                Some(Control::Fault { actor }) => {
+                    tracing::error!(actor, "this node has ended: an invariant does not hold");
+                    let remains = running.close(false).await;
+                    return Remains { end: NodeEnd::Fault { actor }, ..remains };
+                }
             }
         }
     });
@@ -106,6 +112,7 @@ struct Actors {
     listener: Addr<Listener>,
     network: Addr<Network>,
     hand_over: Recipient<HandOver>,
+    urge: Recipient<Urge>,
     log_store: Addr<LogStore>,
     log_thread: Arbiter,
     snapshot_store: Addr<SnapshotStore>,
@@ -122,6 +129,10 @@ struct Wire {
     members: BTreeMap<NodeId, String>,
     resp: Option<RespOptions>,
     hosts: Hosts,
+    faults: Option<Faults>,
+    playground: Option<Playground>,
+    /// Where peers are reached whatever the log says.
+    places: BTreeMap<NodeId, String>,
 }
 
 type StorageParts = (Wal<NodeDisk>, Option<FileDisk>, SnapshotFiles<NodeDisk>);
@@ -147,6 +158,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         promise_us: if options.lease_reads { options.election_timeout_ms * 1_000 } else { 0 },
         segment_bytes: options.wal_segment_bytes,
     };
+    let places = if claim.renews_addresses { claim.members.clone() } else { BTreeMap::new() };
     let opened = directory::open(data, &claim, &machine)?;
     let Opened { identity, wal, hard_state, log, snapshot, snapshot_files, .. } = opened;
     let (spare_disk, lock) = (opened.spare_disk, opened.lock);
@@ -163,6 +175,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         voters_max: VOTERS_MAX.max(options.voters_target),
         lease_reads: options.lease_reads,
         promised_us: opened.promised_us,
+        time_scale_percent: options.time_scale_percent,
         ..RaftConfig::new(node_id, identity.incarnation, configuration)
     };
     let replica = match snapshot {
@@ -171,30 +184,35 @@ async fn start<S: StateMachine + Unpin + 'static>(
     };
     let replica = replica.with_live_bytes_max(options.memory_max);
     let (incarnation, secret) = (identity.incarnation, options.cluster_secret);
+    let told = told_address(&address);
     let wire = Wire {
-        identity: Arc::new(Identity {
-            cluster_id,
-            node_id,
-            incarnation,
-            secret,
-            address: told_address(&address),
-        }),
+        identity: Arc::new(Identity { cluster_id, node_id, incarnation, secret, address: told }),
         ports,
         wires,
         listens_at: listens_at.clone(),
         members: members.clone(),
         resp: options.resp,
         hosts,
+        faults: options.faults,
+        playground: options.playground,
+        places,
     };
     let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
     let actors = connect((replica, clock), storage, wire, (info, checks, store_doors), faults);
-    let calls = actors.api.clone().recipient();
-    // Until a hand-over is given up; with lease reads it begins when promises are over.
-    let timeouts = if options.lease_reads { 4 } else { 2 };
-    let patience = Duration::from_millis(timeouts * options.election_timeout_ms);
+    let (calls, urge) = (actors.api.clone().recipient(), actors.urge.clone());
+    let set_faults = actors.network.clone().recipient();
+    let patience = hand_over_patience(options.lease_reads, options.election_timeout_ms);
     let running = Running { actors, lock, patience };
-    Ok((running, Started { address: listens_at, ports: doors_at, cluster_id, members, calls }))
+    let (address, ports) = (listens_at, doors_at);
+    Ok((running, Started { address, ports, cluster_id, members, calls, urge, set_faults }))
+}
+
+/// How long a hand-over may take until it is given up; with lease reads it begins when promises
+/// are over.
+fn hand_over_patience(lease_reads: bool, election_timeout_ms: u64) -> Duration {
+    let timeouts = if lease_reads { 4 } else { 2 };
+    Duration::from_millis(timeouts * election_timeout_ms)
 }
 
 /// The address that peers are told: one that is good for listening only says nothing to them.
@@ -240,6 +258,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
     };
     let guard = FaultGuard::new("Consensus", faults);
     consensus.run(Consensus::new(replica, clock, effects, guard));
+    let play = start_player(&wire, (&to_consensus, &network, &to_api), faults);
     let requests = api::Outlets {
         submit: to_consensus.clone().recipient(),
         read: to_consensus.clone().recipient(),
@@ -249,6 +268,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
         transfer: to_consensus.clone().recipient(),
         watch: watch.clone().recipient(),
         spread: network.clone().recipient(),
+        play,
     };
     let door_info =
         store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
@@ -257,22 +277,29 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let members = wire.members.clone();
     let listener = start_listener(wire, (&to_api, door_info), &network, faults);
     Discovery::of_list(members, network.clone().recipient()).start();
-    let tickers = [
-        ticker::start(TICK, Tick, to_consensus.clone().recipient()),
-        ticker::start(WATCH_TICK, WatchTick, watch.recipient()),
-    ];
-    let hand_over = to_consensus.recipient();
+    let tickers = start_tickers(&to_consensus, watch);
+    let (hand_over, urge) = (to_consensus.clone().recipient(), to_consensus.recipient());
     Actors {
         api: to_api,
         listener,
         network,
         hand_over,
+        urge,
         log_store,
         log_thread,
         snapshot_store,
         snapshot_thread,
         tickers,
     }
+}
+
+/// Makes time pass.
+fn start_tickers<S: StateMachine + Unpin + 'static>(
+    consensus: &Addr<Consensus<S>>,
+    watch: Addr<Watch>,
+) -> [actix_rt::task::JoinHandle<()>; 2] {
+    let tick = ticker::start(TICK, Tick, consensus.clone().recipient());
+    [tick, ticker::start(WATCH_TICK, WatchTick, watch.recipient())]
 }
 
 fn start_log_store<S: StateMachine + Unpin + 'static>(
@@ -316,7 +343,30 @@ fn start_network<S: StateMachine + Unpin + 'static>(
         lost: consensus.clone().recipient(),
         heard: api.clone().recipient(),
     };
-    Network::new(wire.identity.clone(), transport, facts).start()
+    let network = Network::new(wire.identity.clone(), transport, facts);
+    let network = network.with_places(wire.places.clone());
+    match &wire.faults {
+        Some(faults) => network.with_faults(faults.clone()).start(),
+        None => network.start(),
+    }
+}
+
+/// Takes what clients want to see done to the node, if anybody may play with it.
+fn start_player<S: StateMachine + Unpin + 'static>(
+    wire: &Wire,
+    (consensus, network, api): (&Addr<Consensus<S>>, &Addr<Network>, &Addr<Api>),
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Option<Recipient<AskedToPlay>> {
+    let playground = wire.playground.clone()?;
+    let outlets = playground::Outlets {
+        ended: api.clone().recipient(),
+        urge: consensus.clone().recipient(),
+        set_faults: network.clone().recipient(),
+        control: faults.clone(),
+    };
+    let guard = FaultGuard::new("Playground", faults);
+    let player = Player::new(wire.identity.node_id, playground, outlets, guard);
+    Some(player.start().recipient())
 }
 
 /// Where doors get snapshots from.

@@ -9,6 +9,7 @@ use raft_core::entry::{ClientId, Draft, Entries, EntryKind, SessionStamp, Stamp}
 use raft_core::replica::event::{Refusal, SessionRefusal};
 use raft_core::snapshot::SnapshotId;
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
+use raft_net::client_protocol::playground::{PlayOrder, Played};
 use raft_net::client_protocol::{
     ChangeRefused, Hello, LEARNER, LocalAnswer, NodeStatus, Op, Reply, Request, Response, VOTER,
     WatchEnded,
@@ -246,6 +247,14 @@ fn later_requests() -> Vec<Request<'static>> {
             channels: vec![serde_bytes::Bytes::new(b"news"), serde_bytes::Bytes::new(b"")],
             patterns: vec![serde_bytes::Bytes::new(b"n*")],
         },
+        Op::Play(Box::new(PlayOrder {
+            action: "delay".to_owned(),
+            node: Some(0),
+            other: Some(2),
+            ms: Some(300),
+            one_way: true,
+        })),
+        Op::Play(Box::new(PlayOrder { action: "add".to_owned(), ..PlayOrder::default() })),
     ];
     (1 << 34..).zip(ops).map(|(id, op)| Request { id, op }).collect()
 }
@@ -275,6 +284,8 @@ fn later_responses() -> Vec<Response<'static>> {
         Reply::Subscribed,
         Reply::Message { pattern: None, channel: b"news", message: b"\xff" },
         Reply::Message { pattern: Some(b"n*"), channel: b"news", message: b"" },
+        Reply::Played(Box::new(Played { is_done: true, text: "node 4 added".to_owned() })),
+        Reply::Played(Box::default()),
     ];
     (100..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }
@@ -310,14 +321,20 @@ fn all() -> Vec<(String, BytesMut)> {
     }
     let address = "a:1".to_owned();
     add("preface", &|output| Preface { address: address.clone(), ..preface() }.open(output));
-    for request in &later_requests()[7..] {
+    for request in &later_requests()[7..9] {
         add("request", &|output| request.encode(output).unwrap());
     }
-    for response in &later_responses()[12..] {
+    for response in &later_responses()[12..16] {
         add("response", &|output| response.encode(output).unwrap());
     }
     add("welcome", &|output| Greeting::Welcome(welcome_with_channels()).encode(output));
     add("ch", &|output| publication::put(output, &publications()).unwrap());
+    for request in &later_requests()[9..] {
+        add("request", &|output| request.encode(output).unwrap());
+    }
+    for response in &later_responses()[16..] {
+        add("response", &|output| response.encode(output).unwrap());
+    }
     all
 }
 

@@ -7,6 +7,7 @@ use kv_store::command::{Command, Query};
 use kvorum_client::{KeyRange, KeyValue, Options};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Refusal, SessionRefusal};
+use raft_net::client_protocol::playground::Played;
 use raft_net::client_protocol::{
     ChangeRefused, Hello, LocalAnswer, NodeStatus, Op, Reply, Request, Response, WatchEnded,
 };
@@ -32,6 +33,7 @@ pub(crate) enum Said {
     Changed(Vec<u64>),
     ChangeRefused(ChangeRefused),
     Transferred,
+    Played(Played),
     Watching(u64),
     Events { is_cut: bool, body: Bytes },
     Mark(u64),
@@ -88,6 +90,7 @@ impl Connection {
                     Reply::Changed(added) => Said::Changed(added),
                     Reply::ChangeRefused(refused) => Said::ChangeRefused(refused),
                     Reply::Transferred => Said::Transferred,
+                    Reply::Played(played) => Said::Played(*played),
                     Reply::Watching(revision) => Said::Watching(revision),
                     Reply::Events { is_cut, body } => {
                         Said::Events { is_cut, body: Bytes::copy_from_slice(body) }
