@@ -8,6 +8,7 @@ mod arguments;
 mod bench;
 mod commands;
 mod completion;
+mod dev;
 mod elect;
 mod leave;
 mod line;

@@ -64,6 +64,9 @@ pub enum ClientError {
     /// for another reason.
     #[error("{0}")]
     NotHandedOver(String),
+    /// What was to be played was not done, and nothing was changed unless it says so.
+    #[error("{0}")]
+    NotPlayed(String),
     /// The request makes no sense to the node. Nothing was done, and repeating it is of no use.
     #[error("{0}")]
     Rejected(String),
@@ -92,6 +95,7 @@ impl ClientError {
             | Self::Undone { .. }
             | Self::ChangeRefused(_)
             | Self::NotHandedOver(_)
+            | Self::NotPlayed(_)
             | Self::Session(_) => 1,
             Self::Rejected(_) => 2,
             Self::Unreachable { .. }

@@ -36,6 +36,7 @@ mod leases;
 mod locks;
 pub mod member_plan;
 pub mod members;
+pub mod playground;
 pub mod prompt;
 mod request_id;
 mod requests;

@@ -140,6 +140,7 @@ async fn exchange_transfer(
             | Reply::Status(_)
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
+            | Reply::Played(_)
             | Reply::Watching(_)
             | Reply::Snapshot(_)
             | Reply::SnapshotPiece(_)

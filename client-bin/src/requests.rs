@@ -303,6 +303,7 @@ impl Requests {
             | Reply::Transferred
             | Reply::Snapshot(_)
             | Reply::SnapshotPiece(_)
+            | Reply::Played(_)
             | Reply::Watching(_)
             | Reply::Events { .. }
             | Reply::Mark(_)

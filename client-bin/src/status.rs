@@ -83,6 +83,7 @@ pub async fn status(endpoint: &str, within: Duration) -> Result<NodeStatus, Clie
         | Reply::Transferred
         | Reply::Snapshot(_)
         | Reply::SnapshotPiece(_)
+        | Reply::Played(_)
         | Reply::Watching(_)
         | Reply::Events { .. }
         | Reply::Mark(_)

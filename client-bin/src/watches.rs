@@ -292,6 +292,7 @@ impl Watches {
             | Reply::Transferred
             | Reply::Snapshot(_)
             | Reply::SnapshotPiece(_)
+            | Reply::Played(_)
             | Reply::Published(_)
             | Reply::Subscribed
             | Reply::Message { .. }

@@ -1,7 +1,8 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
 //! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Transfer`, `HandOver` (Api
-//! and the node), `ReadChanges` (Watch), `WantSnapshot` (doors, Api), `Tick`.
+//! and the node), `Urge` (the node's owner), `ReadChanges` (Watch), `WantSnapshot` (doors, Api),
+//! `Tick`.
 //! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched`, `DiskFull`
 //! (LogStore), `SnapshotsMoved` (SnapshotStore).
 //! Facts out: `Answered`, `Greeted`, `Described` (to Api), `Applied`, `ChangesRead` (to
@@ -64,6 +65,16 @@ pub(crate) struct Describe {
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct HandOver;
+
+/// Does what somebody wants of the node's role who plays with it.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) enum Urge {
+    /// Stand for election now.
+    Campaign,
+    /// Lead no more.
+    StepDown,
+}
 
 /// Makes a snapshot that covers an entry, unless there is one.
 #[derive(Message, Clone, Copy, Debug)]
@@ -376,6 +387,10 @@ is_event! {
     Read(queries) => Read => Event::Read(queries),
     ReadLocally(queries) => ReadLocally => Event::ReadLocally(queries),
     HandOver => HandOver => Event::HandOver,
+    urge => Urge => match urge {
+        Urge::Campaign => Event::Campaign,
+        Urge::StepDown => Event::StepDown,
+    },
     WantSnapshot { covers } => WantSnapshot => Event::SnapshotWanted { covers },
     Transfer { ticket, to, timeout_us } => Transfer =>
         Event::Transfer { ticket, to, timeout_us },

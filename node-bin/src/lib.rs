@@ -23,6 +23,7 @@ mod glob;
 mod local_cluster;
 mod log_store;
 mod node;
+mod playground;
 mod snapshot_store;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,12 @@ pub use raft_core::types::NodeId;
 pub use directory::{Data, MemoryData};
 pub use doors::resp::RespOptions;
 pub use error::{NodeEnd, StartError};
-pub use local_cluster::{ClusterOptions, FIRST_PORT, LocalCluster, PlaceError, Storage, Transport};
+pub use local_cluster::{
+    ClusterOptions, FIRST_PORT, LocalCluster, PlaceError, Storage, Transport, Way,
+};
 pub use node::{Discoverable, DoorPort, Node, NodeOptions, RequestError, Wires};
+pub use playground::{Asked, Playground};
+pub use raft_net::client_protocol::playground::{NodeName, Play};
 pub use raft_net::discovery::socket::{Airwave, MULTICAST_GROUP};
+pub use raft_net::faults::Faults;
 pub use raft_net::opens::{Door, Opens};

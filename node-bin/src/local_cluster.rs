@@ -1,34 +1,45 @@
-//! A whole cluster in one process, whose nodes can be killed and revived.
+//! A whole cluster in one process, whose nodes can be killed and revived; what else can be done to
+//! them and to the links between them stands in `playground.rs`.
 
 mod doors;
+mod error;
+mod folders;
+mod links;
+mod play;
+mod playground;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use actix::{Actor, Recipient};
 use actix_rt::System;
 use raft_core::replica::StateMachine;
-use raft_core::types::NodeId;
-use raft_core::wal::disk::Disk as _;
-use raft_core::wal::identity::{IDENTITY_FILE, Identity};
+use raft_core::types::{NodeId, Term};
 use raft_net::stream;
 use raft_net::switchboard::{Dial, Listen, Switchboard};
+use tokio::sync::mpsc as mpsc_async;
 
 use self::doors::Doors;
+pub use self::error::PlaceError;
+use self::folders::{Known, known_cluster, node_directory};
+use self::links::Links;
+pub use self::links::Way;
+pub(crate) use self::play::PATIENCE;
 use crate::api::BodyChecks;
 use crate::directory::{Data, MemoryData, new_incarnation};
-use crate::disk::{FileDisk, NodeDisk};
+use crate::disk::NodeDisk;
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::node::{
     Disks, ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, Node, NodeOptions,
-    SNAPSHOT_LOG_BYTES, Wires,
+    SNAPSHOT_LOG_BYTES, VOTERS_TARGET, Wires,
 };
+use crate::playground::{Asked, Playground};
 
 /// Nodes in one process at most.
 pub(crate) const NODES_MAX: u64 = 50;
@@ -83,6 +94,10 @@ pub struct ClusterOptions {
     pub memory_max: u64,
     /// As `NodeOptions::lease_reads`.
     pub lease_reads: bool,
+    /// As `NodeOptions::time_scale_percent`; the times above are not changed by it.
+    pub time_scale_percent: u64,
+    /// Who takes what clients want to see done, and has it done by `serve`; nobody by default.
+    pub players: Option<mpsc_async::UnboundedSender<Asked>>,
     /// As `NodeOptions::checks`.
     pub checks: BodyChecks,
     /// As `NodeOptions::resp`.
@@ -104,33 +119,13 @@ impl ClusterOptions {
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             memory_max: MEMORY_MAX,
             lease_reads: false,
+            time_scale_percent: 100,
+            players: None,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
             store_doors: false,
         }
     }
-}
-
-/// Why a node of a cluster cannot be killed or revived; nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
-    /// The cluster has no such node.
-    #[error("there is no node {id}, only 1 to {nodes}")]
-    NoSuchNode {
-        /// Which was asked for.
-        id: u64,
-        /// How many there are.
-        nodes: u64,
-    },
-    /// The node runs already.
-    #[error("node {0} is alive")]
-    Alive(NodeId),
-    /// The node does not run.
-    #[error("node {0} is dead")]
-    Dead(NodeId),
-    /// The node does not start again.
-    #[error(transparent)]
-    Start(#[from] StartError),
 }
 
 #[derive(Debug)]
@@ -148,6 +143,7 @@ pub struct LocalCluster<S> {
     cluster_id: u64,
     places: BTreeMap<NodeId, Place>,
     wires: Wires,
+    links: Links,
     /// Ways in for clients, if somebody wanted them.
     doors: Option<Doors>,
     /// Kept until the nodes are gone.
@@ -173,8 +169,11 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             let text = format!("a cluster here has 1 to {NODES_MAX} nodes, not {nodes}");
             return Err(StartError::Setting(text));
         }
-        let ids: Vec<NodeId> = (1..=options.nodes).filter_map(NodeId::new).collect();
-        let cluster_id = known_cluster(&options)?.unwrap_or_else(|| new_incarnation().0);
+        let founders = || Known {
+            cluster_id: new_incarnation().0,
+            ids: (1..=options.nodes).filter_map(NodeId::new).collect(),
+        };
+        let Known { cluster_id, ids } = known_cluster(&options)?.unwrap_or_else(founders);
         let mut bound = BTreeMap::new();
         let (wires, exchange) = match options.transport {
             Transport::Memory => {
@@ -182,7 +181,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
                 (exchange.wires.clone(), Some(exchange))
             }
             Transport::Tcp { first_port } => {
-                bound = bind(&ids, first_port)?;
+                bound = bind(&ids, Ports::from(first_port))?;
                 (Wires::Tcp, None)
             }
         };
@@ -199,7 +198,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             ids.iter().map(|id| Ok((*id, address(id)?))).collect::<Result<_, StartError>>()?;
         let machine = Box::new(machine);
         let places = BTreeMap::new();
-        let doors = None;
+        let (doors, links) = (None, Links::default());
         let mut cluster = Self {
             options,
             machine,
@@ -207,6 +206,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             cluster_id,
             places,
             wires,
+            links,
             doors,
             _exchange: exchange,
         };
@@ -215,7 +215,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
                 Storage::Memory => Data::Memory(MemoryData::default()),
                 Storage::Directory(root) => Data::Directory(node_directory(root, id)),
             };
-            let node = cluster.start_node(id, data, bound.remove(&id))?;
+            let node = cluster.start_node(id, data, (bound.remove(&id), BTreeSet::new()))?;
             cluster.places.insert(id, Place::Running(node));
         }
         Ok(cluster)
@@ -225,10 +225,11 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         &self,
         id: NodeId,
         data: Data,
-        bound: Option<TcpListener>,
+        (bound, learners): (Option<TcpListener>, BTreeSet<NodeId>),
     ) -> Result<Node, StartError> {
         let options = NodeOptions {
             members: self.members.clone(),
+            learners,
             renews_addresses: true,
             cluster_id: Some(self.cluster_id),
             election_timeout_ms: self.options.election_timeout_ms,
@@ -237,6 +238,11 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             snapshot_log_bytes: self.options.snapshot_log_bytes,
             memory_max: self.options.memory_max,
             lease_reads: self.options.lease_reads,
+            time_scale_percent: self.options.time_scale_percent,
+            // Everybody who founds it votes.
+            voters_target: VOTERS_TARGET.max(self.members.len()),
+            faults: Some(self.links.of(id)),
+            playground: self.options.players.clone().map(Playground::Owner),
             wires: self.wires.clone(),
             checks: self.options.checks,
             resp: self.options.resp,
@@ -260,9 +266,10 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     /// Errors: `StartError` if there are no such ports.
     pub fn open_doors(&mut self, first_port: Option<u16>) -> Result<(), StartError> {
         let Wires::Memory { dial, .. } = &self.wires else { return Ok(()) };
-        let ids: Vec<NodeId> = self.members.keys().copied().collect();
+        let ids = self.members.keys().copied().collect();
         let transport = stream::Transport::Memory(dial.clone());
-        self.doors = Some(Doors::open(bind(&ids, first_port)?, &self.members, &transport)?);
+        let bound = bind(&ids, Ports::from(first_port))?;
+        self.doors = Some(Doors::open(bound, &self.members, &transport)?);
         Ok(())
     }
 
@@ -276,9 +283,14 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         }
     }
 
-    /// The running node of this id, if there is one.
+    /// The node of this id, if it runs and does not stand still.
     #[must_use]
     pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.living(id).filter(|node| !node.is_paused())
+    }
+
+    /// The node of this id, if it runs or stands still.
+    fn living(&self, id: NodeId) -> Option<&Node> {
         match self.places.get(&id)? {
             Place::Running(node) if node.is_running() => Some(node),
             // The second has ended by a Fault of its own.
@@ -286,7 +298,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         }
     }
 
-    /// The nodes that run.
+    /// The nodes that run and do not stand still.
     pub fn running(&self) -> impl Iterator<Item = (NodeId, &Node)> {
         self.places.keys().filter_map(|&id| Some((id, self.node(id)?)))
     }
@@ -294,11 +306,16 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     /// The nodes that do not run.
     #[must_use]
     pub fn dead(&self) -> Vec<NodeId> {
-        self.places.keys().copied().filter(|&id| self.node(id).is_none()).collect()
+        self.places.keys().copied().filter(|&id| self.living(id).is_none()).collect()
     }
 
     /// The node that leads, by the word of a majority's newest term; `None` if none does now.
     pub async fn leader(&self) -> Option<NodeId> {
+        self.newest_leader().await.map(|(_, leader)| leader)
+    }
+
+    /// The same with its term.
+    async fn newest_leader(&self) -> Option<(Term, NodeId)> {
         let mut newest = None;
         for (_, node) in self.running() {
             if let Ok(status) = node.status().await {
@@ -306,7 +323,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
                 newest = newest.max(leads.then_some((status.term, status.node)));
             }
         }
-        newest.map(|(_, leader)| leader)
+        newest
     }
 
     /// Ends a node as if its process had been killed; its disk stays.
@@ -347,7 +364,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     ///
     /// Errors: `PlaceError`; nothing was changed then.
     pub fn revive(&mut self, id: NodeId) -> Result<(), PlaceError> {
-        if self.node(id).is_none() && matches!(self.place(id)?, Place::Running(_)) {
+        if self.living(id).is_none() && matches!(self.place(id)?, Place::Running(_)) {
             // It has ended by a Fault: what is left of it is cleared away first.
             let _ = self.end(id, Node::kill);
         }
@@ -360,14 +377,24 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             (Storage::Directory(root), _) => Data::Directory(node_directory(root, id)),
             (Storage::Memory, disk) => Data::Memory(disk.unwrap_or_default()),
         };
-        let node = self.start_node(id, data, None)?;
+        let node = self.start_node(id, data, (None, BTreeSet::new()))?;
         self.places.insert(id, Place::Running(node));
         Ok(())
     }
 
     fn place(&mut self, id: NodeId) -> Result<&mut Place, PlaceError> {
-        let nodes = self.options.nodes;
-        self.places.get_mut(&id).ok_or(PlaceError::NoSuchNode { id: id.number(), nodes })
+        let known = self.named();
+        self.places.get_mut(&id).ok_or(PlaceError::NoSuchNode { id: id.number(), known })
+    }
+
+    /// Every node's number, in words.
+    #[must_use]
+    pub fn named(&self) -> String {
+        let numbers: Vec<u64> = self.members.keys().map(|id| id.number()).collect();
+        match numbers.as_slice() {
+            [.., last] if (1..=*last).eq(numbers.iter().copied()) => format!("1 to {last}"),
+            _ => numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        }
     }
 
     /// Stops every node that runs, in good order.
@@ -388,21 +415,30 @@ fn in_memory(disks: Disks) -> Option<MemoryData> {
     }
 }
 
-fn node_directory(root: &Path, id: NodeId) -> PathBuf {
-    root.join(format!("node-{id}"))
-}
-
 fn listen_error(address: &str, source: io::Error) -> StartError {
     StartError::listen("--port", address, source)
 }
 
+/// Which ports are taken.
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    first: u16,
+    /// Whether one that is in use is passed over.
+    may_try: bool,
+}
+
+impl Ports {
+    /// As `Transport::Tcp` has them.
+    fn from(first_port: Option<u16>) -> Self {
+        Self { first: first_port.unwrap_or(FIRST_PORT), may_try: first_port.is_none() }
+    }
+}
+
 /// Binds a port for each node before any of them starts, since each is told all of them.
-fn bind(
-    ids: &[NodeId],
-    first_port: Option<u16>,
-) -> Result<BTreeMap<NodeId, TcpListener>, StartError> {
+fn bind(ids: &BTreeSet<NodeId>, ports: Ports) -> Result<BTreeMap<NodeId, TcpListener>, StartError> {
     let mut bound = BTreeMap::new();
-    let mut port = first_port.unwrap_or(FIRST_PORT);
+    let Ports { first, may_try } = ports;
+    let mut port = first;
     for &id in ids {
         loop {
             let address = format!("127.0.0.1:{port}");
@@ -412,7 +448,7 @@ fn bind(
                     break;
                 }
                 Err(error) => {
-                    let may_try = first_port.is_none() && port - FIRST_PORT < PORTS_TRIED;
+                    let may_try = may_try && port - first < PORTS_TRIED && port < u16::MAX;
                     if error.kind() != io::ErrorKind::AddrInUse || !may_try {
                         return Err(listen_error(&address, error));
                     }
@@ -423,34 +459,6 @@ fn bind(
         port = if port == 0 { 0 } else { port.saturating_add(1) };
     }
     Ok(bound)
-}
-
-/// The cluster that the folder was used for before.
-///
-/// Errors: `StartError::Setting` if it had another number of nodes.
-fn known_cluster(options: &ClusterOptions) -> Result<Option<u64>, StartError> {
-    let Storage::Directory(root) = &options.storage else { return Ok(None) };
-    for id in (1..=NODES_MAX).filter_map(NodeId::new) {
-        let directory = node_directory(root, id);
-        let mut disk = FileDisk::new(&directory);
-        if !disk.list().is_ok_and(|names| names.iter().any(|name| name == IDENTITY_FILE)) {
-            continue;
-        }
-        let failed = |source| StartError::Identity { directory: directory.clone(), source };
-        if let Some(identity) = Identity::load(&mut disk).map_err(failed)? {
-            let found = identity.members.len() as u64;
-            if found != options.nodes {
-                return Err(StartError::Setting(format!(
-                    "{} holds a cluster of {found} nodes, not of {}; \
-                     use --nodes {found}, or another --data-dir",
-                    root.display(),
-                    options.nodes
-                )));
-            }
-            return Ok(Some(identity.cluster_id));
-        }
-    }
-    Ok(None)
 }
 
 /// The switchboard on a thread of its own, which ends when this is dropped.

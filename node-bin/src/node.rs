@@ -5,6 +5,7 @@
 
 mod listening;
 mod on_air;
+mod playing;
 mod wiring;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,16 +23,21 @@ use raft_core::replica::event::{Refusal, SessionRefusal, Staleness, Status};
 use raft_core::types::NodeId;
 use raft_net::discovery::belonging::Elder;
 use raft_net::discovery::socket::Airwave;
+use raft_net::faults::{Faults, SetFaults};
 use raft_net::handshake::ClusterSecret;
 use raft_net::opens::{Door, Opens};
 use raft_net::switchboard::{Dial, Listen};
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
+pub(crate) use self::playing::Pause;
+use self::playing::Standstill;
 use crate::api::{BodyChecks, Call, CallOutcome, Operation};
+use crate::consensus::Urge;
 use crate::directory::{Data, new_incarnation};
 use crate::disk::NodeDisk;
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
+use crate::playground::Playground;
 
 /// The default of `NodeOptions::election_timeout_ms`.
 pub(crate) const ELECTION_TIMEOUT_MS: u64 = 250;
@@ -108,7 +114,7 @@ pub struct NodeOptions {
     /// Those of the members that do not vote, if the cluster exists already and this node
     /// joins it; what the log says later wins.
     pub learners: BTreeSet<NodeId>,
-    /// Whether `members` replaces the addresses that the directory has.
+    /// Whether `members` replaces the addresses that the directory and the log have.
     pub renews_addresses: bool,
     /// The id of the cluster to found, if the directory is empty; by default it follows from
     /// the members.
@@ -151,6 +157,14 @@ pub struct NodeOptions {
     pub discoverable: Option<Discoverable>,
     /// TCP or memory.
     pub wires: Wires,
+    /// What is wrong with the wires, if the node's owner may change that while it runs.
+    pub faults: Option<Faults>,
+    /// Who takes what clients want to see done to the node; nobody by default. A node by itself
+    /// needs `faults` for it too.
+    pub playground: Option<Playground>,
+    /// How long waits are that no setting says. Units: hundredths of their length; more than 100
+    /// is slow motion.
+    pub time_scale_percent: u64,
     /// What is refused before it is replicated.
     pub checks: BodyChecks,
     /// Lets Redis clients in, if the state machine is the store that ships.
@@ -193,6 +207,9 @@ impl NodeOptions {
             cluster_secret: None,
             discoverable: None,
             wires: Wires::Tcp,
+            faults: None,
+            playground: None,
+            time_scale_percent: 100,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
             http_hosts: Vec::new(),
@@ -258,6 +275,8 @@ pub(crate) enum Control {
     Kill,
     /// There is another cluster that the node should join; ends as for `Stop`.
     GiveWay(Elder),
+    /// Stand still for a while.
+    Pause(Pause),
     /// An actor has panicked.
     Fault { actor: &'static str },
 }
@@ -270,6 +289,8 @@ pub(crate) struct Started {
     pub(crate) cluster_id: u64,
     pub(crate) members: BTreeMap<NodeId, String>,
     pub(crate) calls: Recipient<Call>,
+    pub(crate) urge: Recipient<Urge>,
+    pub(crate) set_faults: Recipient<SetFaults>,
 }
 
 /// What a node's thread leaves behind.
@@ -295,6 +316,8 @@ pub struct Node {
     started: Started,
     control: async_mpsc::UnboundedSender<Control>,
     thread: Option<JoinHandle<Remains>>,
+    /// Dropped, it lets the node go on that stands still.
+    standstill: Option<Standstill>,
 }
 
 /// Why a request of the embedding program got no answer.
@@ -361,7 +384,7 @@ impl Node {
                 return Err(StartError::Setting("the node ended while it started".to_owned()));
             }
         };
-        Ok(Self { started, control, thread: Some(thread) })
+        Ok(Self { started, control, thread: Some(thread), standstill: None })
     }
 
     /// Where the node listens.
@@ -571,6 +594,7 @@ impl Node {
     fn end(&mut self, how: Control) -> Remains {
         // A node that has ended by a Fault takes no orders; its thread says how it ended.
         let _ = self.control.send(how);
+        self.standstill = None;
         let thread = self.thread.take().expect("a node is ended once");
         let fault = Remains { end: NodeEnd::Fault { actor: "node" }, disks: None };
         thread.join().unwrap_or(fault)

@@ -5,6 +5,7 @@
 //! the state machine. `docs/wire.md` describes every field for foreign clients.
 
 mod codes;
+pub mod playground;
 mod snapshot;
 mod status;
 
@@ -18,6 +19,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use self::codes::{refusal_code, session_refusal_code};
+use self::playground::{PlayOrder, Played};
 pub use self::snapshot::{PIECE_BYTES_MAX, PieceWanted, SnapshotName};
 pub use self::status::{KEPT_LEARNER, LEARNER, NodeStatus, OUTGOING, VOTER};
 use crate::frame::{self, CLIENT_FRAME_BYTES_MAX, FrameError};
@@ -104,6 +106,10 @@ pub enum Op<'a> {
         /// To which node; to whichever has most if it is not said.
         to: Option<u64>,
     },
+    /// Do something to a cluster, or a node, that may be played with. Elsewhere, so that every
+    /// request is no longer for it.
+    #[serde(rename = "dv")]
+    Play(Box<PlayOrder>),
     /// Answer a query at once from the state of the node that is asked, however old it is.
     #[serde(rename = "l")]
     ReadLocally {
@@ -197,6 +203,9 @@ pub enum Reply<'a> {
     /// Somebody else leads now, or whoever was named.
     #[serde(rename = "t")]
     Transferred,
+    /// What became of something that was to be played.
+    #[serde(rename = "dv")]
+    Played(Box<Played>),
     /// The answer to a local read.
     #[serde(rename = "l")]
     Local(#[serde(borrow)] LocalAnswer<'a>),

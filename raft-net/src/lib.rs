@@ -15,6 +15,7 @@ mod back_off;
 pub mod client_protocol;
 pub mod discovery;
 pub mod etcd;
+pub mod faults;
 pub mod frame;
 pub mod handshake;
 pub mod link;

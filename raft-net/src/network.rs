@@ -1,7 +1,8 @@
 //! Network: the only owner of this node's links to its peers.
 //!
-//! Commands: `Transmit`, `Spread`, `SetPeers`, `Stop`.  Facts taken: `PeersFound` (Discovery),
-//! `PeerAccepted` (Listener), and of its own tasks `LinkMoved`, `InboundEnded`, `Writable`.
+//! Commands: `Transmit`, `Spread`, `SetPeers`, `SetFaults`, `Stop`.  Facts taken: `PeersFound`
+//! (Discovery), `PeerAccepted` (Listener), and of its own tasks `LinkMoved`, `InboundEnded`,
+//! `Writable`.
 //! Facts given: `Received`, `Heard`, `PeerConnected`, `PeerLost`.
 //! Limits: per link `CONTROL_OUTBOX_BYTES_MAX` or `BULK_OUTBOX_BYTES_MAX`, beyond which
 //! messages are dropped, and `CHANNELS_OUTBOX_BYTES_MAX` for what was said on channels;
@@ -13,6 +14,10 @@
 //! is to be told.
 //! A peer that is not reached where the list has it is tried in turns there, where it calls from,
 //! and where it was found; a link that stands is left alone.
+//! A node that somebody may play with has `Faults`, which decide what leaves, when, and what is
+//! heard (`network/faulty.rs`); its readers report to Network instead of to whom it concerns.
+
+mod faulty;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +30,9 @@ use raft_core::types::{Incarnation, NodeId};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use self::faulty::Faulty;
 use crate::discovery::PeersFound;
+use crate::faults::{Faults, Packet};
 use crate::handshake::{self, Identity};
 use crate::link::{Link, LinkMoved, Surroundings, Target};
 use crate::listener::PeerAccepted;
@@ -121,6 +128,10 @@ pub struct Network {
     number: u64,
     /// Whether `SetPeers` has said who the peers are, which is worth more than what was found.
     is_told: bool,
+    /// Where peers are reached whatever `SetPeers` says.
+    places: BTreeMap<NodeId, String>,
+    /// `None` unless somebody may play with the node.
+    faulty: Option<Faulty>,
 }
 
 /// A link that a peer opened.
@@ -157,7 +168,22 @@ impl Network {
             found: BTreeMap::new(),
             number: 0,
             is_told: false,
+            places: BTreeMap::new(),
+            faulty: None,
         }
+    }
+
+    /// The same with peers that are reached where their owner says, whatever a log that is older
+    /// than that says.
+    #[must_use]
+    pub fn with_places(self, places: BTreeMap<NodeId, String>) -> Self {
+        Self { places, ..self }
+    }
+
+    /// The same with wires that `SetFaults` can spoil, and that begin like this.
+    #[must_use]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faulty: Some(Faulty::new(faults)), ..self }
     }
 
     fn next_number(&mut self) -> u64 {
@@ -167,6 +193,11 @@ impl Network {
 
     fn set_peers(&mut self, mut peers: BTreeMap<NodeId, String>, ctx: &Context<Self>) {
         peers.remove(&self.identity.node_id);
+        for (peer, address) in &mut peers {
+            if let Some(place) = self.places.get(peer) {
+                address.clone_from(place);
+            }
+        }
         self.peers = peers;
         self.connect(ctx);
     }
@@ -241,6 +272,11 @@ impl Network {
 
     fn push(&mut self, class: LinkClass, envelopes: &[Envelope]) {
         for envelope in envelopes {
+            if let Some(faulty) = &mut self.faulty
+                && !faulty.lets_go((envelope.to, class), || Packet::Envelope(envelope.clone()))
+            {
+                continue;
+            }
             if let Some(link) = self.links.get_mut(&(envelope.to, class)) {
                 link.push(envelope);
             }
@@ -275,25 +311,33 @@ impl Actor for Network {
 impl Handler<Transmit> for Network {
     type Result = ();
 
-    fn handle(&mut self, command: Transmit, _: &mut Self::Context) {
+    fn handle(&mut self, command: Transmit, ctx: &mut Self::Context) {
         self.push(LinkClass::Control, &command.envelopes);
         self.push(LinkClass::Bulk, &command.bulk);
         self.links.values_mut().for_each(Link::flush);
+        self.plan_release(ctx);
     }
 }
 
 impl Handler<Spread> for Network {
     type Result = ();
 
-    fn handle(&mut self, command: Spread, _: &mut Self::Context) {
+    fn handle(&mut self, command: Spread, ctx: &mut Self::Context) {
         let frames = publication::frames(&command.publications);
-        for ((_, class), link) in &mut self.links {
+        for (&(to, class), link) in &mut self.links {
             // A flood of them delays no heartbeat.
-            if *class == LinkClass::Bulk {
-                frames.iter().for_each(|frame| link.spread(frame));
+            if class == LinkClass::Bulk {
+                for frame in &frames {
+                    let packet = || Packet::Publications(frame.clone());
+                    let faulty = self.faulty.as_mut();
+                    if faulty.is_none_or(|faulty| faulty.lets_go((to, class), packet)) {
+                        link.spread(frame);
+                    }
+                }
                 link.flush();
             }
         }
+        self.plan_release(ctx);
     }
 }
 
@@ -352,7 +396,10 @@ impl Handler<PeerAccepted> for Network {
             let fact = PeerConnected { peer, connection, feature_level };
             self.facts.connected.do_send(fact);
         }
-        let facts = (self.facts.received.clone(), self.facts.heard.clone());
+        let facts = match &self.faulty {
+            None => (self.facts.received.clone(), self.facts.heard.clone()),
+            Some(_) => (ctx.address().recipient(), ctx.address().recipient()),
+        };
         let ended = ctx.address().recipient();
         let reader = Task::spawn(async move {
             let end = read_envelopes(stream, read, ends, facts).await;

@@ -6,6 +6,7 @@
 
 use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
+use raft_core::types::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{self, FrameError, PEER_FRAME_BYTES_MAX};
@@ -48,6 +49,8 @@ pub struct Spread {
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Heard {
+    /// Where.
+    pub from: NodeId,
     /// At least one, in the order in which the node took them.
     pub publications: Vec<Publication>,
 }

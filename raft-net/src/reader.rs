@@ -47,7 +47,7 @@ pub(crate) async fn read_envelopes<S: AsyncRead + Unpin>(
             received.do_send(Received { envelopes });
         }
         if !publications.is_empty() {
-            heard.do_send(Heard { publications });
+            heard.do_send(Heard { from: ends.from, publications });
         }
         if let Some(error) = failure {
             return End::Frame(error);

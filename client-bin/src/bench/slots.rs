@@ -232,6 +232,7 @@ impl Slots {
             | Reply::Transferred
             | Reply::Snapshot(_)
             | Reply::SnapshotPiece(_)
+            | Reply::Played(_)
             | Reply::Watching(_)
             | Reply::Events { .. }
             | Reply::Mark(_)

@@ -2,6 +2,7 @@
 
 mod bench;
 mod data;
+mod dev;
 mod member;
 mod snapshot;
 
@@ -18,6 +19,7 @@ pub(crate) use self::data::{
     PublishArguments, PutArguments, SubscribeArguments, TransactionArguments, TypedArguments,
     WatchArguments,
 };
+pub(crate) use self::dev::DevCommand;
 pub(crate) use self::member::{How, MemberCommand};
 pub(crate) use self::snapshot::SnapshotCommand;
 use super::WRONG_USAGE;
@@ -340,6 +342,10 @@ pub(crate) enum DataCommand {
     /// Shows and changes who is in the cluster
     #[command(subcommand)]
     Member(MemberCommand),
+    /// Does something to the nodes or links of kvorum dev, or of a node that was started with
+    /// --playground, to see what happens
+    #[command(subcommand)]
+    Dev(DevCommand),
 }
 
 /// One line of the shell.

@@ -7,13 +7,15 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt};
 use tokio::time::Instant;
 
 use super::arguments::{
-    By, DataCommand, DelArguments, EndArguments, Format, GetArguments, GetDetail, HistoryArguments,
-    MemberCommand, PublishArguments, SubscribeArguments, TypedArguments, WatchArguments,
+    By, DataCommand, DelArguments, DevCommand, EndArguments, Format, GetArguments, GetDetail,
+    HistoryArguments, MemberCommand, PublishArguments, SubscribeArguments, TypedArguments,
+    WatchArguments,
 };
 use super::output::{self, PairWriter};
 use super::stop::Stop;
 use super::{
-    CommandError, DECIDED_NO, listing, member, status, subscribe, transaction, value, verify, watch,
+    CommandError, DECIDED_NO, dev, listing, member, status, subscribe, transaction, value, verify,
+    watch,
 };
 use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
@@ -45,6 +47,7 @@ pub(crate) enum Job {
     Status,
     Verify,
     Member(MemberCommand),
+    Dev(DevCommand),
     Watch(WatchArguments),
     Publish(PublishArguments),
     Subscribe(SubscribeArguments),
@@ -122,6 +125,7 @@ impl Job {
             DataCommand::Status => Self::Status,
             DataCommand::Verify => Self::Verify,
             DataCommand::Member(command) => Self::Member(command),
+            DataCommand::Dev(command) => Self::Dev(command),
             DataCommand::Watch(arguments) => Self::Watch(arguments),
             DataCommand::Publish(arguments) => Self::Publish(arguments),
             DataCommand::Subscribe(arguments) => Self::Subscribe(arguments),
@@ -146,7 +150,7 @@ impl Job {
             // It is many writes, or one after another read.
             Self::KeepAlive { .. } | Self::Revert { .. } => false,
             // It is in no log.
-            Self::Publish(_) => false,
+            Self::Publish(_) | Self::Dev(_) => false,
             Self::Member(command) => {
                 // A replacement may be two changes.
                 !matches!(
@@ -170,7 +174,7 @@ impl Job {
 
     /// Whether the command is about the cluster as a whole, and asks every node.
     pub(crate) fn is_of_all(&self) -> bool {
-        matches!(self, Self::Status | Self::Verify | Self::Member(_))
+        matches!(self, Self::Status | Self::Verify | Self::Member(_) | Self::Dev(_))
     }
 
     fn check_name(&self, target: &Target<'_>) -> Result<(), CommandError> {
@@ -219,6 +223,9 @@ impl Job {
             Self::Verify => verify::run(target.endpoints, deadline, format, (output, errors)).await,
             Self::Status => status::run(target.endpoints, deadline, format, output).await,
             Self::Member(command) => member::run(command, target, deadline, (format, output)).await,
+            Self::Dev(command) => {
+                dev::run(&command, target.endpoints, deadline, (format, output)).await
+            }
             Self::Watch(arguments) => watch::run(arguments, target, deadline, format, output).await,
             Self::Subscribe(arguments) => {
                 subscribe::run(arguments, target, deadline, format, (output, errors)).await
@@ -291,6 +298,7 @@ impl Job {
             | Self::Verify
             | Self::Status
             | Self::Member(_)
+            | Self::Dev(_)
             | Self::Subscribe(_)
             | Self::Watch(_) => unreachable!("`run` carries them out"),
         }

@@ -48,6 +48,7 @@ pub const WORDS: &[Word] = &[
     Word { name: "elect", usage: "NAME [VALUE] [--listen]" },
     Word { name: "session", usage: "open" },
     Word { name: "member", usage: "list|add|remove|promote|demote|replace|update|transfer" },
+    Word { name: "dev", usage: "kill|revive|pause|resume|cut|heal|delay|add|remove|transfer|..." },
     Word { name: "verify", usage: "" },
     Word { name: "status", usage: "" },
     Word { name: "help", usage: "[COMMAND]" },

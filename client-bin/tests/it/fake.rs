@@ -292,6 +292,7 @@ impl State {
             | Op::Unwatch
             | Op::Mark
             | Op::Publish { .. }
+            | Op::Play(_)
             | Op::Subscribe { .. } => {
                 unreachable!("this node shows nothing")
             }

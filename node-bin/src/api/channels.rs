@@ -185,7 +185,7 @@ fn refused(limit: Limit) -> Reply<'static> {
 impl Handler<Heard> for Api {
     type Result = ();
 
-    fn handle(&mut self, Heard { publications }: Heard, context: &mut Self::Context) {
+    fn handle(&mut self, Heard { publications, .. }: Heard, context: &mut Self::Context) {
         publications.into_iter().for_each(|publication| self.channels().hear(publication));
         self.settle(context);
     }

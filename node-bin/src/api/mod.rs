@@ -4,9 +4,10 @@
 //! `DoorAccepted` (Listener, of Redis clients), `FromClient`, `ClientEnded`, `FromResp`,
 //! `RespEnded` (its reader tasks), `Writable` (its outboxes), `Answered`, `Greeted`,
 //! `Described` (Consensus), `Pushed` (Watch), `Heard` (Network), `SnapshotTold` (SnapshotStore),
-//! `OpenStream`, `StreamOrders`, `CloseStream` (doors). Commands out: `Submit`, `Read`, `Greet`,
-//! `Describe`, `Transfer`, `WantSnapshot`; `AskSnapshot` (to SnapshotStore); `Orders` (to Watch);
-//! `Spread` (to Network).
+//! `PlayEnded` (Playground), `OpenStream`, `StreamOrders`, `CloseStream` (doors). Commands out:
+//! `Submit`, `Read`, `Greet`, `Describe`, `Transfer`, `WantSnapshot`; `AskSnapshot` (to
+//! SnapshotStore); `Orders` (to Watch); `Spread` (to Network); `AskedToPlay` (to Playground, if
+//! there is one).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
 //! `OUTPUT_BYTES_MAX` unread answers each, beyond which the connection is closed.
@@ -15,6 +16,7 @@ mod call;
 mod channels;
 mod connection;
 mod description;
+mod playing;
 mod resp;
 mod round;
 mod snapshots;
@@ -52,6 +54,7 @@ use crate::consensus::{
 use crate::directory::new_incarnation;
 use crate::doors::resp::RespOptions;
 use crate::fault::FaultGuard;
+use crate::playground::AskedToPlay;
 use crate::snapshot_store::AskSnapshot;
 use crate::watch::Orders;
 
@@ -98,6 +101,8 @@ pub(crate) struct Outlets {
     pub(crate) snapshots: Recipient<AskSnapshot>,
     pub(crate) watch: Recipient<Orders>,
     pub(crate) spread: Recipient<Spread>,
+    /// If somebody may play with this node.
+    pub(crate) play: Option<Recipient<AskedToPlay>>,
 }
 
 /// Takes no more requests, and answers when none is under way.
@@ -219,6 +224,7 @@ impl Api {
             | Op::Mark
             | Op::Publish { .. }
             | Op::Subscribe { .. } => return,
+            Op::Play(order) => self.play(ticket, order),
             Op::Transfer { timeout_ms, to } => target(*to).map(|to| {
                 client.unlike.begin(request.id, About::Leadership);
                 let timeout_us = timeout_us(*timeout_ms);

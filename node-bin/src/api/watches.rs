@@ -30,6 +30,7 @@ impl Api {
             | Op::Status
             | Op::Change { .. }
             | Op::Transfer { .. }
+            | Op::Play(_)
             | Op::Publish { .. }
             | Op::Subscribe { .. }
             | Op::ReadLocally { .. }

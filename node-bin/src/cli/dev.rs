@@ -3,6 +3,7 @@
 mod command;
 mod keyboard;
 mod line;
+mod playing;
 mod session;
 
 use std::io::{self, Write as _};
@@ -10,6 +11,8 @@ use std::process::ExitCode;
 
 use kv_store::store::Store;
 use kvorum_client::prompt::{self, Entered};
+
+use tokio::sync::mpsc;
 
 use self::command::{Command, WORDS, parse};
 use self::keyboard::Keyboard;
@@ -26,7 +29,10 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the cluster until the user leaves.
 pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
+    let scale = arguments.time_scale;
+    let (players, asked) = mpsc::unbounded_channel();
     let options = ClusterOptions {
+        players: Some(players),
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
         memory_max: MEMORY_MAX,
         lease_reads: false,
@@ -36,8 +42,9 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
             TransportName::Tcp => Transport::Tcp { first_port: arguments.port },
         },
         storage: Storage::Directory(arguments.data_dir.clone()),
-        election_timeout_ms: arguments.election_timeout_ms,
-        heartbeat_interval_ms: arguments.heartbeat_interval_ms,
+        election_timeout_ms: scale.of_ms(arguments.election_timeout_ms),
+        heartbeat_interval_ms: scale.of_ms(arguments.heartbeat_interval_ms),
+        time_scale_percent: scale.percent,
         checks: store_checks(),
         // A cluster to play with may lose everything at once.
         resp: Some(RespOptions { allows_flush: true }),
@@ -50,8 +57,11 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Thread)?;
-    let mut session = Session::new(cluster);
-    let code = runtime.block_on(converse(&mut session));
+    let mut session = Session::new(cluster, asked);
+    let code = runtime.block_on(async {
+        session.settle().await;
+        converse(&mut session).await
+    });
     session.cluster().stop();
     code.map_err(StartError::Thread)
 }
@@ -75,7 +85,14 @@ async fn converse(session: &mut Session) -> io::Result<ExitCode> {
     let mut keyboard = Keyboard::new("kvorum> ", WORDS)?;
     let mut code = ExitCode::SUCCESS;
     loop {
-        let outcome = match keyboard.next().await {
+        let entered = tokio::select! {
+            entered = keyboard.next() => entered,
+            asked = session.next_asked() => {
+                session.cluster().serve(asked).await;
+                continue;
+            }
+        };
+        let outcome = match entered {
             Ok(Entered::End) => return Ok(code),
             Ok(Entered::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
             Ok(Entered::Line(line)) => carry_out(session, &mut keyboard, &line).await,

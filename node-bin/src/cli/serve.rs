@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use raft_core::types::NodeId;
+use raft_net::faults::Faults;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::discovery::Method;
@@ -18,6 +19,7 @@ use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
 use crate::node::{Discoverable, DoorPort, Node, NodeOptions};
+use crate::playground::Playground;
 
 /// How many ports are tried from the first one on when none was asked for.
 const PORTS_TRIED: u16 = 100;
@@ -91,6 +93,8 @@ fn settings(
         memory_max: arguments.memory_max,
         cluster_secret: arguments.secret()?,
         checks: store_checks(),
+        faults: arguments.playground.then(Faults::default),
+        playground: arguments.playground.then_some(Playground::Alone { die: std::process::abort }),
         resp: Some(RespOptions { allows_flush: arguments.resp_flush }),
         http_hosts: arguments.http_hosts.clone(),
         store_doors: true,

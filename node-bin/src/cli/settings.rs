@@ -18,6 +18,10 @@ use crate::node::{
     VOTERS_TARGET, WAL_SEGMENT_BYTES,
 };
 
+/// By how much time can be stretched. Units: hundredths.
+const TIME_SCALE_PERCENT_MIN: u64 = 10;
+const TIME_SCALE_PERCENT_MAX: u64 = 10_000;
+
 /// The id of a node that founds a cluster and was given none.
 pub(super) const FIRST_ID: NodeId = NodeId::new(1).expect("1 is an id");
 
@@ -109,6 +113,9 @@ pub(super) struct ServeArguments {
     /// Allows an address beyond this machine without a secret
     #[arg(long, env = "KVORUM_INSECURE")]
     pub(super) insecure: bool,
+    /// Lets clients kill, pause and cut off this node with kvctl dev, to see what happens
+    #[arg(long, env = "KVORUM_PLAYGROUND")]
+    pub(super) playground: bool,
     /// Lets Redis clients remove every key at once, with FLUSHDB and FLUSHALL
     #[arg(long, env = "KVORUM_RESP_FLUSH")]
     pub(super) resp_flush: bool,
@@ -159,9 +166,43 @@ pub(super) struct DevArguments {
     #[arg(long, value_name = "MS", env = "KVORUM_HEARTBEAT_INTERVAL_MS",
           default_value_t = HEARTBEAT_INTERVAL_MS)]
     pub(super) heartbeat_interval_ms: u64,
+    /// Makes elections and heartbeats take so many times as long, all in the same proportion:
+    /// above 1 is slow motion
+    #[arg(long, value_name = "X", env = "KVORUM_DEV_TIME_SCALE", default_value = "1",
+          value_parser = parse_time_scale)]
+    pub(super) time_scale: TimeScale,
     /// How much is written to standard error
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "error")]
     pub(super) log_level: LogLevel,
+}
+
+/// By how much time is stretched. Units: hundredths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TimeScale {
+    pub(super) percent: u64,
+}
+
+impl TimeScale {
+    /// A time as long as it is to be, at least a millisecond.
+    pub(super) fn of_ms(self, ms: u64) -> u64 {
+        (ms.saturating_mul(self.percent) / 100).max(1)
+    }
+}
+
+/// Reads a number of times with at most two digits behind the point.
+fn parse_time_scale(text: &str) -> Result<TimeScale, String> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    let hundredths = match part.len() {
+        0..=2 if is_number(whole) && is_number(part) => format!("{whole}{part:0<2}").parse().ok(),
+        _ => None,
+    };
+    match hundredths {
+        Some(percent) if (TIME_SCALE_PERCENT_MIN..=TIME_SCALE_PERCENT_MAX).contains(&percent) => {
+            Ok(TimeScale { percent })
+        }
+        Some(_) | None => Err("give a number from 0.1 to 100, such as 10 or 0.5".to_owned()),
+    }
 }
 
 /// Something that is done or not.
@@ -337,6 +378,17 @@ mod tests {
         assert!(error.contains("--join: \"a\" is not an address"), "{error}");
         let error = joins("kvorum --join a:1 --peers 1=b:1").unwrap_err().to_string();
         assert!(error.contains("give one of them"), "{error}");
+    }
+
+    #[test]
+    fn time_is_stretched_by_a_number_with_two_digits_behind_the_point() {
+        for (text, ms) in [("1", 250), ("10", 2_500), ("0.5", 125), ("1.25", 312), ("0.1", 25)] {
+            assert_eq!(parse_time_scale(text).unwrap().of_ms(250), ms, "{text}");
+        }
+        for text in ["", "0", "0.05", "101", "-1", "1.001", "x", "1e1", "."] {
+            let error = parse_time_scale(text).unwrap_err();
+            assert!(error.contains("from 0.1 to 100"), "{text}: {error}");
+        }
     }
 
     #[test]

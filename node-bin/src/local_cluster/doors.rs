@@ -10,7 +10,8 @@ use raft_core::types::NodeId;
 use raft_net::stream::{Transport, prepare};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::error::StartError;
 
@@ -21,8 +22,24 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Doors {
     addresses: BTreeMap<NodeId, String>,
-    stop: Option<oneshot::Sender<()>>,
+    orders: Option<mpsc::UnboundedSender<Order>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A door to one node.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// Where clients knock.
+    pub(super) listener: BoundListener,
+    /// How the node is reached, and under which name.
+    pub(super) transport: Transport,
+    pub(super) name: String,
+}
+
+#[derive(Debug)]
+enum Order {
+    Open(NodeId, Door),
+    Close(NodeId),
 }
 
 impl Doors {
@@ -34,31 +51,46 @@ impl Doors {
         nodes: &BTreeMap<NodeId, String>,
         transport: &Transport,
     ) -> Result<Self, StartError> {
-        let (mut addresses, mut doors) = (BTreeMap::new(), Vec::new());
-        for (id, listener) in bound {
-            let failed = |source| super::listen_error("loopback", source);
-            addresses.insert(id, listener.local_addr().map_err(failed)?.to_string());
-            listener.set_nonblocking(true).map_err(failed)?;
-            doors.push((listener, transport.clone(), nodes[&id].clone()));
-        }
+        let (orders, to_do) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(StartError::Thread)?;
-        let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new()
             .name("doors".into())
-            .spawn(move || {
-                runtime.block_on(async {
-                    for (listener, transport, name) in doors {
-                        tokio::spawn(serve(listener, transport, name));
-                    }
-                    // Also an owner that is gone wants the doors closed.
-                    let _ = stopped.await;
-                });
-            })
+            .spawn(move || runtime.block_on(obey(to_do)))
             .map_err(StartError::Thread)?;
-        Ok(Self { addresses, stop: Some(stop), thread: Some(thread) })
+        let (orders, thread) = (Some(orders), Some(thread));
+        let mut doors = Self { addresses: BTreeMap::new(), orders, thread };
+        for (id, listener) in bound {
+            let (transport, name) = (transport.clone(), nodes[&id].clone());
+            doors.add(id, Door { listener, transport, name })?;
+        }
+        Ok(doors)
+    }
+
+    /// Opens one more door.
+    ///
+    /// Errors: `StartError` if the system does not say where the socket is.
+    pub(super) fn add(&mut self, id: NodeId, door: Door) -> Result<(), StartError> {
+        let failed = |source| super::listen_error("loopback", source);
+        door.listener.set_nonblocking(true).map_err(failed)?;
+        let address = door.listener.local_addr().map_err(failed)?.to_string();
+        self.addresses.insert(id, address);
+        self.order(Order::Open(id, door));
+        Ok(())
+    }
+
+    /// Closes the door to a node that is gone for ever.
+    pub(super) fn close(&mut self, id: NodeId) {
+        self.addresses.remove(&id);
+        self.order(Order::Close(id));
+    }
+
+    fn order(&self, order: Order) {
+        let orders = self.orders.as_ref().expect("taken away when this is dropped");
+        // The thread ends after this is gone only.
+        let _ = orders.send(order);
     }
 
     /// Where each node is reached.
@@ -69,7 +101,7 @@ impl Doors {
 
 impl Drop for Doors {
     fn drop(&mut self) {
-        self.stop = None;
+        self.orders = None;
         if let Some(thread) = self.thread.take() {
             // It has nothing to say.
             let _ = thread.join();
@@ -77,15 +109,33 @@ impl Drop for Doors {
     }
 }
 
-async fn serve(listener: BoundListener, transport: Transport, name: String) {
+/// Keeps the doors that it is told to open, until nobody gives orders any more.
+async fn obey(mut orders: mpsc::UnboundedReceiver<Order>) {
+    let mut open = BTreeMap::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Open(id, door) => {
+                let mut tasks = JoinSet::new();
+                tasks.spawn(serve(door));
+                open.insert(id, tasks);
+            }
+            Order::Close(id) => drop(open.remove(&id)),
+        }
+    }
+}
+
+async fn serve(Door { listener, transport, name }: Door) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let mut clients = JoinSet::new();
     loop {
         match listener.accept().await {
             Ok((client, _)) => {
-                tokio::spawn(carry(client, transport.clone(), name.clone()));
+                clients.spawn(carry(client, transport.clone(), name.clone()));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
+        // Those that are done.
+        while clients.try_join_next().is_some() {}
     }
 }
 

@@ -17,6 +17,7 @@ use raft_core::wal::Wal;
 use raft_net::Stop;
 use raft_net::discovery::Discovery;
 use raft_net::discovery::belonging::Elder;
+use raft_net::faults::Faults;
 use raft_net::handshake::Identity;
 use raft_net::listener::{self, Listener};
 use raft_net::network::{Facts, Network};
@@ -29,7 +30,7 @@ use super::on_air;
 use super::{Control, Discoverable, Disks, NodeOptions, Remains, Started, Wires};
 use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, NodeInfo, Operation};
 use crate::clock::Clock;
-use crate::consensus::{self, Consensus, HandOver, Tick};
+use crate::consensus::{self, Consensus, HandOver, Tick, Urge};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
@@ -37,6 +38,7 @@ use crate::doors::{Behind, Doors, Hashing, Hosts, SnapshotSource, Web};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
+use crate::playground::{self, AskedToPlay, Player, Playground};
 use crate::snapshot_store::{CloseSnapshots, SnapshotStore};
 use crate::ticker;
 use crate::watch::{Watch, WatchTick};
@@ -81,17 +83,21 @@ where
                 return stopped;
             }
         };
-        match orders.recv().await {
-            Some(Control::Stop) => running.stop().await,
-            Some(Control::GiveWay(Elder { cluster_id, address })) => {
-                let end = NodeEnd::GaveWay { cluster_id, address };
-                Remains { end, ..running.stop().await }
-            }
-            Some(Control::Kill) | None => running.close(false).await,
-            Some(Control::Fault { actor }) => {
-                tracing::error!(actor, "this node has ended: an invariant does not hold");
-                let remains = running.close(false).await;
-                Remains { end: NodeEnd::Fault { actor }, ..remains }
+        loop {
+            match orders.recv().await {
+                // The whole thread stands still, and with it whatever the node does but its disk.
+                Some(Control::Pause(pause)) => pause.wait(),
+                Some(Control::Stop) => return running.stop().await,
+                Some(Control::GiveWay(Elder { cluster_id, address })) => {
+                    let end = NodeEnd::GaveWay { cluster_id, address };
+                    return Remains { end, ..running.stop().await };
+                }
+                Some(Control::Kill) | None => return running.close(false).await,
+                Some(Control::Fault { actor }) => {
+                    tracing::error!(actor, "this node has ended: an invariant does not hold");
+                    let remains = running.close(false).await;
+                    return Remains { end: NodeEnd::Fault { actor }, ..remains };
+                }
             }
         }
     });
@@ -114,6 +120,7 @@ struct Actors {
     network: Addr<Network>,
     hand_over: Recipient<HandOver>,
     discovery: Addr<Discovery>,
+    urge: Recipient<Urge>,
     log_store: Addr<LogStore>,
     log_thread: Arbiter,
     snapshot_store: Addr<SnapshotStore>,
@@ -132,6 +139,10 @@ struct Wire {
     resp: Option<RespOptions>,
     hosts: Hosts,
     discoverable: Option<Discoverable>,
+    faults: Option<Faults>,
+    playground: Option<Playground>,
+    /// Where peers are reached whatever the log says.
+    places: BTreeMap<NodeId, String>,
 }
 
 type StorageParts = (Wal<NodeDisk>, Option<FileDisk>, SnapshotFiles<NodeDisk>);
@@ -158,6 +169,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         promise_us: if options.lease_reads { options.election_timeout_ms * 1_000 } else { 0 },
         segment_bytes: options.wal_segment_bytes,
     };
+    let places = if claim.renews_addresses { claim.members.clone() } else { BTreeMap::new() };
     let opened = directory::open(data, &claim, &machine)?;
     check_level(&opened, settings.feature_level_max)?;
     let Opened { identity, wal, hard_state, log, snapshot, snapshot_files, .. } = opened;
@@ -189,16 +201,26 @@ async fn start<S: StateMachine + Unpin + 'static>(
         resp: options.resp,
         hosts,
         discoverable: options.discoverable,
+        faults: options.faults,
+        playground: options.playground,
+        places,
     };
     let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
     let actors = connect((replica, clock), storage, wire, (info, checks, store_doors), faults);
-    let calls = actors.api.clone().recipient();
-    // Until a hand-over is given up; with lease reads it begins when promises are over.
-    let timeouts = if options.lease_reads { 4 } else { 2 };
-    let patience = Duration::from_millis(timeouts * options.election_timeout_ms);
+    let (calls, urge) = (actors.api.clone().recipient(), actors.urge.clone());
+    let set_faults = actors.network.clone().recipient();
+    let patience = hand_over_patience(options.lease_reads, options.election_timeout_ms);
     let running = Running { actors, lock, patience };
-    Ok((running, Started { address: listens_at, ports: doors_at, cluster_id, members, calls }))
+    let (address, ports) = (listens_at, doors_at);
+    Ok((running, Started { address, ports, cluster_id, members, calls, urge, set_faults }))
+}
+
+/// How long a hand-over may take until it is given up; with lease reads it begins when promises
+/// are over.
+fn hand_over_patience(lease_reads: bool, election_timeout_ms: u64) -> Duration {
+    let timeouts = if lease_reads { 4 } else { 2 };
+    Duration::from_millis(timeouts * election_timeout_ms)
 }
 
 /// Whether all that is in the directory can be applied here; a Fault would come too late to be
@@ -222,6 +244,7 @@ fn raft_settings(options: &NodeOptions) -> RaftConfig {
         voters_max: VOTERS_MAX.max(options.voters_target),
         lease_reads: options.lease_reads,
         feature_level_max: options.feature_level_max,
+        time_scale_percent: options.time_scale_percent,
         ..RaftConfig::new(options.node_id, Incarnation(0), Configuration::default())
     }
 }
@@ -269,25 +292,25 @@ fn connect<S: StateMachine + Unpin + 'static>(
     };
     let guard = FaultGuard::new("Consensus", faults);
     consensus.run(Consensus::new(replica, clock, effects, guard));
-    let requests = api_outlets(&to_consensus, &snapshot_store, &watch, &network);
+    let play = start_player(&wire, (&to_consensus, &network, &to_api), faults);
+    let outlets = api_outlets(&to_consensus, &snapshot_store, &watch, &network);
+    let requests = api::Outlets { play, ..outlets };
     let door_info =
         store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
     let resp = wire.resp.unwrap_or_default();
     api.run(Api::new(info, checks, requests, resp, FaultGuard::new("Api", faults)));
     let discovery = start_discovery(&wire, &network);
-    let mut tasks = vec![
-        ticker::start(TICK, Tick, to_consensus.clone().recipient()),
-        ticker::start(WATCH_TICK, WatchTick, watch.recipient()),
-    ];
+    let mut tasks = Vec::from(start_tickers(&to_consensus, watch));
     tasks.extend(start_caretaker(&wire, (&to_api, &discovery), faults));
     let listener = start_listener(wire, (&to_api, door_info), &network, faults);
-    let hand_over = to_consensus.recipient();
+    let (hand_over, urge) = (to_consensus.clone().recipient(), to_consensus.recipient());
     Actors {
         api: to_api,
         listener,
         network,
         hand_over,
         discovery,
+        urge,
         log_store,
         log_thread,
         snapshot_store,
@@ -314,7 +337,17 @@ fn api_outlets<S: StateMachine + Unpin + 'static>(
         snapshots: snapshot_store.clone().recipient(),
         watch: watch.clone().recipient(),
         spread: network.clone().recipient(),
+        play: None,
     }
+}
+
+/// Makes time pass.
+fn start_tickers<S: StateMachine + Unpin + 'static>(
+    consensus: &Addr<Consensus<S>>,
+    watch: Addr<Watch>,
+) -> [actix_rt::task::JoinHandle<()>; 2] {
+    let tick = ticker::start(TICK, Tick, consensus.clone().recipient());
+    [tick, ticker::start(WATCH_TICK, WatchTick, watch.recipient())]
 }
 
 fn start_log_store<S: StateMachine + Unpin + 'static>(
@@ -359,7 +392,30 @@ fn start_network<S: StateMachine + Unpin + 'static>(
         lost: consensus.clone().recipient(),
         heard: api.clone().recipient(),
     };
-    Network::new(wire.identity.clone(), transport, facts).start()
+    let network = Network::new(wire.identity.clone(), transport, facts);
+    let network = network.with_places(wire.places.clone());
+    match &wire.faults {
+        Some(faults) => network.with_faults(faults.clone()).start(),
+        None => network.start(),
+    }
+}
+
+/// Takes what clients want to see done to the node, if anybody may play with it.
+fn start_player<S: StateMachine + Unpin + 'static>(
+    wire: &Wire,
+    (consensus, network, api): (&Addr<Consensus<S>>, &Addr<Network>, &Addr<Api>),
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Option<Recipient<AskedToPlay>> {
+    let playground = wire.playground.clone()?;
+    let outlets = playground::Outlets {
+        ended: api.clone().recipient(),
+        urge: consensus.clone().recipient(),
+        set_faults: network.clone().recipient(),
+        control: faults.clone(),
+    };
+    let guard = FaultGuard::new("Playground", faults);
+    let player = Player::new(wire.identity.node_id, playground, outlets, guard);
+    Some(player.start().recipient())
 }
 
 fn start_discovery(wire: &Wire, network: &Addr<Network>) -> Addr<Discovery> {

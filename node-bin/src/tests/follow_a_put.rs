@@ -228,6 +228,7 @@ impl Node {
             snapshots: snapshot_store.recipient(),
             watch: watch.recipient(),
             spread: wire.clone().recipient(),
+            play: None,
         };
         let info = NodeInfo { cluster_id: 1, node_id: id.number(), address };
         let checks = BodyChecks { command: |_| Ok(()), query: |_| Ok(()) };

@@ -71,6 +71,9 @@ pub struct RaftConfig {
     /// The longest promise to elect nobody that an earlier life of this data directory may have
     /// given; it holds from the start on. Units: microseconds, zero if there was none.
     pub promised_us: u64,
+    /// How long the waits are that have no setting of their own, those of a voter whose link to
+    /// the leader ended. Units: hundredths of their length; more than 100 is slow motion.
+    pub time_scale_percent: u64,
 }
 
 impl RaftConfig {
@@ -100,6 +103,7 @@ impl RaftConfig {
             feature_level_max: FEATURE_LEVEL,
             lease_reads: false,
             promised_us: 0,
+            time_scale_percent: 100,
         }
     }
 
@@ -108,6 +112,7 @@ impl RaftConfig {
         assert!(self.voters_max <= VOTERS_MAX, "no cluster has so many voters");
         assert!(self.feature_level_max <= FEATURE_LEVEL, "no level that is not there");
         assert!(0 < self.heartbeat_interval_us, "heartbeats are sent");
+        assert!(0 < self.time_scale_percent, "time passes");
         assert!(
             self.heartbeat_interval_us * 3 <= self.election_timeout_us,
             "three heartbeats fit into an election timeout"

@@ -24,6 +24,7 @@ pub(crate) mod lease;
 pub mod log;
 pub(crate) mod membership;
 pub mod message;
+mod on_demand;
 pub(crate) mod persistence;
 pub(crate) mod progress;
 pub mod quorum;

@@ -261,7 +261,8 @@ impl State {
         let t = self.config.election_timeout_us;
         match self.lost_leader {
             Some(_) => {
-                let wait = self.rng.in_range(LOST_LEADER_FIRST_US.0, LOST_LEADER_FIRST_US.1);
+                let (low, high) = self.scaled(LOST_LEADER_FIRST_US);
+                let wait = self.rng.in_range(low, high);
                 self.free_at(now).after(wait)
             }
             None => now.after(self.rng.in_range(t, 2 * t)),
@@ -272,10 +273,15 @@ impl State {
     pub(crate) fn campaign_deadline(&mut self, now: Time, is_pre_vote: bool) -> Time {
         let t = self.config.election_timeout_us;
         let (low, high) = match (self.lost_leader, is_pre_vote) {
-            (Some(_), true) => LOST_LEADER_AGAIN_US,
-            (Some(_), false) => LOST_LEADER_ELECTION_US,
+            (Some(_), true) => self.scaled(LOST_LEADER_AGAIN_US),
+            (Some(_), false) => self.scaled(LOST_LEADER_ELECTION_US),
             (None, _) => (t, 2 * t),
         };
         now.after(self.rng.in_range(low, high))
+    }
+
+    fn scaled(&self, (low, high): (u64, u64)) -> (u64, u64) {
+        let percent = self.config.time_scale_percent;
+        (low * percent / 100, high * percent / 100)
     }
 }

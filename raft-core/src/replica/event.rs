@@ -64,6 +64,11 @@ pub enum Event {
     },
     /// The node is about to stop: hand leadership to a follower that has everything.
     HandOver,
+    /// Somebody wants this node to stand for election now; nothing happens if it leads, or may
+    /// not.
+    Campaign,
+    /// Somebody wants this node to give up leadership to nobody in particular, if it has it.
+    StepDown,
     /// Somebody wants leadership handed over; answered, with nothing, when it is.
     Transfer {
         /// Who waits.

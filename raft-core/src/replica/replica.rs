@@ -217,6 +217,12 @@ impl<S: StateMachine> Replica<S> {
                 self.raft.hand_over(now, None);
             }
             Event::HandOver => {}
+            Event::Campaign => {
+                self.raft.campaign(now);
+            }
+            Event::StepDown => {
+                self.raft.step_down(now);
+            }
             Event::Transfer { ticket, to, timeout_us } => {
                 self.on_transfer(now, ticket, (to, timeout_us));
             }

@@ -9,6 +9,7 @@ use raft_core::entry::{ClientId, Draft, Entries, EntryKind, SessionStamp, Stamp}
 use raft_core::replica::event::{Refusal, SessionRefusal};
 use raft_core::snapshot::SnapshotId;
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
+use raft_net::client_protocol::playground::{PlayOrder, Played};
 use raft_net::client_protocol::{
     ChangeRefused, Hello, LEARNER, LocalAnswer, NodeStatus, Op, PieceWanted, Reply, Request,
     Response, SnapshotName, VOTER, WatchEnded,
@@ -256,6 +257,14 @@ fn later_requests() -> Vec<Request<'static>> {
             offset: 1 << 20,
             bytes_max: 4096,
         })),
+        Op::Play(Box::new(PlayOrder {
+            action: "delay".to_owned(),
+            node: Some(0),
+            other: Some(2),
+            ms: Some(300),
+            one_way: true,
+        })),
+        Op::Play(Box::new(PlayOrder { action: "add".to_owned(), ..PlayOrder::default() })),
     ];
     (1 << 34..).zip(ops).map(|(id, op)| Request { id, op }).collect()
 }
@@ -290,6 +299,8 @@ fn later_responses() -> Vec<Response<'static>> {
         Reply::SnapshotPiece(None),
         Reply::SnapshotPiece(Some(b"piece")),
         Reply::Status(Box::new(NodeStatus { incarnations: vec![(1, 1 << 63)], ..status() })),
+        Reply::Played(Box::new(Played { is_done: true, text: "node 4 added".to_owned() })),
+        Reply::Played(Box::default()),
     ];
     (100..).zip(replies).map(|(id, reply)| Response { id, reply }).collect()
 }

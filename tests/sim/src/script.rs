@@ -19,6 +19,7 @@
 //! | `cut 1-2`, `cut 1->2`, `isolate 1`, `heal` | loses what is sent from now on |
 //! | `lose-link 2 1` | tells n2 that its link from n1 has ended |
 //! | `hand-over 1` | asks n1 to give leadership away |
+//! | `stand 1`, `step-down 1` | wants n1 to stand for election now, or to lead no more |
 //! | `change 1 add=a4 promote=4,5 [as C/S]` | asks n1 to change the members, all in one |
 //! | the same with `demote=2 remove=3 readdress=1@b` | as above |
 //! | `join 4 2` | starts n4 with an empty directory; n2 has told it who the members are |
@@ -219,6 +220,8 @@ fn act(cluster: &mut Cluster, words: &[&str]) -> Result<(), String> {
         ["heal"] => cluster.heal(),
         ["lose-link", at, peer] => cluster.lose_link(id(at)?, id(peer)?),
         ["hand-over", name] => cluster.hand_over(id(name)?),
+        ["stand", name] => cluster.stand_at_once(id(name)?),
+        ["step-down", name] => cluster.step_down(id(name)?),
         _ => return Err(format!("{:?} is no command", words.join(" "))),
     }
     Ok(())

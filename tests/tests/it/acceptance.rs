@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::harness::cluster::Cluster;
+use crate::harness::ports;
+use crate::harness::process::{KVCTL, KVORUM, Process};
+use crate::harness::scratch::Scratch;
 use crate::harness::wait;
 
 /// How long a cluster is left in peace: four times the longest election timeout.
@@ -94,7 +99,7 @@ async fn acc_a04_writes_through_a_follower_are_read_everywhere() {
 
     for id in cluster.ids() {
         let process = cluster.take(id);
-        process.signal(rustix::process::Signal::TERM);
+        process.signal(Signal::TERM);
         let ended = process.end().await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     }
@@ -106,4 +111,45 @@ async fn acc_a04_writes_through_a_follower_are_read_everywhere() {
         assert_eq!((revision, read.len()), (102, 99), "node {id} after the restart");
     }
     cluster.check_equal().await;
+}
+
+/// the folders of a cluster in one process are those of nodes with a process each, and the
+/// other way round, without another setting.
+#[tokio::test]
+async fn acc_a13_one_process_or_one_for_each_node() {
+    let _turn = wait::turn().await;
+    let (scratch, ports) = (Scratch::new(), ports::adjacent(3));
+    let first = ports[0].to_string();
+    let dev = ["dev", "--port", &first, "--data-dir", "data"];
+    let mut together = Process::start(&scratch, "together", KVORUM, &dev);
+    together.type_in("SET a 1\nexit\n");
+    assert_eq!(together.end().await.code, Some(0));
+
+    let addresses: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let nodes: Vec<Process> = (1..)
+        .zip(&addresses)
+        .map(|(id, address)| {
+            let folder = format!("data/node-{id}");
+            let arguments = ["--listen", address, "--data-dir", &folder];
+            Process::start(&scratch, &format!("node-{id}"), KVORUM, &arguments)
+        })
+        .collect();
+    let endpoints = addresses.join(",");
+    for (name, words, said) in
+        [("get", ["get", "a"].as_slice(), "1\n"), ("put", &["put", "b", "2"], "OK\n")]
+    {
+        let arguments = [&["--endpoints", &endpoints, "--timeout", "20"], words].concat();
+        let ended = Process::start(&scratch, name, KVCTL, &arguments).end().await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), said), "{}", ended.stderr);
+    }
+    for node in nodes {
+        node.signal(Signal::TERM);
+        let ended = node.end().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+
+    let mut again = Process::start(&scratch, "again", KVORUM, &dev);
+    again.type_in("GET a\nGET b\nexit\n");
+    let ended = again.end().await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "1\n2\n"), "{}", ended.stderr);
 }

@@ -2,56 +2,9 @@
 
 use rustix::process::Signal;
 
-use crate::harness::ports;
-use crate::harness::process::{KVCTL, KVORUM, Process};
-use crate::harness::scratch::Scratch;
+use crate::harness::process::{KVCTL, Process};
+use crate::harness::typist::Typist;
 use crate::harness::wait;
-
-/// A cluster at whose prompt lines are typed one by one.
-struct Typist {
-    scratch: Scratch,
-    process: Process,
-    first_port: u16,
-    /// Lines of standard output that were read.
-    read: usize,
-}
-
-impl Typist {
-    fn start(transport: &str) -> Self {
-        let (scratch, first_port) = (Scratch::new(), ports::adjacent(3)[0]);
-        let port = first_port.to_string();
-        let arguments = ["dev", "--port", &port, "--transport", transport];
-        let process = Process::start(&scratch, "dev", KVORUM, &arguments);
-        Self { scratch, process, first_port, read: 0 }
-    }
-
-    /// Types a line and waits for so many lines.
-    async fn answered(&mut self, line: &str, count: usize) -> Vec<String> {
-        self.process.type_in(&format!("{line}\n"));
-        self.next(count).await
-    }
-
-    async fn next(&mut self, count: usize) -> Vec<String> {
-        let lines = self.process.lines(self.read + count).await;
-        let new = lines[self.read..].to_vec();
-        self.read = lines.len();
-        new
-    }
-
-    async fn check(&mut self, line: &str, expected: &[&str]) {
-        assert_eq!(self.answered(line, expected.len()).await, expected, "{line}");
-    }
-
-    /// Runs `kvctl` at the nodes from outside.
-    async fn kvctl(&self, name: &str, words: &[&str]) {
-        let doors: Vec<String> =
-            (self.first_port..self.first_port + 3).map(|it| format!("127.0.0.1:{it}")).collect();
-        let doors = doors.join(",");
-        let arguments = [&["--endpoints", &doors], words].concat();
-        let ended = Process::start(&self.scratch, name, KVCTL, &arguments).end().await;
-        assert_eq!(ended.code, Some(0), "{words:?}: {}", ended.stderr);
-    }
-}
 
 async fn check_commands(transport: &str) {
     let _turn = wait::turn().await;
@@ -136,4 +89,63 @@ async fn a_watch_shows_what_happens_until_somebody_has_had_enough() {
     it.process.signal(Signal::INT);
     let ended = it.process.end().await;
     assert_eq!(ended.code, Some(130), "a script ends as a whole: {}", ended.stderr);
+}
+
+/// Channels at the prompt of `kvorum dev`: what is published there or elsewhere is told, through
+/// whichever node, until somebody has had enough.
+async fn check_channels(transport: &str) {
+    let _turn = wait::turn().await;
+    let mut it = Typist::start(transport);
+    it.check("SET a 1", &["OK"]).await;
+    it.check("publish news nobody", &["0"]).await;
+    it.check("subscribe news --pattern 'log.*'", &[]).await;
+    wait::until("the subscription has begun", async || {
+        it.kvctl("publish-1", &["publish", "news", "hello"]).await;
+        it.process.stdout().contains("hello").then_some(())
+    })
+    .await;
+    it.kvctl("publish-2", &["publish", "log.disk", "full"]).await;
+    wait::until("the last message", async || it.process.stdout().contains("full").then_some(()))
+        .await;
+    it.process.type_in("\n");
+    it.read = it.process.stdout().lines().count();
+    wait::until("the end of the subscription", async || {
+        (it.answered("publish news again", 1).await == ["0"]).then_some(())
+    })
+    .await;
+    it.check_words("publish news", &["error: ", "<MESSAGE>"]).await;
+}
+
+#[tokio::test]
+async fn channels_are_typed_at_the_prompt_over_tcp() {
+    check_channels("tcp").await;
+}
+
+#[tokio::test]
+async fn channels_are_typed_at_the_prompt_in_memory() {
+    check_channels("memory").await;
+}
+
+/// The same at the prompt of `kvctl shell`: in a script every line is the next command, so the
+/// subscription says how many messages it wants.
+#[tokio::test]
+async fn channels_are_typed_in_the_shell() {
+    let _turn = wait::turn().await;
+    let mut it = Typist::start("memory");
+    it.check("SET a 1", &["OK"]).await;
+    let door = it.door(1);
+    let arguments = ["--endpoints", &door, "shell"];
+    let mut shell = Process::start(&it.scratch, "shell", KVCTL, &arguments);
+    shell.type_in("publish news nobody\nsubscribe news --events 1\nget a\n");
+    assert_eq!(shell.lines(1).await, ["0"]);
+    wait::until("the message", async || {
+        it.kvctl("publish", &["publish", "news", "hello"]).await;
+        (3 <= shell.stdout().lines().count()).then_some(())
+    })
+    .await;
+    shell.end_input();
+    let ended = shell.end().await;
+    let said: Vec<&str> = ended.stdout.lines().collect();
+    assert!(said[1].contains("news") && said[1].contains("hello"), "{said:?}");
+    assert_eq!((ended.code, said[2]), (Some(0), "1"), "{}", ended.stderr);
 }

@@ -18,7 +18,7 @@ use crate::harness::wait;
 
 /// Adds up what it is told, and fails if it is told to and cursed.
 #[derive(Debug)]
-struct Counter {
+pub(crate) struct Counter {
     sum: u64,
     applied: u64,
     is_cursed: bool,
@@ -33,7 +33,7 @@ struct Counter {
 const POISON: u8 = 100;
 
 impl Counter {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             sum: 0,
             applied: 0,
@@ -99,23 +99,23 @@ impl StateMachine for Counter {
     }
 }
 
-type Cluster = LocalCluster<Counter>;
+pub(crate) type Cluster = LocalCluster<Counter>;
 
 /// A client of the cluster, whose additions happen once.
-struct Adder {
+pub(crate) struct Adder {
     client: ClientId,
     serial: u64,
 }
 
 impl Adder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let random = NEXT.fetch_add(1, Ordering::Relaxed);
         Self { client: ClientId { issued_at: 0, random }, serial: 0 }
     }
 
     /// Adds through whichever node answers; returns the sum.
-    async fn add(&mut self, cluster: &Cluster, amount: u8) -> u64 {
+    pub(crate) async fn add(&mut self, cluster: &Cluster, amount: u8) -> u64 {
         self.serial += 1;
         let (client, serial) = (self.client, self.serial);
         let request_id = SessionStamp { client, serial, acknowledged: serial - 1 };
@@ -136,11 +136,11 @@ fn number(answer: &[u8]) -> u64 {
     u64::from_be_bytes(answer.try_into().unwrap())
 }
 
-fn id(id: u64) -> NodeId {
+pub(crate) fn id(id: u64) -> NodeId {
     NodeId::new(id).unwrap()
 }
 
-async fn check_sum_everywhere(cluster: &Cluster, sum: u64) {
+pub(crate) async fn check_sum_everywhere(cluster: &Cluster, sum: u64) {
     for (id, node) in cluster.running() {
         let answer = node.query(vec![], wait::DEADLINE).await;
         let answer = answer.unwrap_or_else(|error| panic!("node {id}: {error}"));
@@ -148,7 +148,7 @@ async fn check_sum_everywhere(cluster: &Cluster, sum: u64) {
     }
 }
 
-async fn leader(cluster: &Cluster) -> NodeId {
+pub(crate) async fn leader(cluster: &Cluster) -> NodeId {
     wait::until("leader", async || cluster.leader().await).await
 }
 

@@ -3,7 +3,9 @@
 use kvorum_client::cli::Order;
 use kvorum_client::prompt::Word;
 use kvorum_client::typed::{TYPED, Typed};
-use raft_core::types::NodeId;
+use raft_net::client_protocol::playground::{NodeName, Play};
+
+use super::playing;
 
 /// The commands, as `help` shows them.
 pub(super) const COMMANDS: &[(&str, &str)] = &[
@@ -32,6 +34,16 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
     ("status", "prints a line for each node"),
     ("kill N", "ends a node as kill -9 would; its disk stays"),
     ("revive [N]", "starts a dead node again, or every dead node"),
+    ("pause N [MS]", "makes a node stand still as SIGSTOP would, until resume, or for MS ms"),
+    ("resume [N]", "lets a paused node go on, or every paused node"),
+    ("cut A B", "loses whatever nodes A and B send each other; cut A > B one way only"),
+    ("heal [A B]", "mends a link that is cut or delayed, or every link"),
+    ("delay A B MS", "lets all between A and B come MS ms later; A > B one way; 0 ends it"),
+    ("add", "starts one more node, which joins; new nodes vote in pairs"),
+    ("remove N", "removes a node for ever"),
+    ("transfer N", "hands leadership to a node"),
+    ("campaign N", "makes a node stand for election, although there is a leader"),
+    ("step-down [N]", "makes the leader lead no more, and name no successor"),
     ("use N|any", "sends what follows through node N, or through any"),
     ("help [command]", "prints this, or what kvctl says of the command"),
     ("exit", "stops the cluster; its data stays"),
@@ -76,18 +88,20 @@ pub(super) const WORDS: &[Word] = &[
     Word { name: "status", usage: "" },
     Word { name: "kill", usage: "N|leader" },
     Word { name: "revive", usage: "[N]" },
+    Word { name: "pause", usage: "N|leader [MS]" },
+    Word { name: "resume", usage: "[N]" },
+    Word { name: "cut", usage: "A B | A > B" },
+    Word { name: "heal", usage: "[A B]" },
+    Word { name: "delay", usage: "A B MS | A > B MS" },
+    Word { name: "add", usage: "" },
+    Word { name: "remove", usage: "N|leader" },
+    Word { name: "transfer", usage: "N" },
+    Word { name: "campaign", usage: "N" },
+    Word { name: "step-down", usage: "[N]" },
     Word { name: "use", usage: "N|any" },
     Word { name: "help", usage: "[COMMAND]" },
     Word { name: "exit", usage: "" },
 ];
-
-/// A node as the user names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NodeName {
-    Number(NodeId),
-    /// Whoever leads when the command is carried out.
-    Leader,
-}
 
 /// One line of input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,9 +119,8 @@ pub(super) enum Command {
     /// Of hashes, sets and numbers.
     Typed(Typed),
     Status,
-    Kill(NodeName),
-    /// `None` revives every dead node.
-    Revive(Option<NodeName>),
+    /// Something is done to nodes or links.
+    Play(Play),
     /// `None` is "any".
     Use(Option<NodeName>),
     /// What `kvctl` knows, and the prompt has no words of its own for.
@@ -115,6 +128,8 @@ pub(super) enum Command {
         words: Vec<String>,
     },
     Help,
+    /// On a command that `kvctl` does not have.
+    HelpOn((&'static str, &'static str)),
     Exit,
 }
 
@@ -135,14 +150,15 @@ pub(super) fn parse(words: &[String]) -> Result<Option<Command>, String> {
         ("get", [key]) => Command::Get { key: key.clone() },
         ("del", [_, ..]) => Command::Del { keys: arguments.to_vec() },
         ("status", []) => Command::Status,
-        ("kill", [node]) => Command::Kill(node_name(node)?),
-        ("revive", []) => Command::Revive(None),
-        ("revive", [node]) => Command::Revive(Some(node_name(node)?)),
         ("use", [node]) if node.eq_ignore_ascii_case("any") => Command::Use(None),
-        ("use", [node]) => Command::Use(Some(node_name(node)?)),
+        ("use", [node]) => Command::Use(Some(node.parse()?)),
         ("help", []) => Command::Help,
+        ("help", [name]) => Command::HelpOn(known(name).ok_or_else(|| wrong_usage(name))?),
         ("exit" | "quit", []) => Command::Exit,
-        (name, _) => return Err(wrong_usage(name)),
+        (name, _) => match playing::parse(name, arguments) {
+            Some(play) => Command::Play(play?),
+            None => return Err(wrong_usage(name)),
+        },
     };
     Ok(Some(command))
 }
@@ -151,33 +167,31 @@ pub(super) fn parse(words: &[String]) -> Result<Option<Command>, String> {
 fn is_of_kvctl(name: &str, arguments: &[String]) -> bool {
     let has_flags = arguments.iter().any(|word| word.starts_with("--") || word == "-w");
     let is_own = match name {
-        "set" | "get" | "del" | "status" | "kill" | "revive" | "use" | "exit" | "quit" => true,
-        "help" => arguments.is_empty(),
+        "set" | "get" | "del" | "status" | "use" | "exit" | "quit" => true,
+        "help" => match arguments {
+            [] => true,
+            [name, ..] => !Order::is_known(&name.to_ascii_lowercase()),
+        },
         "lease" => arguments.first().is_none_or(|word| word != "keep-alive"),
         name => TYPED.iter().any(|(known, ..)| *known == name),
     };
     (has_flags || !is_own) && Order::is_known(name)
 }
 
-fn wrong_usage(name: &str) -> String {
-    let known = COMMANDS.iter().find(|(usage, _)| {
+/// The line of a command in `COMMANDS`.
+fn known(name: &str) -> Option<(&'static str, &'static str)> {
+    let is_it = |(usage, _): &&(&str, &str)| {
         usage.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case(name))
-    });
-    match known {
+    };
+    COMMANDS.iter().find(is_it).copied()
+}
+
+fn wrong_usage(name: &str) -> String {
+    match known(name) {
         Some((usage, _)) => {
             format!("wrong number of arguments; usage: {usage} (quote words with spaces)")
         }
         None => format!("unknown command {name:?}; try help"),
-    }
-}
-
-fn node_name(text: &str) -> Result<NodeName, String> {
-    if text.eq_ignore_ascii_case("leader") {
-        return Ok(NodeName::Leader);
-    }
-    match text.parse().ok().and_then(NodeId::new) {
-        Some(id) => Ok(NodeName::Number(id)),
-        None => Err(format!("{text:?} is not a node: give its number, or leader")),
     }
 }
 
@@ -194,9 +208,9 @@ mod tests {
     fn words_are_commands_in_any_case() {
         let set = Command::Set { key: "a".into(), value: "B".into() };
         assert_eq!(parsed("sEt a B"), Ok(Some(set)));
-        assert_eq!(parsed("KILL Leader"), Ok(Some(Command::Kill(NodeName::Leader))));
+        assert_eq!(parsed("KILL Leader"), Ok(Some(Command::Play(Play::Kill(NodeName::Leader)))));
         assert_eq!(parsed("use ANY"), Ok(Some(Command::Use(None))));
-        assert_eq!(parsed("revive"), Ok(Some(Command::Revive(None))));
+        assert_eq!(parsed("revive"), Ok(Some(Command::Play(Play::Revive(None)))));
         assert_eq!(parsed("  "), Ok(None));
     }
 

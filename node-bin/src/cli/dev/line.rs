@@ -6,7 +6,8 @@ use std::io::{self, Write as _};
 use kvorum_client::cli::{CommandError, Lines, Order, Stop};
 
 use super::keyboard::Keyboard;
-use super::session::{Outcome, PATIENCE, Session};
+use super::session::{Outcome, Session};
+use crate::local_cluster::PATIENCE;
 
 /// The highest exit code of `kvctl` that is an answer.
 const DECIDED_NO: u8 = 1;
@@ -42,10 +43,18 @@ impl Session {
 
     async fn told(&mut self, order: Order, stop: &mut Stop<'_>) -> Result<u8, CommandError> {
         let (through, all) = self.addresses().map_err(CommandError::Usage)?;
-        let lines = match &mut self.lines {
-            Some(lines) => lines,
-            None => self.lines.insert(Lines::connect(through, all, PATIENCE).await?),
+        let (owner, kept) = self.parts();
+        let told = async {
+            let lines = match kept {
+                Some(lines) => lines,
+                None => kept.insert(Lines::connect(through, all, PATIENCE).await?),
+            };
+            lines.carry_out(order, (&mut io::stdout(), &mut io::stderr()), stop).await
         };
-        lines.carry_out(order, (&mut io::stdout(), &mut io::stderr()), stop).await
+        // Somebody may want to see something done while this goes on, this very command included.
+        tokio::select! {
+            told = told => told,
+            never = owner.serve() => never,
+        }
     }
 }

@@ -9,30 +9,22 @@ use kvorum_client::cli::Lines;
 use raft_core::entry::{ClientId, SessionStamp};
 use raft_core::replica::event::SessionRefusal;
 use raft_core::types::NodeId;
+use tokio::sync::mpsc;
 
-use super::command::{COMMANDS, Command, NodeName};
+use super::command::{COMMANDS, Command};
 use crate::local_cluster::LocalCluster;
 use crate::node::{Node, RequestError};
-
-/// How long a command waits for a leader, a little less than the ten seconds that are promised.
-pub(super) const PATIENCE: Duration = Duration::from_millis(9_500);
-
-/// The same while too few nodes live for anybody to lead: the user is told soon.
-const PATIENCE_WITHOUT_QUORUM: Duration = Duration::from_secs(3);
+use crate::playground::Asked;
 
 /// How long one node is asked before another is tried.
 const ATTEMPT: Duration = Duration::from_millis(2_500);
 
-/// How long a revived node may take to catch up before its user goes on without it.
-const CATCH_UP: Duration = Duration::from_secs(2);
-
-/// How often a leader is looked for.
-const LEADER_INTERVAL: Duration = Duration::from_millis(10);
-
 /// A user at the prompt.
 #[derive(Debug)]
 pub(super) struct Session {
-    cluster: LocalCluster<Store>,
+    pub(super) cluster: LocalCluster<Store>,
+    /// What clients want to see done.
+    asked: mpsc::UnboundedReceiver<Asked>,
     /// Through whom commands go; `None` is any node.
     through: Option<NodeId>,
     /// Whose writes these are, and how many there were; `None` before the first, and when the
@@ -64,12 +56,32 @@ impl From<String> for Outcome {
 }
 
 impl Session {
-    pub(super) fn new(cluster: LocalCluster<Store>) -> Self {
-        Self { cluster, through: None, client: None, lines: None }
+    pub(super) fn new(cluster: LocalCluster<Store>, asked: mpsc::UnboundedReceiver<Asked>) -> Self {
+        Self { cluster, asked, through: None, client: None, lines: None }
     }
 
     pub(super) fn cluster(&mut self) -> &mut LocalCluster<Store> {
         &mut self.cluster
+    }
+
+    /// Has the cluster learn where its nodes are, if that is not where they were. Without a leader
+    /// it does not, and goes on all the same.
+    pub(super) async fn settle(&mut self) {
+        let within = self.cluster.patience();
+        if let Err(error) = self.cluster.renew_addresses(within).await {
+            tracing::warn!("the cluster keeps the addresses of an earlier start: {error}");
+        }
+    }
+
+    /// Waits for what clients want to see done. Whoever does not wait any more has lost nothing.
+    pub(super) async fn next_asked(&mut self) -> Asked {
+        next(&mut self.asked).await
+    }
+
+    /// What clients want to see done, and who does it, beside the connections for the commands of
+    /// `kvctl`.
+    pub(super) fn parts(&mut self) -> (Owner<'_>, &mut Option<Lines>) {
+        (Owner { cluster: &mut self.cluster, asked: &mut self.asked }, &mut self.lines)
     }
 
     /// Carries out a command.
@@ -97,18 +109,15 @@ impl Session {
                 Ok(Outcome::Said(said))
             }
             Command::Status => Ok(self.status().await.into()),
-            Command::Kill(name) => {
-                let id = self.find(name).await?;
-                self.cluster.kill(id).map_err(|error| error.to_string())?;
-                Ok(format!("node {id} killed").into())
+            Command::Play(play) => {
+                Ok(self.cluster.play(play).await.map_err(|error| error.to_string())?.into())
             }
-            Command::Revive(name) => self.revive(name).await,
             Command::Use(None) => {
                 (self.through, self.lines) = (None, None);
                 Ok("through any node".to_owned().into())
             }
             Command::Use(Some(name)) => {
-                let id = self.find(name).await?;
+                let id = self.cluster.find(name).await.map_err(|error| error.to_string())?;
                 (self.through, self.lines) = (Some(id), None);
                 Ok(format!("through node {id}").into())
             }
@@ -116,6 +125,7 @@ impl Session {
                 let lines = COMMANDS.iter().map(|(usage, what)| format!("{usage:<16} {what}"));
                 Ok(lines.collect::<Vec<_>>().join("\n").into())
             }
+            Command::HelpOn((usage, what)) => Ok(format!("{usage}: {what}").into()),
             Command::Exit => Ok(Outcome::Exit),
             Command::OfKvctl { .. } => unreachable!("`carry_out` is for these"),
         }
@@ -180,7 +190,7 @@ impl Session {
     /// so that trying again never makes it happen twice.
     async fn ask(&mut self, body: &Bytes, write: Option<SessionStamp>) -> Result<Bytes, String> {
         let mut write = write;
-        let patience = self.patience();
+        let patience = self.cluster.patience();
         let deadline = now() + patience;
         let mut is_open = false;
         for attempt in 0.. {
@@ -232,86 +242,26 @@ impl Session {
         })
     }
 
-    fn patience(&self) -> Duration {
-        let quorum = self.cluster.members().len() / 2 + 1;
-        if self.cluster.running().count() < quorum { PATIENCE_WITHOUT_QUORUM } else { PATIENCE }
-    }
-
     fn pick(&self, attempt: usize) -> Result<&Node, String> {
         if let Some(id) = self.through {
+            let (state, cure) = match self.cluster.paused().contains(&id) {
+                true => ("paused", "resume"),
+                false => ("dead", "revive"),
+            };
             return self.cluster.node(id).ok_or_else(|| {
-                format!("node {id} is dead; revive it, or choose another with use")
+                format!("node {id} is {state}; {cure} it, or choose another with use")
             });
         }
         let nodes: Vec<&Node> = self.cluster.running().map(|(_, node)| node).collect();
         match nodes.len() {
-            0 => Err("every node is dead; revive one".to_owned()),
+            0 => Err("every node is dead or paused; revive or resume one".to_owned()),
             count => Ok(nodes[attempt % count]),
         }
     }
 
-    async fn revive(&mut self, name: Option<NodeName>) -> Result<Outcome, String> {
-        let dead = match name {
-            Some(name) => vec![self.find(name).await?],
-            None => self.cluster.dead(),
-        };
-        if dead.is_empty() {
-            return Err("every node is alive".to_owned());
-        }
-        for &id in &dead {
-            self.cluster.revive(id).map_err(|error| error.to_string())?;
-        }
-        self.await_caught_up(&dead).await;
-        let names: Vec<String> = dead.iter().map(ToString::to_string).collect();
-        let noun = if names.len() == 1 { "node" } else { "nodes" };
-        Ok(format!("{noun} {} revived", names.join(", ")).into())
-    }
-
-    /// Gives nodes that have just started a moment to find their leader and to catch up, so
-    /// that what is typed next shows them as they are. Without a quorum they cannot.
-    async fn await_caught_up(&self, revived: &[NodeId]) {
-        let deadline = now() + CATCH_UP;
-        let Some(leader) = self.await_leader().await.and_then(|id| self.cluster.node(id)) else {
-            return;
-        };
-        let Ok(target) = leader.status().await.map(|status| status.commit_index) else { return };
-        for node in revived.iter().filter_map(|&id| self.cluster.node(id)) {
-            while now() < deadline {
-                let status = node.status().await;
-                if status.is_ok_and(|s| s.leader.is_some() && target <= s.applied_index) {
-                    break;
-                }
-                tokio::time::sleep(LEADER_INTERVAL).await;
-            }
-        }
-    }
-
-    async fn find(&self, name: NodeName) -> Result<NodeId, String> {
-        match name {
-            NodeName::Number(id) if self.cluster.members().contains_key(&id) => Ok(id),
-            NodeName::Number(id) => {
-                Err(format!("there is no node {id}, only 1 to {}", self.cluster.members().len()))
-            }
-            NodeName::Leader => {
-                self.await_leader().await.ok_or_else(|| "there is no leader".to_owned())
-            }
-        }
-    }
-
-    async fn await_leader(&self) -> Option<NodeId> {
-        let deadline = now() + self.patience();
-        loop {
-            let leader = self.cluster.leader().await;
-            if leader.is_some() || deadline <= now() {
-                return leader;
-            }
-            tokio::time::sleep(LEADER_INTERVAL).await;
-        }
-    }
-
     async fn status(&self) -> String {
-        self.await_leader().await;
-        let mut lines = Vec::new();
+        self.cluster.await_leader().await;
+        let (paused, mut lines) = (self.cluster.paused(), Vec::new());
         for (id, address) in self.cluster.members() {
             let status = match self.cluster.node(*id) {
                 Some(node) => node.status().await.ok(),
@@ -326,10 +276,36 @@ impl Session {
                     status.applied_index,
                     status.revision
                 ),
+                None if paused.contains(id) => format!("node {id} paused"),
                 None => format!("node {id} dead"),
             });
         }
+        lines.extend(self.cluster.spoilt_links());
         lines.join("\n")
+    }
+}
+
+/// Does what clients want to see, while something else goes on.
+#[derive(Debug)]
+pub(super) struct Owner<'a> {
+    cluster: &'a mut LocalCluster<Store>,
+    asked: &'a mut mpsc::UnboundedReceiver<Asked>,
+}
+
+impl Owner<'_> {
+    pub(super) async fn serve<T>(self) -> T {
+        loop {
+            let asked = next(self.asked).await;
+            self.cluster.serve(asked).await;
+        }
+    }
+}
+
+async fn next(asked: &mut mpsc::UnboundedReceiver<Asked>) -> Asked {
+    match asked.recv().await {
+        Some(asked) => asked,
+        // The cluster itself holds the other end.
+        None => std::future::pending().await,
     }
 }
 

@@ -630,6 +630,16 @@ impl Cluster {
         self.handle(id, Event::HandOver);
     }
 
+    /// Wants a node to stand for election now.
+    pub fn stand_at_once(&mut self, id: NodeId) {
+        self.handle(id, Event::Campaign);
+    }
+
+    /// Wants a node to give up leadership.
+    pub fn step_down(&mut self, id: NodeId) {
+        self.handle(id, Event::StepDown);
+    }
+
     /// One line about a node.
     #[must_use]
     pub fn describe(&self, id: NodeId) -> String {

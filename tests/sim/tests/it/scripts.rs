@@ -59,5 +59,5 @@ macro_rules! folders {
 
 folders!(
     elections, split_vote, log_repair, figure8, commit, restart, reads, sessions, failover,
-    founding, quarantine, membership,
+    founding, quarantine, membership, on_demand,
 );

@@ -7,6 +7,7 @@ use kv_store::command::{Command, Query};
 use kvorum_client::{KeyRange, KeyValue, Options};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Refusal, SessionRefusal};
+use raft_net::client_protocol::playground::Played;
 use raft_net::client_protocol::{
     ChangeRefused, Hello, LocalAnswer, NodeStatus, Op, Reply, Request, Response, SnapshotName,
     WatchEnded,
@@ -35,6 +36,7 @@ pub(crate) enum Said {
     Transferred,
     Snapshot(Option<SnapshotName>),
     SnapshotPiece(Option<Bytes>),
+    Played(Played),
     Watching(u64),
     Events { is_cut: bool, body: Bytes },
     Mark(u64),
@@ -95,6 +97,7 @@ impl Connection {
                     Reply::SnapshotPiece(piece) => {
                         Said::SnapshotPiece(piece.map(Bytes::copy_from_slice))
                     }
+                    Reply::Played(played) => Said::Played(*played),
                     Reply::Watching(revision) => Said::Watching(revision),
                     Reply::Events { is_cut, body } => {
                         Said::Events { is_cut, body: Bytes::copy_from_slice(body) }

@@ -8,4 +8,5 @@ pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod scratch;
 pub(crate) mod tools;
+pub(crate) mod typist;
 pub(crate) mod wait;

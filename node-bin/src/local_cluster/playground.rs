@@ -1,0 +1,364 @@
+//! What can be done to the nodes of a cluster and to the links between them, to see what happens:
+//! stand still, be cut off, come late, join, leave, and lead or not.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use raft_core::configuration::{Change, ChangeRefusal};
+use raft_core::consensus::ready::RoleName;
+use raft_core::replica::StateMachine;
+use raft_core::replica::event::Status;
+use raft_core::types::{NodeId, Term};
+use raft_net::faults::DELAY_MS_MAX;
+use raft_net::stream;
+
+use super::doors::Door;
+use super::folders::{node_directory, set_aside};
+use super::{LocalCluster, NODES_MAX, Place, PlaceError, Ports, Storage, Way, bind};
+use crate::directory::{Data, MemoryData};
+use crate::error::StartError;
+use crate::node::{Node, RequestError, Wires};
+
+/// How often is looked whether something has happened.
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Through whom a change of the members is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Through {
+    Anybody,
+    /// Anybody else, if there is somebody.
+    AnybodyBut(NodeId),
+    Node(NodeId),
+}
+
+impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
+    /// Makes a node stand still, as SIGSTOP would do it to a process, until it is resumed, and for
+    /// so long at most.
+    ///
+    /// Errors: `PlaceError`; nothing was changed then.
+    pub fn pause(&mut self, id: NodeId, at_most: Option<Duration>) -> Result<(), PlaceError> {
+        match self.place(id)? {
+            Place::Running(node) if node.is_paused() => Err(PlaceError::Paused(id)),
+            Place::Running(node) => {
+                if node.pause(at_most) {
+                    Ok(())
+                } else {
+                    Err(PlaceError::Dead(id))
+                }
+            }
+            Place::Dead(_) => Err(PlaceError::Dead(id)),
+        }
+    }
+
+    /// Lets a node go on that stands still.
+    ///
+    /// Errors: `PlaceError`; nothing was changed then.
+    pub fn resume(&mut self, id: NodeId) -> Result<(), PlaceError> {
+        match self.place(id)? {
+            Place::Running(node) => {
+                if node.resume() {
+                    Ok(())
+                } else {
+                    Err(PlaceError::NotPaused(id))
+                }
+            }
+            Place::Dead(_) => Err(PlaceError::Dead(id)),
+        }
+    }
+
+    /// The nodes that stand still.
+    #[must_use]
+    pub fn paused(&self) -> Vec<NodeId> {
+        let stands = |id: &NodeId| self.living(*id).is_some_and(Node::is_paused);
+        self.places.keys().copied().filter(stands).collect()
+    }
+
+    /// Loses whatever goes from one node to another, and back too if it is to be both ways, until
+    /// it is healed. Connections stay open.
+    ///
+    /// Errors: `PlaceError`; nothing was changed then.
+    pub fn cut(&mut self, from: NodeId, to: NodeId, way: Way) -> Result<(), PlaceError> {
+        self.check_link(from, to)?;
+        if !self.links.cut(from, to, way) {
+            return Err(PlaceError::Cut(from, to));
+        }
+        self.tell_links();
+        Ok(())
+    }
+
+    /// Makes everything that goes from one node to another, and back too if it is to be both ways,
+    /// come so much later; zero is at once. Units: milliseconds.
+    ///
+    /// Errors: `PlaceError`; nothing was changed then.
+    pub fn delay(
+        &mut self,
+        (from, to): (NodeId, NodeId),
+        way: Way,
+        delay_ms: u64,
+    ) -> Result<(), PlaceError> {
+        self.check_link(from, to)?;
+        if DELAY_MS_MAX < delay_ms {
+            return Err(PlaceError::TooLong(delay_ms));
+        }
+        self.links.delay((from, to), way, delay_ms);
+        self.tell_links();
+        Ok(())
+    }
+
+    /// Mends a link, in both directions.
+    ///
+    /// Errors: `PlaceError`; nothing was changed then.
+    pub fn heal(&mut self, one: NodeId, other: NodeId) -> Result<(), PlaceError> {
+        self.check_link(one, other)?;
+        if !self.links.heal(one, other) {
+            return Err(PlaceError::Whole(one, other));
+        }
+        self.tell_links();
+        Ok(())
+    }
+
+    /// Mends every link.
+    ///
+    /// Errors: `AllWhole` if nothing was wrong.
+    pub fn heal_all(&mut self) -> Result<(), PlaceError> {
+        if !self.links.heal_all() {
+            return Err(PlaceError::AllWhole);
+        }
+        self.tell_links();
+        Ok(())
+    }
+
+    /// A line for each link that is cut or delayed.
+    #[must_use]
+    pub fn spoilt_links(&self) -> Vec<String> {
+        self.links.described()
+    }
+
+    fn check_link(&mut self, one: NodeId, other: NodeId) -> Result<(), PlaceError> {
+        self.place(one)?;
+        self.place(other)?;
+        if one == other { Err(PlaceError::Itself(one)) } else { Ok(()) }
+    }
+
+    /// Tells every node what is wrong with its links; one that stands still reads it when it goes
+    /// on, and one that is dead when it starts.
+    fn tell_links(&self) {
+        for &id in self.places.keys() {
+            if let Some(node) = self.living(id) {
+                node.set_faults(self.links.of(id));
+            }
+        }
+    }
+
+    /// Makes a node stand for election, although its leader may be well, and returns who leads
+    /// when that is over.
+    ///
+    /// Errors: `PlaceError`; `NoLeader` if nobody was elected in time.
+    pub async fn campaign(&mut self, id: NodeId, within: Duration) -> Result<NodeId, PlaceError> {
+        let status = self.status_of(id).await?;
+        if status.role == RoleName::Leader {
+            return Err(PlaceError::Leads(id));
+        }
+        if !status.configuration.is_voter(id) {
+            return Err(PlaceError::NoVote(id));
+        }
+        self.node(id).ok_or(PlaceError::Dead(id))?.campaign();
+        self.leader_after(status.term, within).await
+    }
+
+    /// Makes a node give up leadership, and returns who leads next.
+    ///
+    /// Errors: `PlaceError`; `NoLeader` if nobody was elected in time.
+    pub async fn step_down(&mut self, id: NodeId, within: Duration) -> Result<NodeId, PlaceError> {
+        let status = self.status_of(id).await?;
+        if status.role != RoleName::Leader {
+            return Err(PlaceError::DoesNotLead(id));
+        }
+        self.node(id).ok_or(PlaceError::Dead(id))?.step_down();
+        self.leader_after(status.term, within).await
+    }
+
+    /// Hands leadership to a node.
+    ///
+    /// Errors: `PlaceError`; who leads stays as it is then.
+    pub async fn transfer(&mut self, id: NodeId, within: Duration) -> Result<(), PlaceError> {
+        if self.status_of(id).await?.role == RoleName::Leader {
+            return Err(PlaceError::Leads(id));
+        }
+        Ok(self.somebody(None).await?.transfer(Some(id), within).await?)
+    }
+
+    async fn leader_after(&self, term: Term, within: Duration) -> Result<NodeId, PlaceError> {
+        let deadline = now() + within;
+        loop {
+            match self.newest_leader().await {
+                Some((newer, leader)) if term < newer => return Ok(leader),
+                Some(_) | None if deadline <= now() => return Err(PlaceError::NoLeader),
+                Some(_) | None => tokio::time::sleep(LOOK_INTERVAL).await,
+            }
+        }
+    }
+
+    async fn status_of(&mut self, id: NodeId) -> Result<Status, PlaceError> {
+        self.place(id)?;
+        if self.paused().contains(&id) {
+            return Err(PlaceError::Paused(id));
+        }
+        let node = self.node(id).ok_or(PlaceError::Dead(id))?;
+        Ok(node.status().await?)
+    }
+
+    /// The leader, or whoever else can be asked; not the one that is named, if there is another.
+    async fn somebody(&self, not: Option<NodeId>) -> Result<&Node, PlaceError> {
+        let leader = self.leader().await.filter(|&id| Some(id) != not);
+        let leader = leader.and_then(|id| self.node(id));
+        let other = || self.running().find(|(id, _)| Some(*id) != not).map(|(_, node)| node);
+        let named = || not.and_then(|id| self.node(id));
+        leader.or_else(other).or_else(named).ok_or(PlaceError::Nobody)
+    }
+
+    /// Changes the members, and asks again while another change is under way.
+    async fn change(
+        &self,
+        change: &Change,
+        through: Through,
+        within: Duration,
+    ) -> Result<(Vec<NodeId>, Status), PlaceError> {
+        let deadline = now() + within;
+        loop {
+            let node = match through {
+                Through::Anybody => self.somebody(None).await?,
+                Through::AnybodyBut(id) => self.somebody(Some(id)).await?,
+                Through::Node(id) => self.node(id).ok_or(PlaceError::Dead(id))?,
+            };
+            let left = deadline.saturating_duration_since(now());
+            match node.change_members(change.clone(), None, left).await {
+                Ok(added) => return Ok((added, node.status().await?)),
+                Err(RequestError::ChangeRefused(ChangeRefusal::InProgress)) if now() < deadline => {
+                    tokio::time::sleep(LOOK_INTERVAL).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Adds a node to the cluster, through the node that is named or through any, and returns its
+    /// number. It begins as a learner; leaders make voters of learners that have caught up, two
+    /// at a time.
+    ///
+    /// Errors: `PlaceError`; one that was added and does not start stays a member, dead.
+    pub async fn add(
+        &mut self,
+        through: Option<NodeId>,
+        within: Duration,
+    ) -> Result<NodeId, PlaceError> {
+        let through = through.map_or(Through::Anybody, Through::Node);
+        if NODES_MAX <= self.members.len() as u64 {
+            return Err(PlaceError::Full);
+        }
+        let next_id = self.somebody(None).await?.status().await?.configuration.next_id;
+        let expected = NodeId::new(next_id).expect("ids are counted upwards from 1");
+        let bound = self.bind_next(expected)?;
+        let address = match (&self.wires, &bound) {
+            (Wires::Tcp, Some(bound)) => address_of(bound)?,
+            (Wires::Tcp | Wires::Memory { .. }, _) => format!("node-{expected}"),
+        };
+        let add = Change { add: vec![address.clone()], ..Change::default() };
+        let (added, status) = self.change(&add, through, within).await?;
+        let id = added.first().copied().unwrap_or(expected);
+        self.members.insert(id, address.clone());
+        let learners = status.configuration.learners.iter().copied().chain([id]).collect();
+        let data = match &self.options.storage {
+            Storage::Directory(root) => Data::Directory(node_directory(root, id)),
+            Storage::Memory => Data::Memory(MemoryData::default()),
+        };
+        self.places.insert(id, Place::Dead(None));
+        let bound = match (&self.wires, &mut self.doors, bound) {
+            (Wires::Memory { dial, .. }, Some(doors), Some(listener)) => {
+                let transport = stream::Transport::Memory(dial.clone());
+                doors.add(id, Door { listener, transport, name: address })?;
+                None
+            }
+            (_, _, bound) => bound,
+        };
+        let node = self.start_node(id, data, (bound, learners))?;
+        self.places.insert(id, Place::Running(node));
+        Ok(id)
+    }
+
+    /// A port for one more node, or for its door: one behind those that are in use.
+    fn bind_next(&self, id: NodeId) -> Result<Option<std::net::TcpListener>, StartError> {
+        let addresses = self.client_addresses();
+        let ports = addresses.values().filter_map(|at| at.rsplit_once(':')?.1.parse().ok());
+        let Some(highest) = ports.max() else { return Ok(None) };
+        let first: u16 = u16::saturating_add(highest, 1);
+        let bound = bind(&BTreeSet::from([id]), Ports { first, may_try: true })?;
+        Ok(bound.into_values().next())
+    }
+
+    /// Removes a node from the cluster for ever, and ends it; a leader hands over first.
+    ///
+    /// Errors: `PlaceError`; a node that could not be removed goes on.
+    pub async fn remove(&mut self, id: NodeId, within: Duration) -> Result<(), PlaceError> {
+        self.take_out(id, within).await?;
+        self.forget(id);
+        Ok(())
+    }
+
+    /// Takes a node out of the cluster; it still runs.
+    pub(super) async fn take_out(
+        &mut self,
+        id: NodeId,
+        within: Duration,
+    ) -> Result<(), PlaceError> {
+        self.place(id)?;
+        let remove = Change { remove: BTreeSet::from([id]), ..Change::default() };
+        self.change(&remove, Through::AnybodyBut(id), within).await.map(drop)
+    }
+
+    /// Ends a node that was taken out, and forgets it.
+    pub(super) fn forget(&mut self, id: NodeId) {
+        if let Some(Place::Running(node)) = self.places.remove(&id) {
+            // What it leaves behind means nothing to anybody any more.
+            node.stop();
+        }
+        if let Storage::Directory(root) = &self.options.storage {
+            // If it stays where it is, the node is told at the next start that it is removed.
+            let _ = set_aside(root, id);
+        }
+        self.members.remove(&id);
+        self.links.forget(id);
+        if let Some(doors) = &mut self.doors {
+            doors.close(id);
+        }
+    }
+
+    /// Tells the cluster where its nodes are now, if its log knows them elsewhere from an earlier
+    /// start.
+    ///
+    /// Errors: `PlaceError`; nodes reach each other all the same, but clients that ask one node
+    /// for the others do not.
+    pub async fn renew_addresses(&mut self, within: Duration) -> Result<(), PlaceError> {
+        let known = self.somebody(None).await?.status().await?.configuration.members;
+        let is_new = |(id, address): &(&NodeId, &String)| {
+            known.get(*id).is_some_and(|recorded| recorded != *address)
+        };
+        let moved = self.members.iter().filter(is_new);
+        let readdress = moved.map(|(id, address)| (*id, address.clone())).collect();
+        let change = Change { readdress, ..Change::default() };
+        if !change.readdress.is_empty() {
+            self.change(&change, Through::Anybody, within).await?;
+        }
+        Ok(())
+    }
+}
+
+fn address_of(bound: &std::net::TcpListener) -> Result<String, StartError> {
+    let at = bound.local_addr().map_err(|source| super::listen_error("loopback", source))?;
+    Ok(at.to_string())
+}
+
+#[allow(clippy::disallowed_methods, reason = "a caller's patience is measured here")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}

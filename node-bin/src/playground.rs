@@ -1,0 +1,177 @@
+//! Playground: takes what clients want to see done to this node or to its cluster.
+//!
+//! Command: `AskedToPlay` (Api).  Fact out: `PlayEnded` (to Api).
+//! In a cluster of one process its owner decides and acts, who is no actor; a node by itself does
+//! what concerns it (`alone`), and there is no such actor in a node that nobody may play with.
+//! Limits: none of its own; each order is a request of a client, and those are bounded by Api.
+
+mod alone;
+
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler, Message, Recipient};
+use raft_core::replica::event::Ticket;
+use raft_core::types::NodeId;
+use raft_net::client_protocol::playground::Play;
+use raft_net::faults::{Faults, SetFaults};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use self::alone::Deed;
+use crate::consensus::Urge;
+use crate::fault::FaultGuard;
+use crate::node::{Control, Pause};
+
+/// How long a client may take to be told before the node that tells it is ended or stopped.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Who takes what clients want to see done to a node.
+#[derive(Clone, Debug)]
+pub enum Playground {
+    /// The owner of a cluster in one process.
+    Owner(mpsc::UnboundedSender<Asked>),
+    /// The node by itself, for what concerns it alone.
+    Alone {
+        /// Ends the process, as `kill -9` would.
+        die: fn() -> !,
+    },
+}
+
+/// Something that a client wants to see, for whoever can do it.
+#[derive(Debug)]
+pub struct Asked {
+    pub(crate) play: Play,
+    /// The node that was asked.
+    pub(crate) via: NodeId,
+    pub(crate) answer: Answer,
+}
+
+/// Whoever waits for an answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    ticket: Ticket,
+    to: Recipient<PlayEnded>,
+}
+
+impl Answer {
+    /// Answers.
+    pub(crate) fn tell(self, outcome: Result<String, String>) {
+        self.to.do_send(PlayEnded { ticket: self.ticket, outcome, told: None });
+    }
+
+    /// Answers, and returns when the answer has left, or was long enough about it: the node that
+    /// gives it will not run any more.
+    pub(crate) async fn tell_before(self, text: String) {
+        let (told, is_told) = oneshot::channel();
+        let (ticket, outcome) = (self.ticket, Ok(text));
+        self.to.do_send(PlayEnded { ticket, outcome, told: Some(told) });
+        // What comes next comes anyway.
+        let _ = timeout(FAREWELL, is_told).await;
+    }
+}
+
+/// Does what a client wants to see.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct AskedToPlay {
+    pub(crate) ticket: Ticket,
+    pub(crate) play: Play,
+}
+
+/// Reports what became of it.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct PlayEnded {
+    pub(crate) ticket: Ticket,
+    /// What was done, or why it was not.
+    pub(crate) outcome: Result<String, String>,
+    /// Is told when the client's socket has the answer.
+    pub(crate) told: Option<oneshot::Sender<()>>,
+}
+
+/// What a node by itself can be made to do.
+#[derive(Debug)]
+pub(crate) struct Outlets {
+    pub(crate) ended: Recipient<PlayEnded>,
+    pub(crate) urge: Recipient<Urge>,
+    pub(crate) set_faults: Recipient<SetFaults>,
+    /// To the node's thread.
+    pub(crate) control: mpsc::UnboundedSender<Control>,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub(crate) struct Player {
+    own: NodeId,
+    playground: Playground,
+    outlets: Outlets,
+    /// What is wrong with the wires of a node by itself.
+    faults: Faults,
+    _fault: FaultGuard,
+}
+
+impl Player {
+    pub(crate) fn new(
+        own: NodeId,
+        playground: Playground,
+        outlets: Outlets,
+        fault: FaultGuard,
+    ) -> Self {
+        Self { own, playground, outlets, faults: Faults::default(), _fault: fault }
+    }
+
+    fn carry_out(&mut self, deed: Deed, text: String, die: fn() -> !, answer: Answer) {
+        match deed {
+            Deed::Die => {
+                actix_rt::spawn(async move {
+                    answer.tell_before(text).await;
+                    die();
+                });
+                return;
+            }
+            Deed::StandStill(at_most) => {
+                let control = self.outlets.control.clone();
+                actix_rt::spawn(async move {
+                    answer.tell_before(text).await;
+                    // A node that is ending does not stand still any more.
+                    let _ = control.send(Control::Pause(Pause::lasting(at_most)));
+                });
+                return;
+            }
+            Deed::Wires(faults) => {
+                self.faults.clone_from(&faults);
+                self.outlets.set_faults.do_send(SetFaults(faults));
+            }
+            Deed::Campaign => self.outlets.urge.do_send(Urge::Campaign),
+            Deed::StepDown => self.outlets.urge.do_send(Urge::StepDown),
+        }
+        answer.tell(Ok(text));
+    }
+}
+
+impl Actor for Player {
+    type Context = Context<Self>;
+}
+
+impl Handler<AskedToPlay> for Player {
+    type Result = ();
+
+    fn handle(&mut self, AskedToPlay { ticket, play }: AskedToPlay, _: &mut Self::Context) {
+        let answer = Answer { ticket, to: self.outlets.ended.clone() };
+        match &self.playground {
+            Playground::Owner(owner) => {
+                let asked = Asked { play, via: self.own, answer };
+                if let Err(mpsc::error::SendError(asked)) = owner.send(asked) {
+                    asked.answer.tell(Err("the cluster of this node is ending".to_owned()));
+                }
+            }
+            Playground::Alone { die } => {
+                let die = *die;
+                match alone::decide(play, self.own, &self.faults) {
+                    Ok((deed, text)) => self.carry_out(deed, text, die, answer),
+                    Err(why) => answer.tell(Err(why)),
+                }
+            }
+        }
+    }
+}
