@@ -2,6 +2,7 @@
 
 mod founded;
 mod state;
+mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -21,8 +22,9 @@ use raft_core::wal::memory_disk::MemoryDisk;
 use raft_core::wal::{Recovered, Wal, WalOptions};
 use sha2::{Digest, Sha256};
 
-pub(crate) use self::founded::{Founder, check_is_free, found};
+pub(crate) use self::founded::{Founder, beside, check_is_free, found, rename};
 use self::state::{OpenedLog, base_of, load_snapshot, open_log};
+pub(crate) use self::survey::Survey;
 use crate::disk::{FileDisk, NodeDisk};
 use crate::error::StartError;
 
@@ -167,7 +169,7 @@ fn report(identity: &Identity, recovered: &Recovered) {
 }
 
 /// Makes sure that nobody else uses the directory.
-fn lock(directory: &Path) -> Result<File, StartError> {
+pub(crate) fn lock(directory: &Path) -> Result<File, StartError> {
     let unusable = |source| StartError::Directory { directory: directory.to_owned(), source };
     fs::create_dir_all(directory).map_err(unusable)?;
     let path = directory.join(LOCK_FILE);
