@@ -8,6 +8,7 @@ mod find;
 mod join;
 mod log;
 mod ports;
+mod recover;
 mod restore;
 mod serve;
 mod settings;
@@ -53,6 +54,12 @@ enum Mode {
     /// The revision is raised by a billion, and nothing before that can be read, so that no
     /// revision means something else than in the old cluster.
     Restore(restore::RestoreArguments),
+    /// Makes a new cluster of what is left, when a majority of the nodes is lost for ever
+    ///
+    /// Shows the newest entry of each folder and what may be missing; with --yes the folder with
+    /// the newest log becomes the only node of a new cluster. Its entries are kept to the last
+    /// one. The revision is raised by a billion. Refused while a node uses one of the folders.
+    Recover(recover::RecoverArguments),
 }
 
 /// How much is written to standard error.
@@ -151,6 +158,7 @@ fn run(mut words: Vec<OsString>) -> Result<ExitCode, Failure> {
         }
         Some(Mode::Log(log)) => log::run(log)?,
         Some(Mode::Restore(arguments)) => restore::run(arguments)?,
+        Some(Mode::Recover(arguments)) => recover::run(arguments)?,
     };
     Ok(code)
 }

@@ -4,6 +4,7 @@ pub(crate) mod dissolving;
 mod founded;
 pub(crate) mod founding;
 mod state;
+mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -23,8 +24,9 @@ use raft_core::wal::memory_disk::MemoryDisk;
 use raft_core::wal::{Recovered, Wal, WalOptions};
 use sha2::{Digest, Sha256};
 
-pub(crate) use self::founded::{Founder, check_is_free, found};
+pub(crate) use self::founded::{Founder, beside, check_is_free, found, rename};
 use self::state::{OpenedLog, base_of, load_snapshot, open_log};
+pub(crate) use self::survey::Survey;
 use crate::disk::{FileDisk, NodeDisk};
 use crate::error::StartError;
 

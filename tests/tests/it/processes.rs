@@ -8,6 +8,7 @@ mod full_memory;
 mod leases;
 mod locks;
 mod members;
+mod new_clusters;
 mod quorum;
 mod reads;
 mod snapshots;
