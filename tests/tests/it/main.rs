@@ -13,6 +13,7 @@ mod tidy;
 mod acceptance;
 mod bad_input;
 mod bench;
+mod console_messages;
 mod dev_from_elsewhere;
 mod dev_playground;
 mod dev_prompt;
