@@ -20,6 +20,7 @@ use raft_core::types::{Index, NodeId};
 use raft_net::network::{PeerConnected, PeerLost, Received, SetPeers, Transmit};
 
 use crate::clock::Clock;
+use crate::console::RoleTold;
 use crate::fault::FaultGuard;
 use crate::log_store::{Configure, CutBefore, DiskFull, Fetch, Fetched, Persist, Persisted};
 use crate::snapshot_store::{Orders, SnapshotsMoved};
@@ -123,7 +124,7 @@ pub(crate) struct Described {
 }
 
 /// Where the effects of a turn go.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outlets {
     /// To LogStore.
     pub persist: Recipient<Persist>,
@@ -149,6 +150,8 @@ pub(crate) struct Outlets {
     pub greeted: Recipient<Greeted>,
     /// To Api.
     pub described: Recipient<Described>,
+    /// To Console, if messages are shown.
+    pub role: Option<Recipient<RoleTold>>,
 }
 
 /// Ends a drain of the mailbox: everything that came in together goes out together.
@@ -230,6 +233,9 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
             self.outlets.applied.do_send(Applied(progress));
         }
         for notice in notices {
+            if let (Some(to), Notice::Role { role, .. }) = (&self.outlets.role, &notice) {
+                to.do_send(RoleTold(*role));
+            }
             // A second node with a peer's id would otherwise be told of with each of its words.
             if self.told.as_ref() != Some(&notice) {
                 tell(self.replica.status().node.number(), &notice);

@@ -14,6 +14,7 @@ mod channels;
 pub mod cli;
 mod clock;
 mod consensus;
+mod console;
 mod directory;
 mod disk;
 mod doors;
@@ -36,6 +37,7 @@ pub use raft_core::replica::event::Status;
 pub use raft_core::replica::{LoadError, StateMachine};
 pub use raft_core::types::NodeId;
 
+pub use console::ConsoleMessages;
 pub use directory::{Data, MemoryData};
 pub use doors::resp::RespOptions;
 pub use error::{NodeEnd, StartError};

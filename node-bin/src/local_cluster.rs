@@ -31,6 +31,7 @@ use self::links::Links;
 pub use self::links::Way;
 pub(crate) use self::play::PATIENCE;
 use crate::api::BodyChecks;
+use crate::console::ConsoleMessages;
 use crate::directory::{Data, MemoryData, new_incarnation};
 use crate::disk::NodeDisk;
 use crate::doors::resp::RespOptions;
@@ -98,6 +99,8 @@ pub struct ClusterOptions {
     pub time_scale_percent: u64,
     /// Who takes what clients want to see done, and has it done by `serve`; nobody by default.
     pub players: Option<mpsc_async::UnboundedSender<Asked>>,
+    /// As `NodeOptions::console_messages`.
+    pub console_messages: Option<ConsoleMessages>,
     /// As `NodeOptions::checks`.
     pub checks: BodyChecks,
     /// As `NodeOptions::resp`.
@@ -121,6 +124,7 @@ impl ClusterOptions {
             lease_reads: false,
             time_scale_percent: 100,
             players: None,
+            console_messages: None,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
             store_doors: false,
@@ -243,6 +247,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             voters_target: VOTERS_TARGET.max(self.members.len()),
             faults: Some(self.links.of(id)),
             playground: self.options.players.clone().map(Playground::Owner),
+            console_messages: self.options.console_messages,
             wires: self.wires.clone(),
             checks: self.options.checks,
             resp: self.options.resp,

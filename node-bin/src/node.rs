@@ -33,6 +33,7 @@ pub(crate) use self::playing::Pause;
 use self::playing::Standstill;
 use crate::api::{BodyChecks, Call, CallOutcome, Operation};
 use crate::consensus::Urge;
+use crate::console::ConsoleMessages;
 use crate::directory::{Data, new_incarnation};
 use crate::disk::NodeDisk;
 use crate::doors::resp::RespOptions;
@@ -165,6 +166,8 @@ pub struct NodeOptions {
     /// How long waits are that no setting says. Units: hundredths of their length; more than 100
     /// is slow motion.
     pub time_scale_percent: u64,
+    /// Whether every message between actors and nodes is shown on standard error; not by default.
+    pub console_messages: Option<ConsoleMessages>,
     /// What is refused before it is replicated.
     pub checks: BodyChecks,
     /// Lets Redis clients in, if the state machine is the store that ships.
@@ -209,6 +212,7 @@ impl NodeOptions {
             wires: Wires::Tcp,
             faults: None,
             playground: None,
+            console_messages: None,
             time_scale_percent: 100,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,

@@ -89,7 +89,7 @@ pub struct BodyChecks {
 }
 
 /// Where requests go.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outlets {
     pub(crate) submit: Recipient<Submit>,
     pub(crate) read: Recipient<Read>,

@@ -33,6 +33,7 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
     let (players, asked) = mpsc::unbounded_channel();
     let options = ClusterOptions {
         players: Some(players),
+        console_messages: arguments.console_messages.map(Into::into),
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
         memory_max: MEMORY_MAX,
         lease_reads: false,

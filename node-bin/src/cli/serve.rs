@@ -93,6 +93,7 @@ fn settings(
         memory_max: arguments.memory_max,
         cluster_secret: arguments.secret()?,
         checks: store_checks(),
+        console_messages: arguments.console_messages.map(Into::into),
         faults: arguments.playground.then(Faults::default),
         playground: arguments.playground.then_some(Playground::Alone { die: std::process::abort }),
         resp: Some(RespOptions { allows_flush: arguments.resp_flush }),

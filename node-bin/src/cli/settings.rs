@@ -12,6 +12,7 @@ use raft_net::handshake::ClusterSecret;
 use super::LogLevel;
 use super::discovery::DiscoveryArguments;
 use super::ports::PortArguments;
+use crate::console::ConsoleMessages;
 use crate::error::StartError;
 use crate::node::{
     ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, SNAPSHOT_LOG_BYTES, VOTER_GONE_MS,
@@ -116,6 +117,11 @@ pub(super) struct ServeArguments {
     /// Lets clients kill, pause and cut off this node with kvctl dev, to see what happens
     #[arg(long, env = "KVORUM_PLAYGROUND")]
     pub(super) playground: bool,
+    /// Shows each message between actors and nodes on standard error, but heartbeats; with full,
+    /// what it carries too
+    #[arg(long, value_enum, value_name = "full", env = "KVORUM_CONSOLE_MESSAGES",
+          num_args = 0..=1, default_missing_value = "names")]
+    pub(super) console_messages: Option<MessageDetail>,
     /// Lets Redis clients remove every key at once, with FLUSHDB and FLUSHALL
     #[arg(long, env = "KVORUM_RESP_FLUSH")]
     pub(super) resp_flush: bool,
@@ -171,6 +177,11 @@ pub(super) struct DevArguments {
     #[arg(long, value_name = "X", env = "KVORUM_DEV_TIME_SCALE", default_value = "1",
           value_parser = parse_time_scale)]
     pub(super) time_scale: TimeScale,
+    /// Shows each message between actors and nodes on standard error, but heartbeats; with full,
+    /// what it carries too
+    #[arg(long, value_enum, value_name = "full", env = "KVORUM_CONSOLE_MESSAGES",
+          num_args = 0..=1, default_missing_value = "names")]
+    pub(super) console_messages: Option<MessageDetail>,
     /// How much is written to standard error
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "error")]
     pub(super) log_level: LogLevel,
@@ -202,6 +213,22 @@ fn parse_time_scale(text: &str) -> Result<TimeScale, String> {
             Ok(TimeScale { percent })
         }
         Some(_) | None => Err("give a number from 0.1 to 100, such as 10 or 0.5".to_owned()),
+    }
+}
+
+/// How much is shown of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MessageDetail {
+    Names,
+    Full,
+}
+
+impl From<MessageDetail> for ConsoleMessages {
+    fn from(detail: MessageDetail) -> Self {
+        match detail {
+            MessageDetail::Names => Self::Names,
+            MessageDetail::Full => Self::Full,
+        }
     }
 }
 

@@ -31,6 +31,7 @@ use super::{Control, Discoverable, Disks, NodeOptions, Remains, Started, Wires};
 use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver, Tick, Urge};
+use crate::console::{ConsoleMessages, LogFacts, SnapshotFacts, Taps, WatchWords};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
@@ -141,6 +142,7 @@ struct Wire {
     discoverable: Option<Discoverable>,
     faults: Option<Faults>,
     playground: Option<Playground>,
+    console: Option<ConsoleMessages>,
     /// Where peers are reached whatever the log says.
     places: BTreeMap<NodeId, String>,
 }
@@ -169,7 +171,6 @@ async fn start<S: StateMachine + Unpin + 'static>(
         promise_us: if options.lease_reads { options.election_timeout_ms * 1_000 } else { 0 },
         segment_bytes: options.wal_segment_bytes,
     };
-    let places = if claim.renews_addresses { claim.members.clone() } else { BTreeMap::new() };
     let opened = directory::open(data, &claim, &machine)?;
     check_level(&opened, settings.feature_level_max)?;
     let Opened { identity, wal, hard_state, log, snapshot, snapshot_files, .. } = opened;
@@ -203,7 +204,8 @@ async fn start<S: StateMachine + Unpin + 'static>(
         discoverable: options.discoverable,
         faults: options.faults,
         playground: options.playground,
-        places,
+        console: options.console_messages,
+        places: if claim.renews_addresses { claim.members } else { BTreeMap::new() },
     };
     let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
@@ -269,36 +271,24 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let api: Context<Api> = Context::new();
     let to_api = api.address();
     let log_thread = Arbiter::new();
-    let log_store = start_log_store((wal, spare_disk), &log_thread, &to_consensus, faults);
+    let taps = Taps::open(info.node_id, wire.console, faults);
+    let aside = (&to_consensus, &taps, faults);
+    let log_store = start_log_store((wal, spare_disk), &log_thread, aside);
     let snapshot_thread = Arbiter::new();
-    let snapshot_store =
-        start_snapshot_store(snapshot_files, &snapshot_thread, (&to_consensus, &to_api), faults);
-    let network = start_network(&wire, &to_consensus, &to_api);
-    let (read_changes, pushed) = (to_consensus.clone().recipient(), to_api.clone().recipient());
-    let watch = Watch::new(read_changes, pushed, FaultGuard::new("Watch", faults)).start();
-    let effects = consensus::Outlets {
-        persist: log_store.clone().recipient(),
-        fetch: log_store.clone().recipient(),
-        cut_before: log_store.clone().recipient(),
-        configure: log_store.clone().recipient(),
-        snapshots: snapshot_store.clone().recipient(),
-        transmit: network.clone().recipient(),
-        set_peers: network.clone().recipient(),
-        applied: watch.clone().recipient(),
-        changes_read: watch.clone().recipient(),
-        answered: to_api.clone().recipient(),
-        greeted: to_api.clone().recipient(),
-        described: to_api.clone().recipient(),
-    };
+    let snapshot_store = start_snapshot_store(snapshot_files, &snapshot_thread, &to_api, aside);
+    let network = start_network(&wire, (&to_consensus, &to_api), &taps);
+    let watch = start_watch((&to_consensus, &to_api), &taps, faults);
+    let effects = effects((&log_store, &snapshot_store), (&network, &watch, &to_api));
     let guard = FaultGuard::new("Consensus", faults);
-    consensus.run(Consensus::new(replica, clock, effects, guard));
+    consensus.run(Consensus::new(replica, clock, taps.on(effects), guard));
     let play = start_player(&wire, (&to_consensus, &network, &to_api), faults);
     let outlets = api_outlets(&to_consensus, &snapshot_store, &watch, &network);
     let requests = api::Outlets { play, ..outlets };
     let door_info =
         store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
     let resp = wire.resp.unwrap_or_default();
-    api.run(Api::new(info, checks, requests, resp, FaultGuard::new("Api", faults)));
+    let guard = FaultGuard::new("Api", faults);
+    api.run(Api::new(info, checks, taps.on(requests), resp, guard));
     let discovery = start_discovery(&wire, &network);
     let mut tasks = Vec::from(start_tickers(&to_consensus, watch));
     tasks.extend(start_caretaker(&wire, (&to_api, &discovery), faults));
@@ -341,6 +331,38 @@ fn api_outlets<S: StateMachine + Unpin + 'static>(
     }
 }
 
+/// Where what Consensus decides goes.
+fn effects(
+    (log_store, snapshot_store): (&Addr<LogStore>, &Addr<SnapshotStore>),
+    (network, watch, api): (&Addr<Network>, &Addr<Watch>, &Addr<Api>),
+) -> consensus::Outlets {
+    consensus::Outlets {
+        persist: log_store.clone().recipient(),
+        fetch: log_store.clone().recipient(),
+        cut_before: log_store.clone().recipient(),
+        configure: log_store.clone().recipient(),
+        snapshots: snapshot_store.clone().recipient(),
+        transmit: network.clone().recipient(),
+        set_peers: network.clone().recipient(),
+        applied: watch.clone().recipient(),
+        changes_read: watch.clone().recipient(),
+        answered: api.clone().recipient(),
+        greeted: api.clone().recipient(),
+        described: api.clone().recipient(),
+        role: None,
+    }
+}
+
+fn start_watch<S: StateMachine + Unpin + 'static>(
+    (consensus, api): (&Addr<Consensus<S>>, &Addr<Api>),
+    taps: &Taps,
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Addr<Watch> {
+    let (read_changes, pushed) = (consensus.clone().recipient(), api.clone().recipient());
+    let WatchWords { read_changes, pushed } = taps.on(WatchWords { read_changes, pushed });
+    Watch::new(read_changes, pushed, FaultGuard::new("Watch", faults)).start()
+}
+
 /// Makes time pass.
 fn start_tickers<S: StateMachine + Unpin + 'static>(
     consensus: &Addr<Consensus<S>>,
@@ -350,14 +372,18 @@ fn start_tickers<S: StateMachine + Unpin + 'static>(
     [tick, ticker::start(WATCH_TICK, WatchTick, watch.recipient())]
 }
 
+/// To whom the actors with a thread of their own report, and how.
+type Aside<'a, S> = (&'a Addr<Consensus<S>>, &'a Taps, &'a async_mpsc::UnboundedSender<Control>);
+
 fn start_log_store<S: StateMachine + Unpin + 'static>(
     log: (Wal<NodeDisk>, Option<FileDisk>),
     log_thread: &Arbiter,
-    consensus: &Addr<Consensus<S>>,
-    faults: &async_mpsc::UnboundedSender<Control>,
+    (consensus, taps, faults): Aside<'_, S>,
 ) -> Addr<LogStore> {
-    let facts = (consensus.clone().recipient(), consensus.clone().recipient());
+    let (persisted, fetched) = (consensus.clone().recipient(), consensus.clone().recipient());
     let full = consensus.clone().recipient();
+    let LogFacts { persisted, fetched, full } = taps.on(LogFacts { persisted, fetched, full });
+    let facts = (persisted, fetched);
     let guard = FaultGuard::new("LogStore", faults);
     LogStore::start_in_arbiter(&log_thread.handle(), move |_| {
         LogStore::new(log, facts, full, guard)
@@ -367,10 +393,11 @@ fn start_log_store<S: StateMachine + Unpin + 'static>(
 fn start_snapshot_store<S: StateMachine + Unpin + 'static>(
     files: SnapshotFiles<NodeDisk>,
     snapshot_thread: &Arbiter,
-    (consensus, api): (&Addr<Consensus<S>>, &Addr<Api>),
-    faults: &async_mpsc::UnboundedSender<Control>,
+    api: &Addr<Api>,
+    (consensus, taps, faults): Aside<'_, S>,
 ) -> Addr<SnapshotStore> {
     let (moved, told) = (consensus.clone().recipient(), api.clone().recipient());
+    let SnapshotFacts { moved, told } = taps.on(SnapshotFacts { moved, told });
     let guard = FaultGuard::new("SnapshotStore", faults);
     SnapshotStore::start_in_arbiter(&snapshot_thread.handle(), move |_| {
         SnapshotStore::new(files, moved, told, guard)
@@ -379,8 +406,8 @@ fn start_snapshot_store<S: StateMachine + Unpin + 'static>(
 
 fn start_network<S: StateMachine + Unpin + 'static>(
     wire: &Wire,
-    consensus: &Addr<Consensus<S>>,
-    api: &Addr<Api>,
+    (consensus, api): (&Addr<Consensus<S>>, &Addr<Api>),
+    taps: &Taps,
 ) -> Addr<Network> {
     let transport = match &wire.wires {
         Wires::Tcp => Transport::Tcp,
@@ -392,7 +419,7 @@ fn start_network<S: StateMachine + Unpin + 'static>(
         lost: consensus.clone().recipient(),
         heard: api.clone().recipient(),
     };
-    let network = Network::new(wire.identity.clone(), transport, facts);
+    let network = Network::new(wire.identity.clone(), transport, taps.on(facts));
     let network = network.with_places(wire.places.clone());
     match &wire.faults {
         Some(faults) => network.with_faults(faults.clone()).start(),

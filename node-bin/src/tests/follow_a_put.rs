@@ -213,6 +213,7 @@ impl Node {
             }),
             greeted: to_api.clone().recipient(),
             described: to_api.clone().recipient(),
+            role: None,
         };
         consensus.run(Consensus::new(replica, clock, outlets, guard("Consensus")));
         let requests = api::Outlets {

@@ -15,6 +15,7 @@ mod bad_input;
 mod bench;
 mod completion;
 mod config;
+mod console_messages;
 mod dev_from_elsewhere;
 mod dev_playground;
 mod dev_prompt;
