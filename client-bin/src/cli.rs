@@ -7,17 +7,21 @@
 mod arguments;
 mod bench;
 mod commands;
+mod doctor;
 mod elect;
+mod health;
 mod line;
 mod listing;
 mod lock;
 mod member;
+mod monitor;
 mod output;
 mod session;
 mod shell;
 mod status;
 mod stop;
 mod subscribe;
+mod top;
 mod transaction;
 mod value;
 mod verify;
@@ -89,6 +93,12 @@ pub enum CommandError {
     /// Others change a key again and again.
     #[error("{0:?} was changed by others each time, nothing was done; try again")]
     Busy(String),
+    /// A node has no such value, or does not let it be set.
+    #[error("{0}")]
+    NoValue(String),
+    /// A node that was asked about through another one gave no answer.
+    #[error("{0}")]
+    Silent(String),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -102,8 +112,12 @@ impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Client(error) => error.exit_code(),
-            Self::NotHeld(_) | Self::Lost(_) | Self::NotToBeHad(_) | Self::Busy(_) => DECIDED_NO,
-            Self::Server(_) => NO_SERVER,
+            Self::NotHeld(_)
+            | Self::Lost(_)
+            | Self::NotToBeHad(_)
+            | Self::Busy(_)
+            | Self::NoValue(_) => DECIDED_NO,
+            Self::Server(_) | Self::Silent(_) => NO_SERVER,
             Self::Usage(_) => WRONG_USAGE,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Output(_) => WRONG_USAGE,
@@ -169,6 +183,7 @@ impl Console<'_> {
             Action::Data(command) => Job::new(command, Some(&mut self.input))?,
             Action::Shell(_)
             | Action::Bench(_)
+            | Action::Top(_)
             | Action::Session(_)
             | Action::Lock(_)
             | Action::Elect(_)
@@ -180,6 +195,11 @@ impl Console<'_> {
             Action::Session(command) => {
                 return self.until_interrupted(async |output, stop| {
                     session::run(output, shared, command, stop).await
+                });
+            }
+            Action::Top(arguments) => {
+                return self.until_interrupted(async |output, stop| {
+                    top::run(output, shared, &arguments, stop).await
                 });
             }
             Action::Lock(arguments) => {

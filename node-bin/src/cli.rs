@@ -3,16 +3,15 @@
 mod dev;
 mod join;
 mod log;
+mod logs;
 mod ports;
 mod serve;
 mod settings;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use kv_store::store::{History, Store};
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::api::BodyChecks;
 use crate::directory::new_incarnation;
@@ -36,28 +35,6 @@ enum Mode {
     Log(log::LogArguments),
 }
 
-/// How much is written to standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-impl From<LogLevel> for LevelFilter {
-    fn from(level: LogLevel) -> Self {
-        match level {
-            LogLevel::Error => Self::ERROR,
-            LogLevel::Warn => Self::WARN,
-            LogLevel::Info => Self::INFO,
-            LogLevel::Debug => Self::DEBUG,
-            LogLevel::Trace => Self::TRACE,
-        }
-    }
-}
-
 /// Exit code for a command line that makes no sense.
 const WRONG_USAGE: u8 = 2;
 
@@ -76,13 +53,12 @@ pub fn main() -> ExitCode {
     };
     let result = match &arguments.mode {
         None => {
-            log_at(arguments.serve.log_level);
-            serve::run(&arguments.serve)
+            let serve = &arguments.serve;
+            logs::begin(&serve.log, serve.log_level)
+                .and_then(|(logs, _until_the_end)| serve::run(serve, logs))
         }
-        Some(Mode::Dev(dev)) => {
-            log_at(dev.log_level);
-            dev::run(dev)
-        }
+        Some(Mode::Dev(dev)) => logs::begin(&dev.log, dev.log_level)
+            .and_then(|(logs, _until_the_end)| dev::run(dev, logs)),
         Some(Mode::Log(log)) => log::run(log),
     };
     result.unwrap_or_else(|error| {
@@ -101,15 +77,6 @@ pub fn main() -> ExitCode {
             | StartError::Thread(_) => ExitCode::FAILURE,
         }
     })
-}
-
-fn log_at(level: LogLevel) {
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::from(level))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }
 
 /// A store without keys for a node whose live data may take so much.

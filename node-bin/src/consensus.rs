@@ -1,15 +1,16 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
-//! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Transfer`, `HandOver` (Api
-//! and the node), `ReadChanges` (Watch), `WantSnapshot` (doors), `Tick`.
+//! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Tune`, `Transfer`, `HandOver`
+//! (Api and the node), `ReadChanges` (Watch), `WantSnapshot` (doors), `Tick`.
 //! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched`, `DiskFull`
 //! (LogStore), `SnapshotsMoved` (SnapshotStore).
-//! Facts out: `Answered`, `Greeted`, `Described` (to Api), `Applied`, `ChangesRead` (to
+//! Facts out: `Answered`, `Greeted`, `Described`, `Tuned` (to Api), `Applied`, `ChangesRead` (to
 //! Watch).
 //! Limits: what is in flight is bounded by Api and by the replica; the mailbox itself is not.
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use raft_core::consensus::ready::Notice;
+use raft_core::consensus::timeouts::TimeoutsRefused;
 use raft_core::entry::ClientId;
 use raft_core::replica::event::{
     Answers, Effects, Event, LocalQuery, Query, Status, Submission, Ticket,
@@ -21,6 +22,8 @@ use raft_net::network::{PeerConnected, PeerLost, Received, SetPeers, Transmit};
 use crate::clock::Clock;
 use crate::fault::FaultGuard;
 use crate::log_store::{Configure, CutBefore, DiskFull, Fetch, Fetched, Persist, Persisted};
+use crate::monitor::latencies::Latencies;
+use crate::monitor::values::Pulse;
 use crate::snapshot_store::{Orders, SnapshotsMoved};
 use crate::watch::{Applied, ChangesRead, ReadChanges};
 
@@ -109,6 +112,30 @@ pub(crate) struct Described {
     pub ticket: Ticket,
     /// What it says.
     pub status: Status,
+    /// What this actor says beside that.
+    pub pulse: Pulse,
+}
+
+/// Changes timeouts; one that is not named stays as it is.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Tune {
+    /// Who wants it.
+    pub ticket: Ticket,
+    /// Units: microseconds.
+    pub election_timeout_us: Option<u64>,
+    /// Units: microseconds.
+    pub heartbeat_interval_us: Option<u64>,
+}
+
+/// Reports what came of it.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Tuned {
+    /// Who wanted it.
+    pub ticket: Ticket,
+    /// Why everything stays as it was, if it does.
+    pub result: Result<(), TimeoutsRefused>,
 }
 
 /// Where the effects of a turn go.
@@ -138,6 +165,8 @@ pub(crate) struct Outlets {
     pub greeted: Recipient<Greeted>,
     /// To Api.
     pub described: Recipient<Described>,
+    /// To Api.
+    pub tuned: Recipient<Tuned>,
 }
 
 /// Ends a drain of the mailbox: everything that came in together goes out together.
@@ -154,6 +183,8 @@ pub(crate) struct Consensus<S> {
     is_turn_due: bool,
     /// What was written to the log last.
     told: Option<Notice>,
+    /// How long the log takes.
+    syncs: Latencies,
     _fault: FaultGuard,
 }
 
@@ -164,7 +195,15 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
         outlets: Outlets,
         fault: FaultGuard,
     ) -> Self {
-        Self { replica, clock, outlets, is_turn_due: false, told: None, _fault: fault }
+        Self {
+            replica,
+            clock,
+            outlets,
+            is_turn_due: false,
+            told: None,
+            syncs: Latencies::default(),
+            _fault: fault,
+        }
     }
 
     /// One event in; the turn that follows is taken when the mailbox is empty.
@@ -335,7 +374,38 @@ impl<S: StateMachine + Unpin + 'static> Handler<Describe> for Consensus<S> {
 
     fn handle(&mut self, Describe { ticket }: Describe, _: &mut Self::Context) {
         let status = self.replica.status();
-        self.outlets.described.do_send(Described { ticket, status });
+        let clock_us = self.clock.now().0;
+        let config = self.replica.raft().config();
+        let pulse = Pulse {
+            clock_us,
+            syncs: self.syncs.summary(clock_us),
+            election_timeout_us: config.election_timeout_us,
+            heartbeat_interval_us: config.heartbeat_interval_us,
+        };
+        self.outlets.described.do_send(Described { ticket, status, pulse });
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<Tune> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, tune: Tune, _: &mut Self::Context) {
+        let Tune { ticket, election_timeout_us, heartbeat_interval_us } = tune;
+        let config = self.replica.raft().config();
+        let election_timeout_us = election_timeout_us.unwrap_or(config.election_timeout_us);
+        let heartbeat_interval_us = heartbeat_interval_us.unwrap_or(config.heartbeat_interval_us);
+        let result = self.replica.set_timeouts(election_timeout_us, heartbeat_interval_us);
+        self.outlets.tuned.do_send(Tuned { ticket, result });
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<Persisted> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, persisted: Persisted, context: &mut Self::Context) {
+        let Persisted { number, took_us } = persisted;
+        self.syncs.record(self.clock.now().0, took_us);
+        self.take(Event::Persisted { number }, context);
     }
 }
 
@@ -384,6 +454,5 @@ is_event! {
         Event::PeerConnected { peer, connection },
     PeerLost { peer, connection } => PeerLost => Event::PeerLost { peer, connection },
     DiskFull { is_full } => DiskFull => Event::DiskFull { is_full },
-    Persisted { number } => Persisted => Event::Persisted { number },
     Fetched { entries } => Fetched => Event::Fetched { entries },
 }

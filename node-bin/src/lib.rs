@@ -21,6 +21,8 @@ mod fault;
 mod glob;
 mod local_cluster;
 mod log_store;
+pub mod logging;
+mod monitor;
 mod node;
 mod snapshot_store;
 #[cfg(test)]

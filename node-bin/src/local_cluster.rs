@@ -25,6 +25,7 @@ use crate::directory::{Data, MemoryData, new_incarnation};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
+use crate::logging::LogControl;
 use crate::node::{
     Disks, ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, Node, NodeOptions,
     SNAPSHOT_LOG_BYTES, Wires,
@@ -87,6 +88,8 @@ pub struct ClusterOptions {
     pub checks: BodyChecks,
     /// As `NodeOptions::resp`.
     pub resp: Option<RespOptions>,
+    /// As `NodeOptions::logs`.
+    pub logs: Option<LogControl>,
     /// As `NodeOptions::store_doors`.
     pub store_doors: bool,
 }
@@ -106,6 +109,7 @@ impl ClusterOptions {
             lease_reads: false,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
+            logs: None,
             store_doors: false,
         }
     }
@@ -240,6 +244,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             wires: self.wires.clone(),
             checks: self.options.checks,
             resp: self.options.resp,
+            logs: self.options.logs.clone(),
             store_doors: self.options.store_doors,
             bound,
             ..NodeOptions::new(id, &self.members[&id], data)

@@ -5,6 +5,7 @@
 //! the state machine. `docs/wire.md` describes every field for foreign clients.
 
 mod codes;
+mod monitor;
 mod status;
 
 use std::borrow::Cow;
@@ -17,6 +18,9 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use self::codes::{refusal_code, session_refusal_code};
+pub use self::monitor::{
+    MonitorAnswer, MonitorEntry, MonitorError, MonitorPart, MonitorRequest, MonitorValue,
+};
 pub use self::status::{KEPT_LEARNER, LEARNER, NodeStatus, OUTGOING, VOTER};
 use crate::frame::{self, CLIENT_FRAME_BYTES_MAX, FrameError};
 use crate::member_change::MemberChange;
@@ -74,6 +78,10 @@ pub enum Op<'a> {
     /// Describe this node.
     #[serde(rename = "s")]
     Status,
+    /// Tell or set values of the monitor, of this node or of others. A watch of them stays open,
+    /// under its id, until it is answered with anything but [`Reply::Monitored`].
+    #[serde(rename = "mon")]
+    Monitor(Box<MonitorRequest>),
     /// Change who is in the cluster.
     #[serde(rename = "c")]
     Change {
@@ -112,7 +120,7 @@ pub enum Op<'a> {
         #[serde(with = "serde_bytes")]
         body: &'a [u8],
     },
-    /// End the watch or the subscription of this id.
+    /// End the watch, of whatever kind, or the subscription of this id.
     #[serde(rename = "U")]
     Unwatch,
     /// Say how far the watch of this id is, with everything shown that the node has applied now.
@@ -166,6 +174,9 @@ pub enum Reply<'a> {
     /// What the node says of itself.
     #[serde(rename = "s")]
     Status(Box<NodeStatus>),
+    /// Values of the monitor.
+    #[serde(rename = "mon")]
+    Monitored(Box<MonitorAnswer>),
     /// The request makes no sense; repeating it will not help. Says why.
     #[serde(rename = "m")]
     Malformed(#[serde(borrow)] Cow<'a, str>),

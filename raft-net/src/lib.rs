@@ -17,6 +17,7 @@ pub mod discovery;
 pub mod etcd;
 pub mod frame;
 pub mod handshake;
+pub mod inquiry;
 pub mod link;
 pub mod listener;
 pub mod member_change;

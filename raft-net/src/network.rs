@@ -1,8 +1,9 @@
 //! Network: the only owner of this node's links to its peers.
 //!
-//! Commands: `Transmit`, `Spread`, `SetPeers`, `Stop`.  Facts taken: `PeersFound` (Discovery),
-//! `PeerAccepted` (Listener), and of its own tasks `LinkMoved`, `InboundEnded`, `Writable`.
-//! Facts given: `Received`, `Heard`, `PeerConnected`, `PeerLost`.
+//! Commands: `Transmit`, `Spread`, `Inquire`, `SetPeers`, `Stop`.  Facts taken: `PeersFound`
+//! (Discovery), `PeerAccepted` (Listener), and of its own tasks `LinkMoved`, `InboundEnded`,
+//! `Writable`.
+//! Facts given: `Received`, `Heard`, `Inquired`, `PeerConnected`, `PeerLost`.
 //! Limits: per link `CONTROL_OUTBOX_BYTES_MAX` or `BULK_OUTBOX_BYTES_MAX`, beyond which
 //! messages are dropped, and `CHANNELS_OUTBOX_BYTES_MAX` for what was said on channels;
 //! `INBOUND_LINKS_MAX` links of peers, beyond which new ones are closed.
@@ -25,6 +26,7 @@ use tracing::{info, warn};
 
 use crate::discovery::PeersFound;
 use crate::handshake::{self, Identity};
+use crate::inquiry::{Inquire, Inquired};
 use crate::link::{Link, LinkMoved, Surroundings, Target};
 use crate::listener::PeerAccepted;
 use crate::outbox::Writable;
@@ -97,6 +99,8 @@ pub struct Facts {
     pub lost: Recipient<PeerLost>,
     /// Takes what was said on channels elsewhere.
     pub heard: Recipient<Heard>,
+    /// Takes what peers ask about this node, and answer about themselves.
+    pub inquired: Recipient<Inquired>,
 }
 
 /// The actor.
@@ -251,6 +255,17 @@ impl Handler<Spread> for Network {
     }
 }
 
+impl Handler<Inquire> for Network {
+    type Result = ();
+
+    fn handle(&mut self, command: Inquire, _: &mut Self::Context) {
+        if let Some(link) = self.links.get_mut(&(command.to, LinkClass::Bulk)) {
+            link.inquire(&command.inquiry);
+            link.flush();
+        }
+    }
+}
+
 impl Handler<SetPeers> for Network {
     type Result = ();
 
@@ -299,10 +314,10 @@ impl Handler<PeerAccepted> for Network {
             info!("n{peer} has connected from {from}");
             self.facts.connected.do_send(PeerConnected { peer, connection });
         }
-        let facts = (self.facts.received.clone(), self.facts.heard.clone());
+        let facts = self.facts.clone();
         let ended = ctx.address().recipient();
         let reader = Task::spawn(async move {
-            let end = read_envelopes(stream, read, ends, facts).await;
+            let end = read_envelopes(stream, read, ends, &facts).await;
             ended.do_send(InboundEnded { peer, class, connection, end });
         });
         // A link that stood before is superseded: its task ends here, without a fact.

@@ -50,6 +50,12 @@ pub const WORDS: &[Word] = &[
     Word { name: "member", usage: "list|add|remove|promote|demote|update|transfer" },
     Word { name: "verify", usage: "" },
     Word { name: "status", usage: "" },
+    Word { name: "health", usage: "" },
+    Word { name: "doctor", usage: "" },
+    Word {
+        name: "mon",
+        usage: "get PATH|watch PATH [--interval SECONDS] [--count N]|set PATH VALUE",
+    },
     Word { name: "help", usage: "[COMMAND]" },
     Word { name: "exit", usage: "" },
 ];

@@ -290,7 +290,8 @@ impl State {
             | Op::Unwatch
             | Op::Mark
             | Op::Publish { .. }
-            | Op::Subscribe { .. } => {
+            | Op::Subscribe { .. }
+            | Op::Monitor(_) => {
                 unreachable!("this node shows nothing")
             }
         }

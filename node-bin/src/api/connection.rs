@@ -129,6 +129,11 @@ impl Connection {
         Some(unread_bytes)
     }
 
+    /// How much it has not read, as of the last flush. Units: bytes.
+    pub(super) fn unread_bytes(&self) -> usize {
+        self.outbox.queued_bytes()
+    }
+
     /// Writes as much as the socket takes. Returns what is left, in bytes, if Watch is to know.
     ///
     /// Errors: if the connection is gone, or its client reads too slowly.

@@ -3,9 +3,10 @@
 //! Commands: `Call` (the embedding program), `Stop`. Facts in: `ClientAccepted` (Listener),
 //! `DoorAccepted` (Listener, of Redis clients), `FromClient`, `ClientEnded`, `FromResp`,
 //! `RespEnded` (its reader tasks), `Writable` (its outboxes), `Answered`, `Greeted`,
-//! `Described` (Consensus), `Pushed` (Watch), `Heard` (Network), `OpenStream`, `StreamOrders`,
-//! `CloseStream` (doors). Commands out: `Submit`, `Read`, `Greet`, `Describe`, `Transfer`;
-//! `Orders` (to Watch); `Spread` (to Network).
+//! `Described`, `Tuned` (Consensus), `Pushed`, `MonitorDue`, `WatchesCounted` (Watch), `Heard`,
+//! `Inquired` (Network), `LogLine` (the log), `OpenStream`, `StreamOrders`, `CloseStream` (doors).
+//! Commands out: `Submit`, `Read`, `Greet`, `Describe`, `Tune`, `Transfer`; `Orders`,
+//! `MonitorOrders`, `CountWatches` (to Watch); `Spread`, `Inquire` (to Network).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
 //! `OUTPUT_BYTES_MAX` unread answers each, beyond which the connection is closed.
@@ -14,8 +15,10 @@ mod call;
 mod channels;
 mod connection;
 mod description;
+mod monitor;
 mod resp;
 mod round;
+mod samples;
 mod streams;
 mod unlike;
 mod watches;
@@ -29,6 +32,7 @@ use raft_core::replica::event::{Outcome, Refusal, Ticket};
 use raft_core::types::{NodeId, Term};
 use raft_net::Stop;
 use raft_net::client_protocol::{Hello, LocalAnswer, Op, Reply, Request, Response};
+use raft_net::inquiry::Inquire;
 use raft_net::listener::ClientAccepted;
 use raft_net::outbox::Writable;
 use raft_net::publication::Spread;
@@ -36,20 +40,23 @@ use tokio::sync::oneshot;
 
 pub use call::{Call, CallOutcome, Called, Operation};
 use connection::{ClientEnded, Connection, FromClient};
+pub(crate) use monitor::{AskValues, MonitorOptions};
+use monitor::{Monitor, QUESTIONS};
 use resp::RespClients;
 use round::Round;
+use samples::Samples;
 use streams::Stream;
 pub(crate) use streams::{CloseStream, OpenStream, StreamOrder, StreamOrders, StreamWord};
 use unlike::{About, Unlike};
 
 use crate::clock::Clock;
 use crate::consensus::{
-    Answered, Describe, Described, Greet, Greeted, Read, ReadLocally, Submit, Transfer,
+    Answered, Describe, Described, Greet, Greeted, Read, ReadLocally, Submit, Transfer, Tune,
 };
 use crate::directory::new_incarnation;
 use crate::doors::resp::RespOptions;
 use crate::fault::FaultGuard;
-use crate::watch::Orders;
+use crate::watch::{CountWatches, MonitorOrders, Orders};
 
 /// Client connections at a time.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -91,7 +98,11 @@ pub(crate) struct Outlets {
     pub(crate) describe: Recipient<Describe>,
     pub(crate) transfer: Recipient<Transfer>,
     pub(crate) watch: Recipient<Orders>,
+    pub(crate) monitor_orders: Recipient<MonitorOrders>,
+    pub(crate) count_watches: Recipient<CountWatches>,
+    pub(crate) tune: Recipient<Tune>,
     pub(crate) spread: Recipient<Spread>,
+    pub(crate) inquire: Recipient<Inquire>,
 }
 
 /// Takes no more requests, and answers when none is under way.
@@ -132,6 +143,9 @@ pub(crate) struct Api {
     resp: RespClients,
     /// The same as `touched` for Redis clients.
     touched_resp: Vec<u64>,
+    monitor: Monitor,
+    writes: Samples,
+    reads: Samples,
     _fault: FaultGuard,
 }
 
@@ -140,7 +154,7 @@ impl Api {
         info: NodeInfo,
         checks: BodyChecks,
         outlets: Outlets,
-        resp: RespOptions,
+        (resp, monitor): (RespOptions, MonitorOptions),
         fault: FaultGuard,
     ) -> Self {
         let resp = RespClients::new(resp, info.address.clone(), new_incarnation().0);
@@ -161,6 +175,9 @@ impl Api {
             orders: Orders::default(),
             resp,
             touched_resp: Vec::new(),
+            monitor: Monitor::new(monitor),
+            writes: Samples::default(),
+            reads: Samples::default(),
             _fault: fault,
         }
     }
@@ -175,7 +192,10 @@ impl Api {
     /// Takes one request; the answer comes later, unless it makes no sense.
     fn on_request(&mut self, connection: u64, request: &Request<'_>) {
         let ticket = Ticket { connection, request: request.id };
-        if self.on_channels(ticket, &request.op) || self.on_watch(ticket, &request.op) {
+        if self.on_channels(ticket, &request.op)
+            || self.on_monitor_watch(ticket, &request.op)
+            || self.on_watch(ticket, &request.op)
+        {
             return;
         }
         let Some(client) = self.connections.get_mut(&connection) else { return };
@@ -199,6 +219,10 @@ impl Api {
             }
             Op::Status => {
                 self.outlets.describe.do_send(Describe { ticket });
+                Ok(())
+            }
+            Op::Monitor(question) => {
+                self.ask_values(ticket, question);
                 Ok(())
             }
             Op::Change { session, timeout_ms, change } => change.to_change().map(|change| {
@@ -262,6 +286,7 @@ impl Api {
         let Some(client) = self.connections.remove(&connection) else { return false };
         self.in_flight -= client.in_flight;
         self.channels().forget(connection);
+        self.forget_values(connection);
         if client.has_watches {
             self.orders.orders.push(Order::Leave { connection });
         }
@@ -284,6 +309,12 @@ fn timeout_us(timeout_ms: u64) -> u64 {
 
 impl Actor for Api {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        if let Some(logs) = self.monitor.logs() {
+            logs.tell(context.address().recipient());
+        }
+    }
 }
 
 impl Handler<ClientAccepted> for Api {
@@ -329,11 +360,15 @@ impl Handler<Flush> for Api {
 
     fn handle(&mut self, _: Flush, _: &mut Self::Context) {
         self.is_flush_due = false;
+        let clock = self.monitor.clock();
         for submission in self.round.take_submissions(Clock::wall_time()) {
+            let tickets = &submission.tickets;
+            self.writes.begin(clock, tickets.first().copied(), tickets.len());
             self.outlets.submit.do_send(Submit(submission));
         }
         let queries = self.round.take_queries();
         if !queries.is_empty() {
+            self.reads.begin(clock, queries.first().map(|query| query.ticket), queries.len());
             self.outlets.read.do_send(Read(queries));
         }
         let queries = self.round.take_local_queries();
@@ -349,9 +384,15 @@ impl Handler<Answered> for Api {
 
     fn handle(&mut self, Answered(answers): Answered, context: &mut Self::Context) {
         self.term = answers.term;
+        self.writes.end(self.monitor.clock(), &answers.list);
+        self.reads.end(self.monitor.clock(), &answers.list);
         for answer in &answers.list {
             if resp::is_resp(answer.ticket.connection) {
                 self.answer_resp(answer.ticket, &answer.outcome, &answers.bytes);
+                continue;
+            }
+            if answer.ticket.connection == QUESTIONS {
+                self.answered_task(answer.ticket.request, &answer.outcome);
                 continue;
             }
             if answer.ticket.connection == CALLS {
@@ -414,7 +455,12 @@ impl Handler<Described> for Api {
     type Result = ();
 
     fn handle(&mut self, described: Described, context: &mut Self::Context) {
-        let Described { ticket, status } = described;
+        if described.ticket.connection == QUESTIONS {
+            self.described_task(described);
+            self.settle(context);
+            return;
+        }
+        let Described { ticket, status, .. } = described;
         if resp::is_resp(ticket.connection) {
             self.answer_copies(ticket, &status);
             self.settle(context);

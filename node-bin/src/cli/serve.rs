@@ -14,6 +14,7 @@ use crate::directory::{self, Data};
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
+use crate::logging::LogControl;
 use crate::node::{Node, NodeOptions};
 
 /// How many ports are tried from the first one on when none was asked for.
@@ -23,7 +24,7 @@ const PORTS_TRIED: u16 = 100;
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs a node.
-pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
+pub(super) fn run(arguments: &ServeArguments, logs: LogControl) -> Result<ExitCode, StartError> {
     let (given_id, members, doors) = (arguments.id()?, arguments.members()?, arguments.doors()?);
     let cluster_secret = arguments.secret()?;
     if let Some(advertise) = &arguments.advertise {
@@ -58,6 +59,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         checks: store_checks(),
         resp: Some(RespOptions { allows_flush: arguments.resp_flush }),
         http_hosts: arguments.http_hosts.clone(),
+        logs: Some(logs),
         store_doors: true,
         ..NodeOptions::new(
             given_id.or(recorded_id).unwrap_or(FIRST_ID),

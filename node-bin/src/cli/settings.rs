@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use raft_core::types::NodeId;
 use raft_net::handshake::ClusterSecret;
 
-use super::LogLevel;
+use super::logs::{LogArguments, LogLevel};
 use super::ports::PortArguments;
 use crate::error::StartError;
 use crate::node::{
@@ -105,7 +105,9 @@ pub(super) struct ServeArguments {
         num_args = 1
     )]
     pub(super) http_hosts: Vec<String>,
-    /// How much is written to standard error
+    #[command(flatten)]
+    pub(super) log: LogArguments,
+    /// How much is written to the log
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "info")]
     pub(super) log_level: LogLevel,
 }
@@ -139,7 +141,9 @@ pub(super) struct DevArguments {
     #[arg(long, value_name = "MS", env = "KVORUM_HEARTBEAT_INTERVAL_MS",
           default_value_t = HEARTBEAT_INTERVAL_MS)]
     pub(super) heartbeat_interval_ms: u64,
-    /// How much is written to standard error
+    #[command(flatten)]
+    pub(super) log: LogArguments,
+    /// How much is written to the log
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "error")]
     pub(super) log_level: LogLevel,
 }

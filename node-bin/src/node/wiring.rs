@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use actix_rt::{Arbiter, System};
+use bytes::{Bytes, BytesMut};
+use kv_store::command::{KeyRange, Query, Selection, Show};
 use raft_core::consensus::RaftConfig;
 use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::replica::{Replica, StateMachine};
@@ -24,7 +27,7 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 use super::listening::Listening;
 use super::{Control, Disks, NodeOptions, Remains, Started, Wires};
-use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, NodeInfo, Operation};
+use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, MonitorOptions, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver, Tick};
 use crate::directory::{self, Claim, Opened};
@@ -36,7 +39,7 @@ use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
 use crate::snapshot_store::{CloseSnapshots, SnapshotStore};
 use crate::ticker;
-use crate::watch::{Watch, WatchTick};
+use crate::watch::{self, Watch, WatchTick};
 
 /// How often time passes for Consensus: fine enough for the waits of a fast fail-over.
 const TICK: Duration = Duration::from_millis(5);
@@ -147,6 +150,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         promise_us: if options.lease_reads { options.election_timeout_ms * 1_000 } else { 0 },
         segment_bytes: options.wal_segment_bytes,
     };
+    let directory = data.directory().map(Path::to_owned);
     let opened = directory::open(data, &claim, &machine)?;
     let Opened { identity, wal, hard_state, log, snapshot, snapshot_files, .. } = opened;
     let (spare_disk, lock) = (opened.spare_disk, opened.lock);
@@ -187,14 +191,28 @@ async fn start<S: StateMachine + Unpin + 'static>(
         hosts,
     };
     let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
-    let storage = (wal, spare_disk, snapshot_files);
-    let actors = connect((replica, clock), storage, wire, (info, checks, store_doors), faults);
+    let (logs, probe) = (options.logs, store_doors.then(probe));
+    let api = (info, checks, store_doors, MonitorOptions { clock, directory, logs, probe });
+    let actors = connect((replica, clock), (wal, spare_disk, snapshot_files), wire, api, faults);
     let calls = actors.api.clone().recipient();
-    // Until a hand-over is given up; with lease reads it begins when promises are over.
-    let timeouts = if options.lease_reads { 4 } else { 2 };
-    let patience = Duration::from_millis(timeouts * options.election_timeout_ms);
+    let patience = hand_over_patience(options.lease_reads, options.election_timeout_ms);
     let running = Running { actors, lock, patience };
     Ok((running, Started { address: listens_at, ports: doors_at, cluster_id, members, calls }))
+}
+
+/// Until a hand-over is given up; with lease reads it begins when promises are over.
+fn hand_over_patience(lease_reads: bool, election_timeout_ms: u64) -> Duration {
+    let timeouts = if lease_reads { 4 } else { 2 };
+    Duration::from_millis(timeouts * election_timeout_ms)
+}
+
+/// A query that asks nothing of the store.
+fn probe() -> Bytes {
+    let nothing = Selection::of(KeyRange::single(b"\0"));
+    let nothing = Query::Select(Selection { show: Show::Count, ..nothing });
+    let mut encoded = BytesMut::new();
+    nothing.encode(&mut encoded);
+    encoded.freeze()
 }
 
 /// The address that peers are told: one that is good for listening only says nothing to them.
@@ -208,7 +226,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
     (replica, clock): (Replica<S>, Clock),
     (wal, spare_disk, snapshot_files): StorageParts,
     wire: Wire,
-    (info, checks, store_doors): (NodeInfo, BodyChecks, bool),
+    (info, checks, store_doors, monitor): (NodeInfo, BodyChecks, bool, MonitorOptions),
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Actors {
     // Every address exists before any actor runs, so that each is made with all it needs.
@@ -222,8 +240,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let snapshot_store =
         start_snapshot_store(snapshot_files, &snapshot_thread, &to_consensus, faults);
     let network = start_network(&wire, &to_consensus, &to_api);
-    let (read_changes, pushed) = (to_consensus.clone().recipient(), to_api.clone().recipient());
-    let watch = Watch::new(read_changes, pushed, FaultGuard::new("Watch", faults)).start();
+    let watch = start_watch(&to_consensus, &to_api, faults);
     let effects = consensus::Outlets {
         persist: log_store.clone().recipient(),
         fetch: log_store.clone().recipient(),
@@ -237,23 +254,15 @@ fn connect<S: StateMachine + Unpin + 'static>(
         answered: to_api.clone().recipient(),
         greeted: to_api.clone().recipient(),
         described: to_api.clone().recipient(),
+        tuned: to_api.clone().recipient(),
     };
     let guard = FaultGuard::new("Consensus", faults);
     consensus.run(Consensus::new(replica, clock, effects, guard));
-    let requests = api::Outlets {
-        submit: to_consensus.clone().recipient(),
-        read: to_consensus.clone().recipient(),
-        read_locally: to_consensus.clone().recipient(),
-        greet: to_consensus.clone().recipient(),
-        describe: to_consensus.clone().recipient(),
-        transfer: to_consensus.clone().recipient(),
-        watch: watch.clone().recipient(),
-        spread: network.clone().recipient(),
-    };
+    let requests = requests(&to_consensus, &watch, &network);
     let door_info =
         store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
-    let resp = wire.resp.unwrap_or_default();
-    api.run(Api::new(info, checks, requests, resp, FaultGuard::new("Api", faults)));
+    let told = (wire.resp.unwrap_or_default(), monitor);
+    api.run(Api::new(info, checks, requests, told, FaultGuard::new("Api", faults)));
     let members = wire.members.clone();
     let listener = start_listener(wire, (&to_api, door_info), &network, faults);
     Discovery::of_list(members, network.clone().recipient()).start();
@@ -272,6 +281,42 @@ fn connect<S: StateMachine + Unpin + 'static>(
         snapshot_store,
         snapshot_thread,
         tickers,
+    }
+}
+
+fn start_watch<S: StateMachine + Unpin + 'static>(
+    consensus: &Addr<Consensus<S>>,
+    api: &Addr<Api>,
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Addr<Watch> {
+    let told = watch::Outlets {
+        read_changes: consensus.clone().recipient(),
+        pushed: api.clone().recipient(),
+        due: api.clone().recipient(),
+        counted: api.clone().recipient(),
+    };
+    Watch::new(told, FaultGuard::new("Watch", faults)).start()
+}
+
+/// Where Api's requests go.
+fn requests<S: StateMachine + Unpin + 'static>(
+    consensus: &Addr<Consensus<S>>,
+    watch: &Addr<Watch>,
+    network: &Addr<Network>,
+) -> api::Outlets {
+    api::Outlets {
+        submit: consensus.clone().recipient(),
+        read: consensus.clone().recipient(),
+        read_locally: consensus.clone().recipient(),
+        greet: consensus.clone().recipient(),
+        describe: consensus.clone().recipient(),
+        transfer: consensus.clone().recipient(),
+        watch: watch.clone().recipient(),
+        monitor_orders: watch.clone().recipient(),
+        count_watches: watch.clone().recipient(),
+        tune: consensus.clone().recipient(),
+        spread: network.clone().recipient(),
+        inquire: network.clone().recipient(),
     }
 }
 
@@ -315,6 +360,7 @@ fn start_network<S: StateMachine + Unpin + 'static>(
         connected: consensus.clone().recipient(),
         lost: consensus.clone().recipient(),
         heard: api.clone().recipient(),
+        inquired: api.clone().recipient(),
     };
     Network::new(wire.identity.clone(), transport, facts).start()
 }
@@ -341,6 +387,7 @@ fn start_listener(
         let behind = Behind {
             info,
             calls: api.clone().recipient(),
+            values: api.clone().recipient(),
             open: api.clone().recipient(),
             orders: api.clone().recipient(),
             close: api.clone().recipient(),

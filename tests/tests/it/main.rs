@@ -18,6 +18,7 @@ mod dev_prompt_of_kvctl;
 mod doors;
 mod etcd_door;
 mod local_cluster;
+mod monitor;
 mod processes;
 mod redis;
 mod reference_commands;
