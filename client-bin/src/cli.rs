@@ -22,6 +22,7 @@ mod status;
 mod stop;
 mod subscribe;
 mod top;
+mod trace;
 mod transaction;
 mod value;
 mod verify;
@@ -178,6 +179,9 @@ pub(crate) struct Console<'a> {
 
 impl Console<'_> {
     fn act(&mut self, shared: &Shared, action: Action) -> Result<u8, CommandError> {
+        if shared.trace && !matches!(action, Action::Data(_)) {
+            return Err(trace::not_traced());
+        }
         // Standard input is read before anything is asked: Ctrl-C still ends the program then.
         let job = match action {
             Action::Data(command) => Job::new(command, Some(&mut self.input))?,
@@ -222,6 +226,9 @@ impl Console<'_> {
             let deadline = Instant::now() + shared.timeout();
             let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
             let mut stop = Stop::when(interrupts.next());
+            if shared.trace {
+                return trace::run(job, (&target, deadline), format, told, &mut stop).await;
+            }
             job.run_until(&mut stop, (&target, deadline), format, told).await
         })
     }

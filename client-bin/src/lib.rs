@@ -45,6 +45,7 @@ mod session;
 pub mod status;
 mod subscription;
 mod subscriptions;
+pub mod trace;
 pub mod transaction;
 pub mod typed;
 pub mod verify;

@@ -6,8 +6,9 @@ use bytes::BytesMut;
 use raft_net::client_protocol::{Op, Reply, Request, Response};
 use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::back_off::pause;
 use crate::client::first_link;
 use crate::dial::{Endpoints, Link};
 use crate::error::ClientError;
@@ -19,6 +20,10 @@ pub use raft_net::client_protocol::{
 
 /// How long a node waits for others, of the time that it has.
 const SHARE: u32 = 2;
+
+/// As many connections in a row may end without an answer: a program that does not know the
+/// question ends each.
+const FAILURES_MAX: u32 = 5;
 
 /// The longest that a node is told to wait for others.
 const PATIENCE_MAX: Duration = Duration::from_secs(2);
@@ -85,6 +90,8 @@ pub struct MonitorWatch {
     request: MonitorRequest,
     patience: Duration,
     open: Option<(Link, Frames)>,
+    /// Connections in a row that ended without an answer.
+    failures: u32,
 }
 
 impl MonitorWatch {
@@ -97,7 +104,13 @@ impl MonitorWatch {
         patience: Duration,
     ) -> Result<Self, ClientError> {
         let endpoints = Endpoints::new(endpoints.to_vec())?;
-        Ok(Self { endpoints, request: with_patience(request, patience), patience, open: None })
+        Ok(Self {
+            endpoints,
+            request: with_patience(request, patience),
+            patience,
+            open: None,
+            failures: 0,
+        })
     }
 
     /// What comes next.
@@ -111,10 +124,19 @@ impl MonitorWatch {
             match self.hear().await {
                 Some(answer) => {
                     let answer = answer?;
+                    self.failures = 0;
                     self.note(&answer);
                     return Ok(answer);
                 }
-                None => self.open = None,
+                None => {
+                    let endpoint = self.open.take().map(|(link, _)| link.address);
+                    self.failures += 1;
+                    if FAILURES_MAX < self.failures {
+                        let endpoint = endpoint.unwrap_or_default();
+                        return Err(ClientError::NoQuorum { endpoint, last: None });
+                    }
+                    sleep(pause(self.failures)).await;
+                }
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
-//! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Tune`, `Transfer`, `HandOver`
-//! (Api and the node), `ReadChanges` (Watch), `WantSnapshot` (doors), `Tick`.
+//! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Tune`, `Trace`, `Transfer`,
+//! `HandOver` (Api and the node), `ReadChanges` (Watch), `WantSnapshot` (doors), `Tick`.
 //! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched`, `DiskFull`
 //! (LogStore), `SnapshotsMoved` (SnapshotStore).
-//! Facts out: `Answered`, `Greeted`, `Described`, `Tuned` (to Api), `Applied`, `ChangesRead` (to
-//! Watch).
+//! Facts out: `Answered`, `Greeted`, `Described`, `Tuned`, `Traced` (to Api), `Applied`,
+//! `ChangesRead` (to Watch).
 //! Limits: what is in flight is bounded by Api and by the replica; the mailbox itself is not.
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::fault::FaultGuard;
 use crate::log_store::{Configure, CutBefore, DiskFull, Fetch, Fetched, Persist, Persisted};
 use crate::monitor::latencies::Latencies;
+use crate::monitor::trace::{Note, TraceId, Traces};
 use crate::monitor::values::Pulse;
 use crate::snapshot_store::{Orders, SnapshotsMoved};
 use crate::watch::{Applied, ChangesRead, ReadChanges};
@@ -138,6 +139,38 @@ pub(crate) struct Tuned {
     pub result: Result<(), TimeoutsRefused>,
 }
 
+/// Looks out for a request, or says what was seen of it.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) enum Trace {
+    /// Tell what was seen.
+    Tell {
+        /// Who wants it.
+        ticket: Ticket,
+        /// The request.
+        id: TraceId,
+        /// Whether it is to be looked out for from now on.
+        begins: bool,
+    },
+    /// This is the request; it comes next.
+    Asked {
+        /// The name.
+        id: TraceId,
+        /// Who waits for it.
+        ticket: Ticket,
+    },
+}
+
+/// Reports what was seen of a request.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Traced {
+    /// Who wanted it.
+    pub ticket: Ticket,
+    /// What was seen; `None` if nobody looks out for it.
+    pub notes: Option<Vec<Note>>,
+}
+
 /// Where the effects of a turn go.
 #[derive(Debug)]
 pub(crate) struct Outlets {
@@ -167,6 +200,8 @@ pub(crate) struct Outlets {
     pub described: Recipient<Described>,
     /// To Api.
     pub tuned: Recipient<Tuned>,
+    /// To Api.
+    pub traced: Recipient<Traced>,
 }
 
 /// Ends a drain of the mailbox: everything that came in together goes out together.
@@ -185,6 +220,7 @@ pub(crate) struct Consensus<S> {
     told: Option<Notice>,
     /// How long the log takes.
     syncs: Latencies,
+    traces: Traces,
     _fault: FaultGuard,
 }
 
@@ -202,13 +238,23 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
             is_turn_due: false,
             told: None,
             syncs: Latencies::default(),
+            traces: Traces::default(),
             _fault: fault,
         }
     }
 
     /// One event in; the turn that follows is taken when the mailbox is empty.
     fn take(&mut self, event: Event, context: &mut Context<Self>) {
-        self.replica.handle(self.clock.now(), event);
+        self.take_timed(event, 0, context);
+    }
+
+    /// The same, of a batch that took so long. Units: microseconds.
+    fn take_timed(&mut self, event: Event, took_us: u64, context: &mut Context<Self>) {
+        let now = self.clock.now();
+        if !self.traces.is_empty() {
+            self.traces.event(now.0, &event, took_us);
+        }
+        self.replica.handle(now, event);
         if !self.is_turn_due {
             self.is_turn_due = true;
             context.notify(TakeTurn);
@@ -355,6 +401,10 @@ impl<S: StateMachine + Unpin + 'static> Handler<TakeTurn> for Consensus<S> {
     fn handle(&mut self, _: TakeTurn, context: &mut Self::Context) {
         self.is_turn_due = false;
         let effects = self.replica.turn(self.clock.now());
+        if !self.traces.is_empty() {
+            let commit_index = self.replica.raft().log().commit_index();
+            self.traces.effects(self.clock.now().0, &effects, commit_index);
+        }
         self.hand_on(effects, context);
     }
 }
@@ -399,13 +449,30 @@ impl<S: StateMachine + Unpin + 'static> Handler<Tune> for Consensus<S> {
     }
 }
 
+impl<S: StateMachine + Unpin + 'static> Handler<Trace> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, trace: Trace, _: &mut Self::Context) {
+        match trace {
+            Trace::Tell { ticket, id, begins } => {
+                if begins {
+                    self.traces.begin(self.clock.now().0, id);
+                }
+                let notes = self.traces.notes(id).map(<[Note]>::to_vec);
+                self.outlets.traced.do_send(Traced { ticket, notes });
+            }
+            Trace::Asked { id, ticket } => self.traces.is_asked(id, ticket),
+        }
+    }
+}
+
 impl<S: StateMachine + Unpin + 'static> Handler<Persisted> for Consensus<S> {
     type Result = ();
 
     fn handle(&mut self, persisted: Persisted, context: &mut Self::Context) {
         let Persisted { number, took_us } = persisted;
         self.syncs.record(self.clock.now().0, took_us);
-        self.take(Event::Persisted { number }, context);
+        self.take_timed(Event::Persisted { number }, took_us, context);
     }
 }
 

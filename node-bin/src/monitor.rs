@@ -8,4 +8,5 @@ pub(crate) mod latencies;
 pub(crate) mod lines;
 pub(crate) mod machine;
 pub(crate) mod path;
+pub(crate) mod trace;
 pub(crate) mod values;

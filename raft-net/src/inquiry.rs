@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use raft_core::types::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::client_protocol::{MonitorPart, MonitorRequest};
+use crate::client_protocol::{MonitorError, MonitorPart, MonitorRequest};
 use crate::frame::{self, FrameError, PEER_FRAME_BYTES_MAX};
 
 /// A question or an answer. A map of one short name to its fields, as messages on channels are,
@@ -24,7 +24,8 @@ pub enum Inquiry {
     Answer(u64, Box<MonitorPart>),
 }
 
-/// Sends a question or an answer to a peer. What cannot be sent now is dropped.
+/// Sends a question or an answer to a peer. What cannot be sent now is dropped; a question is
+/// then answered with that.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Inquire {
@@ -42,6 +43,12 @@ pub struct Inquired {
     pub from: NodeId,
     /// What it says.
     pub inquiry: Inquiry,
+}
+
+/// What stands for the answer of a peer that cannot be asked.
+pub(crate) fn silence(peer: NodeId, why: &str) -> MonitorPart {
+    let error = MonitorError { code: MonitorError::SILENT, text: format!("no answer: {why}") };
+    MonitorPart { node_id: peer.number(), error: Some(error), ..MonitorPart::default() }
 }
 
 /// Appends it to `output` as a frame.

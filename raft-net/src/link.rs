@@ -192,16 +192,22 @@ impl Link {
     }
 
     /// Appends a question or an answer, if the peer knows them. Without a connection, or while
-    /// the peer reads too slowly, it is dropped: whoever waits for it does not wait for long.
-    pub(crate) fn inquire(&mut self, inquiry: &Inquiry) {
-        let State::Up(established) = &mut self.state else { return };
-        let is_full = CHANNELS_OUTBOX_BYTES_MAX < established.outbox.queued_bytes();
-        if !established.takes.monitor || is_full {
-            return;
+    /// the peer reads too slowly, it is dropped. Returns why it was.
+    pub(crate) fn inquire(&mut self, inquiry: &Inquiry) -> Option<&'static str> {
+        let State::Up(established) = &mut self.state else {
+            return Some("there is no connection to it");
+        };
+        if !established.takes.monitor {
+            return Some("it is of a version that does not know the question");
+        }
+        if CHANNELS_OUTBOX_BYTES_MAX < established.outbox.queued_bytes() {
+            return Some("it reads too slowly");
         }
         if let Err(error) = inquiry::put(established.outbox.output(), inquiry) {
             error!("cannot answer {}: {error}", self.target);
+            return Some("the words are too long");
         }
+        None
     }
 
     /// Writes what waits, as far as the socket takes it.

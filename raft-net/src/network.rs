@@ -26,7 +26,7 @@ use tracing::{info, warn};
 
 use crate::discovery::PeersFound;
 use crate::handshake::{self, Identity};
-use crate::inquiry::{Inquire, Inquired};
+use crate::inquiry::{self, Inquire, Inquired, Inquiry};
 use crate::link::{Link, LinkMoved, Surroundings, Target};
 use crate::listener::PeerAccepted;
 use crate::outbox::Writable;
@@ -259,9 +259,19 @@ impl Handler<Inquire> for Network {
     type Result = ();
 
     fn handle(&mut self, command: Inquire, _: &mut Self::Context) {
-        if let Some(link) = self.links.get_mut(&(command.to, LinkClass::Bulk)) {
-            link.inquire(&command.inquiry);
-            link.flush();
+        let Inquire { to, inquiry } = command;
+        let why = match self.links.get_mut(&(to, LinkClass::Bulk)) {
+            Some(link) => {
+                let why = link.inquire(&inquiry);
+                link.flush();
+                why
+            }
+            None => Some("there is no way to it"),
+        };
+        // Whoever asked need not wait for what does not come.
+        if let (Some(why), Inquiry::Question(number, _)) = (why, inquiry) {
+            let inquiry = Inquiry::Answer(number, Box::new(inquiry::silence(to, why)));
+            self.facts.inquired.do_send(Inquired { from: to, inquiry });
         }
     }
 }

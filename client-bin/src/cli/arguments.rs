@@ -66,6 +66,10 @@ pub(crate) struct Shared {
     /// session open prints; SERIAL counts its writes from 1; the newest 1,024 can be repeated
     #[arg(long, value_name = "CLIENT:SERIAL", global = true)]
     pub(crate) request_id: Option<RequestName>,
+    /// Prints on standard error which way the request of a command on keys took through the nodes,
+    /// step by step with times
+    #[arg(long, global = true)]
+    pub(crate) trace: bool,
 }
 
 impl Shared {

@@ -158,6 +158,7 @@ impl Lines {
             timeout: timeout.as_secs_f64(),
             write_out: Format::Simple,
             request_id: None,
+            trace: false,
         };
         Ok(Self { client, members, shared, numbering: None })
     }

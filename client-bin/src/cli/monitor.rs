@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::arguments::{Format, MonCommand, interval};
 use super::commands::Told;
-use super::{CommandError, output};
+use super::{CommandError, DECIDED_NO, output};
 use crate::monitor::{
     MonitorAnswer, MonitorEntry, MonitorError, MonitorPart, MonitorRequest, MonitorValue,
     MonitorWatch, monitor,
@@ -42,11 +42,13 @@ pub(super) async fn run(
         MonCommand::Set { path, value } => (path, Some(value)),
     };
     let request = MonitorRequest { path, value, ..MonitorRequest::default() };
-    let path = request.path.clone();
+    let (path, is_set) = (request.path.clone(), request.value.is_some());
     let answer = monitor(endpoints, request, within).await?;
     let shown = Shown::of(&path, answer)?;
     shown.write(format, told.0)?;
-    Ok(0)
+    // What was set in part only is not what was asked for.
+    let is_part = shown.parts.iter().any(|part| part.error.is_some());
+    Ok(if is_set && is_part { DECIDED_NO } else { 0 })
 }
 
 fn is_log(path: &str) -> bool {

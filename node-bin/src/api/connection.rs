@@ -5,6 +5,7 @@ use std::io;
 use actix::{Addr, Message, Recipient};
 use actix_rt::task::JoinHandle;
 use bytes::BytesMut;
+use raft_core::entry::ClientId;
 use raft_net::client_protocol::{Hello, Reply, Response};
 use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use raft_net::listener::ClientAccepted;
@@ -47,6 +48,8 @@ pub(super) struct ClientEnded {
 pub(super) struct Connection {
     outbox: Outbox,
     version: u16,
+    /// The id that it was given, once it was.
+    pub(super) client: Option<ClientId>,
     /// Requests that are not answered yet.
     pub(super) in_flight: usize,
     /// The requests whose answers are not the state machine's; there are few.
@@ -77,6 +80,7 @@ impl Connection {
         Self {
             outbox: Outbox::new(connection, writing, OUTPUT_BYTES_MAX, owner),
             version,
+            client: None,
             in_flight: 0,
             unlike: Unlike::default(),
             has_watches: false,
@@ -94,6 +98,7 @@ impl Connection {
 
     /// Says hello.
     pub(super) fn greet(&mut self, hello: Hello) {
+        self.client = Some(hello.client);
         Greeting::Hello(hello).encode(self.outbox.output());
     }
 

@@ -3,9 +3,10 @@
 //! Commands: `Call` (the embedding program), `Stop`. Facts in: `ClientAccepted` (Listener),
 //! `DoorAccepted` (Listener, of Redis clients), `FromClient`, `ClientEnded`, `FromResp`,
 //! `RespEnded` (its reader tasks), `Writable` (its outboxes), `Answered`, `Greeted`,
-//! `Described`, `Tuned` (Consensus), `Pushed`, `MonitorDue`, `WatchesCounted` (Watch), `Heard`,
-//! `Inquired` (Network), `LogLine` (the log), `OpenStream`, `StreamOrders`, `CloseStream` (doors).
-//! Commands out: `Submit`, `Read`, `Greet`, `Describe`, `Tune`, `Transfer`; `Orders`,
+//! `Described`, `Tuned`, `Traced` (Consensus), `Pushed`, `MonitorDue`, `WatchesCounted` (Watch),
+//! `Heard`, `Inquired` (Network), `LogLine` (the log), `OpenStream`, `StreamOrders`, `CloseStream`,
+//! `AskValues` (doors).
+//! Commands out: `Submit`, `Read`, `Greet`, `Describe`, `Tune`, `Trace`, `Transfer`; `Orders`,
 //! `MonitorOrders`, `CountWatches` (to Watch); `Spread`, `Inquire` (to Network).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
@@ -20,6 +21,7 @@ mod resp;
 mod round;
 mod samples;
 mod streams;
+mod traces;
 mod unlike;
 mod watches;
 
@@ -51,7 +53,7 @@ use unlike::{About, Unlike};
 
 use crate::clock::Clock;
 use crate::consensus::{
-    Answered, Describe, Described, Greet, Greeted, Read, ReadLocally, Submit, Transfer, Tune,
+    Answered, Describe, Described, Greet, Greeted, Read, ReadLocally, Submit, Trace, Transfer, Tune,
 };
 use crate::directory::new_incarnation;
 use crate::doors::resp::RespOptions;
@@ -101,6 +103,7 @@ pub(crate) struct Outlets {
     pub(crate) monitor_orders: Recipient<MonitorOrders>,
     pub(crate) count_watches: Recipient<CountWatches>,
     pub(crate) tune: Recipient<Tune>,
+    pub(crate) trace: Recipient<Trace>,
     pub(crate) spread: Recipient<Spread>,
     pub(crate) inquire: Recipient<Inquire>,
 }
@@ -198,6 +201,7 @@ impl Api {
         {
             return;
         }
+        self.trace_request(ticket, &request.op);
         let Some(client) = self.connections.get_mut(&connection) else { return };
         client.in_flight += 1;
         self.in_flight += 1;
@@ -386,6 +390,7 @@ impl Handler<Answered> for Api {
         self.term = answers.term;
         self.writes.end(self.monitor.clock(), &answers.list);
         self.reads.end(self.monitor.clock(), &answers.list);
+        self.trace_answers(&answers.list);
         for answer in &answers.list {
             if resp::is_resp(answer.ticket.connection) {
                 self.answer_resp(answer.ticket, &answer.outcome, &answers.bytes);

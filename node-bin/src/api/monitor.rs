@@ -30,6 +30,7 @@ use crate::monitor::health;
 use crate::monitor::lines::Lines;
 use crate::monitor::machine::Machine;
 use crate::monitor::path::{self, Aim, LOG, covers};
+use crate::monitor::trace::{TraceId, Traces};
 use crate::monitor::values::{
     Counts, ELECTION_TIMEOUT, HEARTBEAT_INTERVAL, LOG_LEVEL, Readings, entries, root,
 };
@@ -59,6 +60,9 @@ const PATIENCE_MS_MAX: u64 = 10_000;
 /// What stands below this is looked at only when it is asked for: it takes a linearizable read.
 const HEALTH: &str = "health";
 
+/// The way of a write stands below this.
+pub(super) const TRACE: &str = "trace/";
+
 /// What Api needs to answer.
 #[derive(Debug)]
 pub(crate) struct MonitorOptions {
@@ -82,6 +86,7 @@ pub(super) struct Monitor {
     /// Tasks that have no deadline yet.
     begun: Vec<(u64, Duration)>,
     watches: BTreeMap<Owner, MonitorRequest>,
+    pub(super) traces: Traces,
 }
 
 /// Asks for the values of this node at a path, from inside the node.
@@ -120,12 +125,14 @@ struct Task {
 
 /// What this node itself is to say.
 #[derive(Debug, PartialEq, Eq)]
-enum Own {
+pub(super) enum Own {
     Nothing,
     /// This, when a query has been answered.
     Health(String),
     /// That a timeout has been set at this path.
     Tuning(String),
+    /// What Consensus has seen of a write.
+    Tracing(TraceId),
 }
 
 impl Monitor {
@@ -137,11 +144,24 @@ impl Monitor {
             tasks: BTreeMap::new(),
             begun: Vec::new(),
             watches: BTreeMap::new(),
+            traces: Traces::default(),
         }
     }
 
     pub(super) fn clock(&self) -> Clock {
         self.options.clock
+    }
+
+    /// The write for whose way a task waits, which it waits for no longer.
+    pub(super) fn take_trace(&mut self, number: u64) -> Option<TraceId> {
+        let task = self.tasks.get_mut(&number)?;
+        match std::mem::replace(&mut task.own, Own::Nothing) {
+            Own::Tracing(id) => Some(id),
+            own => {
+                task.own = own;
+                None
+            }
+        }
     }
 
     /// The log of the program, if it keeps one.
@@ -210,7 +230,6 @@ impl Api {
     }
 
     fn begin_task(&mut self, asker: Asker, request: MonitorRequest) {
-        let clock_us = self.monitor.clock().now().0;
         let aim = match path::parse(&request.path) {
             Ok(aim) => aim,
             Err(text) => {
@@ -230,7 +249,6 @@ impl Api {
             timeout_ms => timeout_ms.min(PATIENCE_MS_MAX),
         };
         self.monitor.begun.push((number, Duration::from_millis(patience_ms)));
-        tracing::trace!(number, clock_us, path = request.path, "a question about this node");
         let task = Task {
             asker,
             request: MonitorRequest { timeout_ms: patience_ms, ..request },
@@ -332,6 +350,10 @@ impl Api {
                 }
             }
             None if rest == LOG => self.lines_for(number),
+            None if rest.starts_with(TRACE) => match self.begin_trace(number, rest, false) {
+                Some(error) => Err(error),
+                None => return,
+            },
             None if covers(HEALTH, rest) => return self.begin_health(number, rest),
             None => self.values(number, rest),
         };
@@ -418,6 +440,7 @@ impl Api {
     ) -> Option<Result<MonitorPart, MonitorError>> {
         let bad = |text| Some(Err(MonitorError { code: MonitorError::BAD_VALUE, text }));
         match rest {
+            _ if rest.starts_with(TRACE) => self.begin_trace(number, rest, true).map(Err),
             LOG_LEVEL => match self.monitor.logs() {
                 Some(logs) => match logs.set_level(value) {
                     Ok(()) => {
@@ -450,7 +473,7 @@ impl Api {
         }
     }
 
-    fn own_of(&mut self, number: u64, own: Own) {
+    pub(super) fn own_of(&mut self, number: u64, own: Own) {
         if let Some(task) = self.monitor.tasks.get_mut(&number) {
             task.own = own;
         }
@@ -474,6 +497,9 @@ impl Api {
     pub(super) fn answered_task(&mut self, number: u64, outcome: &Outcome) {
         let read = match outcome {
             Outcome::Answered(_) | Outcome::AnsweredLocally(..) => Ok(()),
+            Outcome::Refused(Refusal::NoLeader | Refusal::Unknown) => {
+                Err("no leader was found in time".to_owned())
+            }
             Outcome::Refused(refusal) => Err(format!("refused: {refusal:?}")),
             Outcome::Session(_) => Err("not answered".to_owned()),
         };
@@ -495,7 +521,7 @@ impl Api {
         self.end_task_if_whole(number);
     }
 
-    fn add_own(&mut self, number: u64, found: Result<MonitorPart, MonitorError>) {
+    pub(super) fn add_own(&mut self, number: u64, found: Result<MonitorPart, MonitorError>) {
         let (node_id, clock_us) = (self.info.node_id, self.monitor.clock().now().0);
         let Some(task) = self.monitor.tasks.get_mut(&number) else { return };
         let part = found
@@ -513,7 +539,7 @@ impl Api {
         self.end_task_if_whole(number);
     }
 
-    fn end_task_if_whole(&mut self, number: u64) {
+    pub(super) fn end_task_if_whole(&mut self, number: u64) {
         let is_whole =
             |task: &Task| task.is_planned && task.asked.is_empty() && task.own == Own::Nothing;
         if self.monitor.tasks.get(&number).is_some_and(is_whole) {

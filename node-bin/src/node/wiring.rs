@@ -255,6 +255,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
         greeted: to_api.clone().recipient(),
         described: to_api.clone().recipient(),
         tuned: to_api.clone().recipient(),
+        traced: to_api.clone().recipient(),
     };
     let guard = FaultGuard::new("Consensus", faults);
     consensus.run(Consensus::new(replica, clock, effects, guard));
@@ -315,6 +316,7 @@ fn requests<S: StateMachine + Unpin + 'static>(
         monitor_orders: watch.clone().recipient(),
         count_watches: watch.clone().recipient(),
         tune: consensus.clone().recipient(),
+        trace: consensus.clone().recipient(),
         spread: network.clone().recipient(),
         inquire: network.clone().recipient(),
     }

@@ -219,6 +219,7 @@ impl Node {
             greeted: to_api.clone().recipient(),
             described: to_api.clone().recipient(),
             tuned: to_api.clone().recipient(),
+            traced: to_api.clone().recipient(),
         };
         consensus.run(Consensus::new(replica, clock, outlets, guard("Consensus")));
         let requests = api::Outlets {
@@ -234,12 +235,12 @@ impl Node {
             monitor_orders: watch.clone().recipient(),
             count_watches: watch.clone().recipient(),
             tune: to_consensus.clone().recipient(),
+            trace: to_consensus.clone().recipient(),
             spread: wire.clone().recipient(),
             inquire: wire.clone().recipient(),
         };
         let info = NodeInfo { cluster_id: 1, node_id: id.number(), address };
-        let checks = BodyChecks { command: |_| Ok(()), query: |_| Ok(()) };
-        api.run(Api::new(info, checks, requests, options(clock), guard("Api")));
+        api.run(Api::new(info, no_checks(), requests, options(clock), guard("Api")));
         Self { consensus: to_consensus, api: to_api }
     }
 
@@ -269,6 +270,10 @@ fn told_by_watch(read_changes: Recipient<ReadChanges>, api: &Addr<Api>) -> watch
         due: api.clone().recipient(),
         counted: api.clone().recipient(),
     }
+}
+
+fn no_checks() -> BodyChecks {
+    BodyChecks { command: |_| Ok(()), query: |_| Ok(()) }
 }
 
 fn options(clock: Clock) -> (RespOptions, MonitorOptions) {

@@ -78,7 +78,8 @@ async fn a_question_to_a_peer_is_heard_and_answered() {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let seen = &mut nodes[asked].seen;
             let heard = std::iter::from_fn(|| seen.try_next()).find_map(|fact| match fact {
-                Fact::Inquired(inquired) => Some(inquired),
+                // Not the word that a question of its own could not be sent.
+                Fact::Inquired(heard) if heard.inquiry == inquiry => Some(heard),
                 _ => None,
             });
             if let Some(heard) = heard {

@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::wait;
+use crate::monitor::linked;
 
 #[tokio::test]
 async fn the_log_of_a_node_is_watched_through_another_one() {
     let _turn = wait::turn().await;
-    let cluster = Cluster::start(3).await;
+    let cluster = linked(3).await;
     let watch = cluster
         .begin_kvctl_at(cluster.address(1), &["mon", "watch", "/node/2/log", "--count", "3"]);
     for level in ["debug", "info"].into_iter().cycle() {

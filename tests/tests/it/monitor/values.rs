@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::cluster::Cluster;
 use crate::harness::process::Ended;
 use crate::harness::wait;
+use crate::monitor::linked;
 
 fn said(ended: &Ended) -> &str {
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -18,7 +18,7 @@ fn json_of(ended: &Ended) -> Value {
 #[tokio::test]
 async fn any_node_tells_the_values_of_any_node() {
     let _turn = wait::turn().await;
-    let cluster = Cluster::start(3).await;
+    let cluster = linked(3).await;
     let (leader, follower) = (cluster.leader().await, cluster.follower().await);
     // Every member has to know who leads.
     for id in cluster.ids() {
@@ -68,7 +68,7 @@ async fn any_node_tells_the_values_of_any_node() {
 #[tokio::test]
 async fn what_is_not_there_is_said_in_one_line() {
     let _turn = wait::turn().await;
-    let cluster = Cluster::start(3).await;
+    let cluster = linked(3).await;
     for (words, expected) in [
         (&["mon", "get", "/node/1/raft/nothing"][..], "there is no raft/nothing"),
         (&["mon", "get", "/node/9/raft"][..], "there is no node 9; the members are 1, 2, 3"),
@@ -88,7 +88,7 @@ async fn what_is_not_there_is_said_in_one_line() {
 #[tokio::test]
 async fn a_dead_member_is_an_error_in_its_place() {
     let _turn = wait::turn().await;
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = linked(3).await;
     let dead = cluster.follower().await;
     cluster.kill(dead);
     let terms = cluster.kvctl(&["-w", "json", "mon", "get", "/cluster/raft/term"]).await;
@@ -106,7 +106,7 @@ async fn a_dead_member_is_an_error_in_its_place() {
 #[tokio::test]
 async fn what_can_be_set_takes_effect() {
     let _turn = wait::turn().await;
-    let cluster = Cluster::start(3).await;
+    let cluster = linked(3).await;
     let listed = cluster.kvctl(&["mon", "get", "/node/1"]).await;
     for path in ["log/level", "raft/election_timeout_ms", "raft/heartbeat_interval_ms"] {
         let is_marked = |line: &str| {
@@ -132,7 +132,7 @@ async fn what_can_be_set_takes_effect() {
 #[tokio::test]
 async fn a_watch_looks_as_often_as_it_is_told() {
     let _turn = wait::turn().await;
-    let cluster = Cluster::start(3).await;
+    let cluster = linked(3).await;
     let words = ["mon", "watch", "/cluster/raft/role", "--interval", "0.05", "--count", "3"];
     let watched = cluster.kvctl(&words).await;
     let lines: Vec<&str> = said(&watched).lines().collect();
@@ -146,7 +146,7 @@ async fn a_watch_looks_as_often_as_it_is_told() {
 #[tokio::test]
 async fn a_watch_survives_the_node_that_it_asks() {
     let _turn = wait::turn().await;
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = linked(3).await;
     let words = ["mon", "watch", "/node/3/raft/term", "--interval", "0.05", "--count", "60"];
     let watch = cluster.begin_kvctl(&words);
     watch.lines(3).await;
