@@ -9,12 +9,15 @@ mod bench;
 mod commands;
 mod completion;
 mod dev;
+mod doctor;
 mod elect;
+mod health;
 mod leave;
 mod line;
 mod listing;
 mod lock;
 mod member;
+mod monitor;
 mod output;
 mod session;
 mod shell;
@@ -22,6 +25,8 @@ mod snapshot;
 mod status;
 mod stop;
 mod subscribe;
+mod top;
+mod trace;
 mod transaction;
 mod value;
 mod verify;
@@ -97,6 +102,12 @@ pub enum CommandError {
     /// Others change a key again and again.
     #[error("{0:?} was changed by others each time, nothing was done; try again")]
     Busy(String),
+    /// A node has no such value, or does not let it be set.
+    #[error("{0}")]
+    NoValue(String),
+    /// A node that was asked about through another one gave no answer.
+    #[error("{0}")]
+    Silent(String),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -111,8 +122,12 @@ impl CommandError {
         match self {
             Self::Client(error) => error.exit_code(),
             Self::Backup(error) => error.exit_code(),
-            Self::NotHeld(_) | Self::Lost(_) | Self::NotToBeHad(_) | Self::Busy(_) => DECIDED_NO,
-            Self::Server(_) => NO_SERVER,
+            Self::NotHeld(_)
+            | Self::Lost(_)
+            | Self::NotToBeHad(_)
+            | Self::Busy(_)
+            | Self::NoValue(_) => DECIDED_NO,
+            Self::Server(_) | Self::Silent(_) => NO_SERVER,
             Self::Usage(_) => WRONG_USAGE,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Output(_) => WRONG_USAGE,
@@ -180,11 +195,15 @@ pub(crate) struct Console<'a> {
 
 impl Console<'_> {
     fn act(&mut self, shared: &Shared, action: Action) -> Result<u8, CommandError> {
+        if shared.trace && !matches!(action, Action::Data(_)) {
+            return Err(trace::not_traced());
+        }
         // Standard input is read before anything is asked: Ctrl-C still ends the program then.
         let job = match action {
             Action::Data(command) => Job::new(command, Some(&mut self.input))?,
             Action::Shell(_)
             | Action::Bench(_)
+            | Action::Top(_)
             | Action::Session(_)
             | Action::Snapshot(_)
             | Action::Lock(_)
@@ -207,6 +226,11 @@ impl Console<'_> {
                     let mut stop = Stop::when(interrupts.next());
                     let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
                     snapshot::run(told, shared, command, &mut stop).await
+                });
+            }
+            Action::Top(arguments) => {
+                return self.until_interrupted(async |output, stop| {
+                    top::run(output, shared, &arguments, stop).await
                 });
             }
             Action::Lock(arguments) => {
@@ -235,6 +259,9 @@ impl Console<'_> {
             let deadline = Instant::now() + shared.timeout();
             let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
             let mut stop = Stop::when(interrupts.next());
+            if shared.trace {
+                return trace::run(job, (&target, deadline), format, told, &mut stop).await;
+            }
             job.run_until(&mut stop, (&target, deadline), format, told).await
         })
     }

@@ -12,7 +12,7 @@ use crate::back_off::pause;
 use crate::dial::{Endpoints, Link, dial};
 use crate::driver::{Driver, Order};
 use crate::error::ClientError;
-use crate::request_id::RequestId;
+use crate::request_id::{RequestId, SessionId};
 use crate::requests::{Answered, Ask, IN_FLIGHT_MAX, Staleness, Work};
 
 /// Keys in one page of a range, at most.
@@ -44,6 +44,8 @@ pub struct Client {
     patience: Patience,
     /// The name of the next write, if its caller has one for it.
     request_id: Option<RequestId>,
+    /// The session of the first connection.
+    session: SessionId,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,10 +122,18 @@ impl Client {
     pub async fn connect(endpoints: Vec<String>, options: Options) -> Result<Self, ClientError> {
         let mut endpoints = Endpoints::new(endpoints)?;
         let link = first_link(&mut endpoints, Instant::now() + options.timeout).await?;
+        let session = SessionId::of(link.hello.client);
         let (asks, receiver) = mpsc::channel(IN_FLIGHT_MAX);
         let (orders, taken) = mpsc::unbounded_channel();
         tokio::spawn(Driver::new((receiver, taken), endpoints, &link).run(link));
-        Ok(Self { asks, orders, patience: Patience::Each(options.timeout), request_id: None })
+        let patience = Patience::Each(options.timeout);
+        Ok(Self { asks, orders, patience, request_id: None, session })
+    }
+
+    /// The session that the first node gave this client, under which it numbers its writes until
+    /// the connection is lost.
+    pub(crate) fn session(&self) -> SessionId {
+        self.session
     }
 
     /// The same client with one deadline for everything that it will be asked.

@@ -138,6 +138,7 @@ async fn exchange_transfer(
             | Reply::Local(_)
             | Reply::Session(_)
             | Reply::Status(_)
+            | Reply::Monitored(_)
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
             | Reply::Played(_)

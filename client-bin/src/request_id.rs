@@ -55,6 +55,10 @@ impl SessionId {
         Ok(Self(link.hello.client))
     }
 
+    pub(crate) fn of(client: ClientId) -> Self {
+        Self(client)
+    }
+
     /// The name of a write of this session; `None` if the serial is zero.
     #[must_use]
     pub fn request(self, serial: u64) -> Option<RequestId> {

@@ -300,6 +300,7 @@ impl Requests {
             // that is still open here. Nobody asks for a status or a watch under such an id.
             Reply::Session(_)
             | Reply::Status(_)
+            | Reply::Monitored(_)
             | Reply::Transferred
             | Reply::Snapshot(_)
             | Reply::SnapshotPiece(_)

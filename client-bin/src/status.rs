@@ -74,6 +74,7 @@ pub async fn status(endpoint: &str, within: Duration) -> Result<NodeStatus, Clie
     let said = |reply: &Reply<'_>| match reply {
         Reply::Status(status) => Some((**status).clone()),
         Reply::Answer(_)
+        | Reply::Monitored(_)
         | Reply::Local(_)
         | Reply::Session(_)
         | Reply::Refused(_)

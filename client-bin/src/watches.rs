@@ -287,6 +287,7 @@ impl Watches {
             Reply::Answer(_)
             | Reply::Session(_)
             | Reply::Status(_)
+            | Reply::Monitored(_)
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
             | Reply::Transferred

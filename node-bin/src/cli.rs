@@ -7,6 +7,7 @@ mod discovery;
 mod find;
 mod join;
 mod log;
+mod logs;
 mod ports;
 mod recover;
 mod restore;
@@ -14,15 +15,11 @@ mod serve;
 mod settings;
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{
-    ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
-};
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use kv_store::store::{History, Store};
-use tracing_subscriber::filter::LevelFilter;
 
 use self::config_file::{CONFIG, ConfigFile};
 use crate::api::BodyChecks;
@@ -60,28 +57,6 @@ enum Mode {
     /// the newest log becomes the only node of a new cluster. Its entries are kept to the last
     /// one. The revision is raised by a billion. Refused while a node uses one of the folders.
     Recover(recover::RecoverArguments),
-}
-
-/// How much is written to standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-impl From<LogLevel> for LevelFilter {
-    fn from(level: LogLevel) -> Self {
-        match level {
-            LogLevel::Error => Self::ERROR,
-            LogLevel::Warn => Self::WARN,
-            LogLevel::Info => Self::INFO,
-            LogLevel::Debug => Self::DEBUG,
-            LogLevel::Trace => Self::TRACE,
-        }
-    }
 }
 
 /// As the first word it makes this program the client, so that an image needs one entry point.
@@ -145,12 +120,13 @@ fn run(mut words: Vec<OsString>) -> Result<ExitCode, Failure> {
     let arguments = Arguments::from_arg_matches(&whole)?;
     let code = match &arguments.mode {
         None => {
-            log_at(arguments.serve.log_level);
-            serve::run(&arguments.serve)?
+            let serve = &arguments.serve;
+            let (logs, _until_the_end) = logs::begin(&serve.log, serve.log_level)?;
+            serve::run(serve, &logs)?
         }
         Some(Mode::Dev(dev)) => {
-            log_at(dev.log_level);
-            dev::run(dev)?
+            let (logs, _until_the_end) = logs::begin(&dev.log, dev.log_level)?;
+            dev::run(dev, logs)?
         }
         Some(Mode::Config(config)) => {
             let whole = chosen(&root, &whole).1;
@@ -190,15 +166,6 @@ fn code_of(error: &StartError) -> ExitCode {
         | StartError::Listen { .. }
         | StartError::Thread(_) => ExitCode::FAILURE,
     }
-}
-
-fn log_at(level: LogLevel) {
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::from(level))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }
 
 /// A store without keys for a node whose live data may take so much.

@@ -1,16 +1,17 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
-//! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Transfer`, `HandOver` (Api
-//! and the node), `Urge` (the node's owner), `ReadChanges` (Watch), `WantSnapshot` (doors, Api),
-//! `Tick`.
+//! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Tune`, `Trace`, `Transfer`,
+//! `HandOver` (Api and the node), `Urge` (the node's owner), `ReadChanges` (Watch),
+//! `WantSnapshot` (doors, Api), `Tick`.
 //! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched`, `DiskFull`
 //! (LogStore), `SnapshotsMoved` (SnapshotStore).
-//! Facts out: `Answered`, `Greeted`, `Described` (to Api), `Applied`, `ChangesRead` (to
-//! Watch).
+//! Facts out: `Answered`, `Greeted`, `Described`, `Tuned`, `Traced` (to Api), `Applied`,
+//! `ChangesRead` (to Watch).
 //! Limits: what is in flight is bounded by Api and by the replica; the mailbox itself is not.
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use raft_core::consensus::ready::Notice;
+use raft_core::consensus::timeouts::TimeoutsRefused;
 use raft_core::entry::ClientId;
 use raft_core::replica::event::{
     Answers, Effects, Event, LocalQuery, Query, Status, Submission, Ticket,
@@ -23,6 +24,9 @@ use crate::clock::Clock;
 use crate::console::RoleTold;
 use crate::fault::FaultGuard;
 use crate::log_store::{Configure, CutBefore, DiskFull, Fetch, Fetched, Persist, Persisted};
+use crate::monitor::latencies::Latencies;
+use crate::monitor::trace::{Note, TraceId, Traces};
+use crate::monitor::values::Pulse;
 use crate::snapshot_store::{Orders, SnapshotsMoved};
 use crate::watch::{Applied, ChangesRead, ReadChanges};
 
@@ -121,6 +125,62 @@ pub(crate) struct Described {
     pub ticket: Ticket,
     /// What it says.
     pub status: Status,
+    /// What this actor says beside that.
+    pub pulse: Pulse,
+}
+
+/// Changes timeouts; one that is not named stays as it is.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Tune {
+    /// Who wants it.
+    pub ticket: Ticket,
+    /// Units: microseconds.
+    pub election_timeout_us: Option<u64>,
+    /// Units: microseconds.
+    pub heartbeat_interval_us: Option<u64>,
+}
+
+/// Reports what came of it.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Tuned {
+    /// Who wanted it.
+    pub ticket: Ticket,
+    /// Why everything stays as it was, if it does.
+    pub result: Result<(), TimeoutsRefused>,
+}
+
+/// Looks out for a request, or says what was seen of it.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) enum Trace {
+    /// Tell what was seen.
+    Tell {
+        /// Who wants it.
+        ticket: Ticket,
+        /// The request.
+        id: TraceId,
+        /// Whether it is to be looked out for from now on.
+        begins: bool,
+    },
+    /// This is the request; it comes next.
+    Asked {
+        /// The name.
+        id: TraceId,
+        /// Who waits for it.
+        ticket: Ticket,
+    },
+}
+
+/// Reports what was seen of a request.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Traced {
+    /// Who wanted it.
+    pub ticket: Ticket,
+    /// What was seen; `None` if nobody looks out for it.
+    pub notes: Option<Vec<Note>>,
 }
 
 /// Where the effects of a turn go.
@@ -152,6 +212,10 @@ pub(crate) struct Outlets {
     pub described: Recipient<Described>,
     /// To Console, if messages are shown.
     pub role: Option<Recipient<RoleTold>>,
+    /// To Api.
+    pub tuned: Recipient<Tuned>,
+    /// To Api.
+    pub traced: Recipient<Traced>,
 }
 
 /// Ends a drain of the mailbox: everything that came in together goes out together.
@@ -168,6 +232,9 @@ pub(crate) struct Consensus<S> {
     is_turn_due: bool,
     /// What was written to the log last.
     told: Option<Notice>,
+    /// How long the log takes.
+    syncs: Latencies,
+    traces: Traces,
     _fault: FaultGuard,
 }
 
@@ -178,12 +245,30 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
         outlets: Outlets,
         fault: FaultGuard,
     ) -> Self {
-        Self { replica, clock, outlets, is_turn_due: false, told: None, _fault: fault }
+        Self {
+            replica,
+            clock,
+            outlets,
+            is_turn_due: false,
+            told: None,
+            syncs: Latencies::default(),
+            traces: Traces::default(),
+            _fault: fault,
+        }
     }
 
     /// One event in; the turn that follows is taken when the mailbox is empty.
     fn take(&mut self, event: Event, context: &mut Context<Self>) {
-        self.replica.handle(self.clock.now(), event);
+        self.take_timed(event, 0, context);
+    }
+
+    /// The same, of a batch that took so long. Units: microseconds.
+    fn take_timed(&mut self, event: Event, took_us: u64, context: &mut Context<Self>) {
+        let now = self.clock.now();
+        if !self.traces.is_empty() {
+            self.traces.event(now.0, &event, took_us);
+        }
+        self.replica.handle(now, event);
         if !self.is_turn_due {
             self.is_turn_due = true;
             context.notify(TakeTurn);
@@ -333,6 +418,10 @@ impl<S: StateMachine + Unpin + 'static> Handler<TakeTurn> for Consensus<S> {
     fn handle(&mut self, _: TakeTurn, context: &mut Self::Context) {
         self.is_turn_due = false;
         let effects = self.replica.turn(self.clock.now());
+        if !self.traces.is_empty() {
+            let commit_index = self.replica.raft().log().commit_index();
+            self.traces.effects(self.clock.now().0, &effects, commit_index);
+        }
         self.hand_on(effects, context);
     }
 }
@@ -352,7 +441,55 @@ impl<S: StateMachine + Unpin + 'static> Handler<Describe> for Consensus<S> {
 
     fn handle(&mut self, Describe { ticket }: Describe, _: &mut Self::Context) {
         let status = self.replica.status();
-        self.outlets.described.do_send(Described { ticket, status });
+        let clock_us = self.clock.now().0;
+        let config = self.replica.raft().config();
+        let pulse = Pulse {
+            clock_us,
+            syncs: self.syncs.summary(clock_us),
+            election_timeout_us: config.election_timeout_us,
+            heartbeat_interval_us: config.heartbeat_interval_us,
+        };
+        self.outlets.described.do_send(Described { ticket, status, pulse });
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<Tune> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, tune: Tune, _: &mut Self::Context) {
+        let Tune { ticket, election_timeout_us, heartbeat_interval_us } = tune;
+        let config = self.replica.raft().config();
+        let election_timeout_us = election_timeout_us.unwrap_or(config.election_timeout_us);
+        let heartbeat_interval_us = heartbeat_interval_us.unwrap_or(config.heartbeat_interval_us);
+        let result = self.replica.set_timeouts(election_timeout_us, heartbeat_interval_us);
+        self.outlets.tuned.do_send(Tuned { ticket, result });
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<Trace> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, trace: Trace, _: &mut Self::Context) {
+        match trace {
+            Trace::Tell { ticket, id, begins } => {
+                if begins {
+                    self.traces.begin(self.clock.now().0, id);
+                }
+                let notes = self.traces.notes(id).map(<[Note]>::to_vec);
+                self.outlets.traced.do_send(Traced { ticket, notes });
+            }
+            Trace::Asked { id, ticket } => self.traces.is_asked(id, ticket),
+        }
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<Persisted> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, persisted: Persisted, context: &mut Self::Context) {
+        let Persisted { number, took_us } = persisted;
+        self.syncs.record(self.clock.now().0, took_us);
+        self.take_timed(Event::Persisted { number }, took_us, context);
     }
 }
 
@@ -405,6 +542,5 @@ is_event! {
         Event::PeerConnected { peer, connection, feature_level },
     PeerLost { peer, connection } => PeerLost => Event::PeerLost { peer, connection },
     DiskFull { is_full } => DiskFull => Event::DiskFull { is_full },
-    Persisted { number } => Persisted => Event::Persisted { number },
     Fetched { entries } => Fetched => Event::Fetched { entries },
 }

@@ -44,6 +44,16 @@ pub enum Data {
     Memory(MemoryData),
 }
 
+impl Data {
+    /// The directory, if it is one.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(directory) => Some(directory),
+            Self::Memory(_) => None,
+        }
+    }
+}
+
 /// What a node keeps in memory that outlives it.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryData {

@@ -23,6 +23,8 @@ mod fault;
 mod glob;
 mod local_cluster;
 mod log_store;
+pub mod logging;
+mod monitor;
 mod node;
 mod playground;
 mod snapshot_store;

@@ -36,6 +36,7 @@ use crate::directory::{Data, MemoryData, new_incarnation};
 use crate::disk::NodeDisk;
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
+use crate::logging::LogControl;
 use crate::node::{
     Disks, ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, Node, NodeOptions,
     SNAPSHOT_LOG_BYTES, VOTERS_TARGET, Wires,
@@ -105,6 +106,8 @@ pub struct ClusterOptions {
     pub checks: BodyChecks,
     /// As `NodeOptions::resp`.
     pub resp: Option<RespOptions>,
+    /// As `NodeOptions::logs`.
+    pub logs: Option<LogControl>,
     /// As `NodeOptions::store_doors`.
     pub store_doors: bool,
 }
@@ -127,6 +130,7 @@ impl ClusterOptions {
             console_messages: None,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
+            logs: None,
             store_doors: false,
         }
     }
@@ -251,6 +255,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             wires: self.wires.clone(),
             checks: self.options.checks,
             resp: self.options.resp,
+            logs: self.options.logs.clone(),
             store_doors: self.options.store_doors,
             bound,
             ..NodeOptions::new(id, &self.members[&id], data)

@@ -11,11 +11,12 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use raft_core::consensus::ready;
 use raft_core::entry::Entries;
 use raft_core::replica::log_files::{LogFact, LogFiles};
-use raft_core::types::Index;
+use raft_core::types::{Index, Time};
 use raft_core::wal::Wal;
 use raft_core::wal::disk::Disk as _;
 use tokio::sync::oneshot;
 
+use crate::clock::Clock;
 use crate::disk::{FileDisk, NodeDisk};
 use crate::fault::FaultGuard;
 
@@ -63,6 +64,8 @@ pub(crate) struct Close {
 pub(crate) struct Persisted {
     /// The highest such number.
     pub number: u64,
+    /// How long that batch took to be written and synced. Units: microseconds.
+    pub took_us: u64,
 }
 
 /// Reports that there is no room for the log, or that there is again.
@@ -101,6 +104,7 @@ pub(crate) struct LogStore {
     files: Option<LogFiles<NodeDisk>>,
     is_flush_due: bool,
     is_mark_due: bool,
+    clock: Clock,
     /// Makes spare segments on another thread; there while none is being made.
     spare_disk: Option<FileDisk>,
     persisted: Recipient<Persisted>,
@@ -120,6 +124,7 @@ impl LogStore {
             files: Some(LogFiles::new(wal)),
             is_flush_due: false,
             is_mark_due: false,
+            clock: Clock::start(),
             spare_disk,
             persisted,
             fetched,
@@ -131,15 +136,22 @@ impl LogStore {
     /// Writes what waits and reports each batch when it is on disk.
     fn flush(&mut self, context: &mut Context<Self>) {
         let Some(files) = &mut self.files else { return };
+        let began = self.clock.now();
         let facts = files.flush();
-        self.report(facts.unwrap_or_else(|error| panic!("the log could not be written: {error}")));
+        let facts = facts.unwrap_or_else(|error| panic!("the log could not be written: {error}"));
+        self.report(facts, began);
         self.tend(context);
     }
 
-    fn report(&self, facts: Vec<LogFact>) {
+    /// Reports what was done since `began`.
+    fn report(&self, facts: Vec<LogFact>, began: Time) {
+        let batches = u64::try_from(facts.len()).unwrap_or(u64::MAX).max(1);
+        let took_us = self.clock.now().since(began) / batches;
         for fact in facts {
             match fact {
-                LogFact::Persisted { number } => self.persisted.do_send(Persisted { number }),
+                LogFact::Persisted { number } => {
+                    self.persisted.do_send(Persisted { number, took_us });
+                }
                 LogFact::DiskFull { is_full } => self.full.do_send(DiskFull { is_full }),
                 LogFact::Fetched { entries } => self.fetched.do_send(Fetched { entries }),
             }
@@ -222,8 +234,10 @@ impl Handler<Fetch> for LogStore {
 
     fn handle(&mut self, Fetch(fetch): Fetch, context: &mut Self::Context) {
         let Some(files) = &mut self.files else { return };
+        let began = self.clock.now();
         let facts = files.fetch(fetch);
-        self.report(facts.unwrap_or_else(|error| panic!("the log cannot be read: {error}")));
+        let facts = facts.unwrap_or_else(|error| panic!("the log cannot be read: {error}"));
+        self.report(facts, began);
         self.tend(context);
     }
 }
@@ -233,8 +247,10 @@ impl Handler<CutBefore> for LogStore {
 
     fn handle(&mut self, CutBefore(index): CutBefore, context: &mut Self::Context) {
         let Some(files) = &mut self.files else { return };
+        let began = self.clock.now();
         let facts = files.cut_before(index);
-        self.report(facts.unwrap_or_else(|error| panic!("the log cannot be cut: {error}")));
+        let facts = facts.unwrap_or_else(|error| panic!("the log cannot be cut: {error}"));
+        self.report(facts, began);
         self.tend(context);
     }
 }

@@ -38,6 +38,7 @@ use crate::directory::{Data, new_incarnation};
 use crate::disk::NodeDisk;
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
+use crate::logging::LogControl;
 use crate::playground::Playground;
 
 /// The default of `NodeOptions::election_timeout_ms`.
@@ -176,6 +177,8 @@ pub struct NodeOptions {
     /// `localhost`, and addresses. Any other name may be one that somebody lets point here to
     /// have a browser ask.
     pub http_hosts: Vec<String>,
+    /// The log of the program, for those who watch it or change its level while the node runs.
+    pub logs: Option<LogControl>,
     /// Whether the state machine is `kv_store::store::Store`, whose commands the doors for etcd's
     /// and HTTP's clients speak; without it their connections are turned away.
     pub store_doors: bool,
@@ -217,6 +220,7 @@ impl NodeOptions {
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
             http_hosts: Vec::new(),
+            logs: None,
             store_doors: false,
         }
     }

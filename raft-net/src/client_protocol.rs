@@ -5,6 +5,7 @@
 //! the state machine. `docs/wire.md` describes every field for foreign clients.
 
 mod codes;
+mod monitor;
 pub mod playground;
 mod snapshot;
 mod status;
@@ -19,6 +20,9 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use self::codes::{refusal_code, session_refusal_code};
+pub use self::monitor::{
+    MonitorAnswer, MonitorEntry, MonitorError, MonitorPart, MonitorRequest, MonitorValue,
+};
 use self::playground::{PlayOrder, Played};
 pub use self::snapshot::{PIECE_BYTES_MAX, PieceWanted, SnapshotName};
 pub use self::status::{KEPT_LEARNER, LEARNER, NodeStatus, OUTGOING, VOTER};
@@ -88,6 +92,10 @@ pub enum Op<'a> {
     /// Send some bytes of a snapshot; one such request at a time on a connection.
     #[serde(rename = "B")]
     SnapshotPiece(Box<PieceWanted>),
+    /// Tell or set values of the monitor, of this node or of others. A watch of them stays open,
+    /// under its id, until it is answered with anything but [`Reply::Monitored`].
+    #[serde(rename = "mon")]
+    Monitor(Box<MonitorRequest>),
     /// Change who is in the cluster.
     #[serde(rename = "c")]
     Change {
@@ -130,7 +138,7 @@ pub enum Op<'a> {
         #[serde(with = "serde_bytes")]
         body: &'a [u8],
     },
-    /// End the watch or the subscription of this id.
+    /// End the watch, of whatever kind, or the subscription of this id.
     #[serde(rename = "U")]
     Unwatch,
     /// Say how far the watch of this id is, with everything shown that the node has applied now.
@@ -190,6 +198,9 @@ pub enum Reply<'a> {
     /// Bytes of a snapshot; `None` if it is not there any more, or ends before them.
     #[serde(rename = "B")]
     SnapshotPiece(#[serde(borrow, with = "serde_bytes")] Option<&'a [u8]>),
+    /// Values of the monitor.
+    #[serde(rename = "mon")]
+    Monitored(Box<MonitorAnswer>),
     /// The request makes no sense; repeating it will not help. Says why.
     #[serde(rename = "m")]
     Malformed(#[serde(borrow)] Cow<'a, str>),

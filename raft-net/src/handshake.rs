@@ -62,6 +62,15 @@ impl fmt::Debug for ClusterSecret {
     }
 }
 
+/// What a node takes on a link beside envelopes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Takes {
+    /// Messages on channels.
+    pub(crate) channels: bool,
+    /// Questions about itself, and answers to its own.
+    pub(crate) monitor: bool,
+}
+
 /// Why two ends did not come together.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
@@ -174,6 +183,7 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
         nonce: Nonce::random(),
         proof: Vec::new(),
         channels: true,
+        monitor: true,
     };
     if let Some(secret) = &identity.secret {
         welcome.proof = prove(secret, Side::Acceptor, preface, &welcome);
@@ -194,7 +204,7 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Opens a connection as a node that expects `to` at the other end. What arrived behind the
-/// handshake is returned, and whether the other end takes messages on channels.
+/// handshake is returned, and what the other end takes beside envelopes.
 ///
 /// Errors: `HandshakeError`; the caller should close the connection and say so in the log.
 pub(crate) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
@@ -202,14 +212,15 @@ pub(crate) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     identity: &Identity,
     to: NodeId,
     link: LinkClass,
-) -> Result<(BytesMut, bool), HandshakeError> {
+) -> Result<(BytesMut, Takes), HandshakeError> {
     let mut input = BytesMut::new();
     let (preface, welcome) = be_welcomed(stream, &mut input, (identity, to, link)).await?;
     if let Some(secret) = &identity.secret {
         let proof = prove(secret, Side::Initiator, &preface, &welcome);
         send(stream, &Proof { proof }).await?;
     }
-    Ok((input, welcome.channels))
+    let Welcome { channels, monitor, .. } = welcome;
+    Ok((input, Takes { channels, monitor }))
 }
 
 /// Asks the node `to` whether it would let a node with this identity in, and checks its proof

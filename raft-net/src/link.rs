@@ -17,7 +17,8 @@ use tracing::{debug, error, info, warn};
 
 use crate::back_off::{BACK_OFF_MAX, BackOff};
 use crate::frame::{Frames, PREFACE_FRAME_BYTES_MAX};
-use crate::handshake::{self, Identity};
+use crate::handshake::{self, Identity, Takes};
+use crate::inquiry::{self, Inquiry};
 use crate::outbox::{Flushed, Outbox, Writable};
 use crate::peer_codec;
 use crate::preface::{Greeting, LinkClass};
@@ -74,7 +75,7 @@ pub(crate) enum Moved {
 pub(crate) struct Opened {
     stream: Box<dyn ByteStream>,
     read: BytesMut,
-    takes_channels: bool,
+    takes: Takes,
 }
 
 /// Why an attempt came to nothing.
@@ -135,9 +136,9 @@ struct Established {
     since: Instant,
     /// Messages dropped since the outbox was last empty.
     dropped: u64,
-    /// The same of messages on channels, and whether the peer takes them at all.
+    /// The same of messages on channels.
     dropped_publications: u64,
-    takes_channels: bool,
+    takes: Takes,
     _watch: Task,
 }
 
@@ -188,7 +189,7 @@ impl Link {
     /// room, they are dropped: they are sent at most once.
     pub(crate) fn spread(&mut self, (frame, count): &Counted) {
         let State::Up(established) = &mut self.state else { return };
-        if !established.takes_channels {
+        if !established.takes.channels {
             return;
         }
         let queued_bytes = established.outbox.queued_bytes();
@@ -200,6 +201,25 @@ impl Link {
             warn!("{} reads too slowly; dropping messages on channels", self.target);
         }
         established.dropped_publications += count;
+    }
+
+    /// Appends a question or an answer, if the peer knows them. Without a connection, or while
+    /// the peer reads too slowly, it is dropped. Returns why it was.
+    pub(crate) fn inquire(&mut self, inquiry: &Inquiry) -> Option<&'static str> {
+        let State::Up(established) = &mut self.state else {
+            return Some("there is no connection to it");
+        };
+        if !established.takes.monitor {
+            return Some("it is of a version that does not know the question");
+        }
+        if CHANNELS_OUTBOX_BYTES_MAX < established.outbox.queued_bytes() {
+            return Some("it reads too slowly");
+        }
+        if let Err(error) = inquiry::put(established.outbox.output(), inquiry) {
+            error!("cannot answer {}: {error}", self.target);
+            return Some("the words are too long");
+        }
+        None
     }
 
     /// Writes what waits, as far as the socket takes it.
@@ -262,7 +282,7 @@ impl Link {
         self.state = State::Dialling { _dial: dial };
     }
 
-    fn establish(&mut self, Opened { stream, read, takes_channels }: Opened) {
+    fn establish(&mut self, Opened { stream, read, takes }: Opened) {
         self.step += 1;
         info!("connected to {}", self.target);
         let (reading, writing) = stream.split();
@@ -284,7 +304,7 @@ impl Link {
             since,
             dropped: 0,
             dropped_publications: 0,
-            takes_channels,
+            takes,
             _watch: watch,
         });
     }
@@ -355,14 +375,14 @@ async fn open(target: &Target, around: &Surroundings) -> Result<Opened, Failure>
         .map_err(|_| no_answer("connection within a second"))?
         .map_err(|error| Failure { reason: error.to_string(), needs_a_person: false })?;
     let handshake = handshake::open(&mut stream, &around.identity, target.peer, target.class);
-    let (read, takes_channels) = timeout(HANDSHAKE_DEADLINE, handshake)
+    let (read, takes) = timeout(HANDSHAKE_DEADLINE, handshake)
         .await
         .map_err(|_| no_answer("answer to the handshake within two seconds"))?
         .map_err(|error| Failure {
             reason: error.to_string(),
             needs_a_person: error.needs_a_person(),
         })?;
-    Ok(Opened { stream, read, takes_channels })
+    Ok(Opened { stream, read, takes })
 }
 
 /// Reads until the peer closes the connection. All that it may say is why it does.

@@ -1,9 +1,10 @@
 //! Network: the only owner of this node's links to its peers.
 //!
-//! Commands: `Transmit`, `Spread`, `SetPeers`, `SetFaults`, `Stop`.  Facts taken: `PeersFound`
+//! Commands: `Transmit`, `Spread`, `Inquire`, `SetPeers`, `SetFaults`, `Stop`.  Facts taken:
+//! `PeersFound`
 //! (Discovery), `PeerAccepted` (Listener), and of its own tasks `LinkMoved`, `InboundEnded`,
 //! `Writable`.
-//! Facts given: `Received`, `Heard`, `PeerConnected`, `PeerLost`.
+//! Facts given: `Received`, `Heard`, `Inquired`, `PeerConnected`, `PeerLost`.
 //! Limits: per link `CONTROL_OUTBOX_BYTES_MAX` or `BULK_OUTBOX_BYTES_MAX`, beyond which
 //! messages are dropped, and `CHANNELS_OUTBOX_BYTES_MAX` for what was said on channels;
 //! `INBOUND_LINKS_MAX` links of peers, beyond which new ones are closed.
@@ -34,6 +35,7 @@ use self::faulty::Faulty;
 use crate::discovery::PeersFound;
 use crate::faults::{Faults, Packet};
 use crate::handshake::{self, Identity};
+use crate::inquiry::{self, Inquire, Inquired, Inquiry};
 use crate::link::{Link, LinkMoved, Surroundings, Target};
 use crate::listener::PeerAccepted;
 use crate::outbox::Writable;
@@ -111,6 +113,8 @@ pub struct Facts {
     pub lost: Recipient<PeerLost>,
     /// Takes what was said on channels elsewhere.
     pub heard: Recipient<Heard>,
+    /// Takes what peers ask about this node, and answer about themselves.
+    pub inquired: Recipient<Inquired>,
 }
 
 /// The actor.
@@ -341,6 +345,27 @@ impl Handler<Spread> for Network {
     }
 }
 
+impl Handler<Inquire> for Network {
+    type Result = ();
+
+    fn handle(&mut self, command: Inquire, _: &mut Self::Context) {
+        let Inquire { to, inquiry } = command;
+        let why = match self.links.get_mut(&(to, LinkClass::Bulk)) {
+            Some(link) => {
+                let why = link.inquire(&inquiry);
+                link.flush();
+                why
+            }
+            None => Some("there is no way to it"),
+        };
+        // Whoever asked need not wait for what does not come.
+        if let (Some(why), Inquiry::Question(number, _)) = (why, inquiry) {
+            let inquiry = Inquiry::Answer(number, Box::new(inquiry::silence(to, why)));
+            self.facts.inquired.do_send(Inquired { from: to, inquiry });
+        }
+    }
+}
+
 impl Handler<SetPeers> for Network {
     type Result = ();
 
@@ -397,12 +422,17 @@ impl Handler<PeerAccepted> for Network {
             self.facts.connected.do_send(fact);
         }
         let facts = match &self.faulty {
-            None => (self.facts.received.clone(), self.facts.heard.clone()),
-            Some(_) => (ctx.address().recipient(), ctx.address().recipient()),
+            None => self.facts.clone(),
+            Some(_) => Facts {
+                received: ctx.address().recipient(),
+                heard: ctx.address().recipient(),
+                inquired: ctx.address().recipient(),
+                ..self.facts.clone()
+            },
         };
         let ended = ctx.address().recipient();
         let reader = Task::spawn(async move {
-            let end = read_envelopes(stream, read, ends, facts).await;
+            let end = read_envelopes(stream, read, ends, &facts).await;
             ended.do_send(InboundEnded { peer, class, connection, end });
         });
         // A link that stood before is superseded: its task ends here, without a fact.

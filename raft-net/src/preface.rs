@@ -183,6 +183,9 @@ pub struct Welcome {
     /// Whether it takes messages on channels; a program that does not know them does not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub channels: bool,
+    /// Whether it takes questions about itself; a program that does not know them does not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub monitor: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -2,13 +2,13 @@
 
 use std::io;
 
-use actix::prelude::*;
 use bytes::BytesMut;
 use raft_core::consensus::message::Envelope;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::frame::{FrameError, Frames, PEER_FRAME_BYTES_MAX};
-use crate::network::Received;
+use crate::inquiry::{self, Inquired, Inquiry};
+use crate::network::{Facts, Received};
 use crate::peer_codec::{self, Ends};
 use crate::publication::{self, Heard, Publication};
 use crate::stream::make_room;
@@ -37,17 +37,21 @@ pub(crate) async fn read_envelopes<S: AsyncRead + Unpin>(
     mut stream: S,
     mut input: BytesMut,
     ends: Ends,
-    (received, heard): (Recipient<Received>, Recipient<Heard>),
+    facts: &Facts,
 ) -> End {
     let mut frames = Frames::new(PEER_FRAME_BYTES_MAX);
     loop {
-        let Cut { envelopes, publications, failure } = cut(&mut frames, &mut input, &ends);
+        let Cut { envelopes, publications, inquiries, failure } =
+            cut(&mut frames, &mut input, &ends);
         // What came before a bad frame was good, and Raft may have use for it.
         if !envelopes.is_empty() {
-            received.do_send(Received { envelopes });
+            facts.received.do_send(Received { envelopes });
         }
         if !publications.is_empty() {
-            heard.do_send(Heard { from: ends.from, publications });
+            facts.heard.do_send(Heard { from: ends.from, publications });
+        }
+        for inquiry in inquiries {
+            facts.inquired.do_send(Inquired { from: ends.from, inquiry });
         }
         if let Some(error) = failure {
             return End::Frame(error);
@@ -66,27 +70,31 @@ pub(crate) async fn read_envelopes<S: AsyncRead + Unpin>(
 }
 
 /// What whole frames brought, up to the first that is no good.
+#[derive(Default)]
 struct Cut {
     envelopes: Vec<Envelope>,
     publications: Vec<Publication>,
+    inquiries: Vec<Inquiry>,
     failure: Option<FrameError>,
 }
 
 fn cut(frames: &mut Frames, input: &mut BytesMut, ends: &Ends) -> Cut {
-    let (mut envelopes, mut publications) = (Vec::new(), Vec::new());
+    let mut cut = Cut::default();
     loop {
         let content = match frames.next(input) {
             Ok(Some(content)) => content,
-            Ok(None) => return Cut { envelopes, publications, failure: None },
-            Err(error) => return Cut { envelopes, publications, failure: Some(error) },
+            Ok(None) => return cut,
+            Err(error) => return Cut { failure: Some(error), ..cut },
         };
-        let read = if publication::is_word(&content) {
-            publication::read(&content.freeze()).map(|read| publications.extend(read))
+        let read = if inquiry::is_inquiry(&content) {
+            inquiry::read(&content).map(|read| cut.inquiries.push(read))
+        } else if publication::is_word(&content) {
+            publication::read(&content.freeze()).map(|read| cut.publications.extend(read))
         } else {
-            peer_codec::read(&content, ends).map(|envelope| envelopes.push(envelope))
+            peer_codec::read(&content, ends).map(|envelope| cut.envelopes.push(envelope))
         };
         if let Err(error) = read {
-            return Cut { envelopes, publications, failure: Some(error) };
+            return Cut { failure: Some(error), ..cut };
         }
     }
 }

@@ -227,6 +227,7 @@ impl Slots {
             }
             Reply::Local(_)
             | Reply::Status(_)
+            | Reply::Monitored(_)
             | Reply::Changed(_)
             | Reply::ChangeRefused(_)
             | Reply::Transferred

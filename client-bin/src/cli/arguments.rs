@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod dev;
 mod member;
+mod monitor;
 mod snapshot;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ pub(crate) use self::data::{
 };
 pub(crate) use self::dev::DevCommand;
 pub(crate) use self::member::{How, MemberCommand};
+pub(crate) use self::monitor::{MonCommand, TopArguments, interval};
 pub(crate) use self::snapshot::SnapshotCommand;
 use super::WRONG_USAGE;
 use crate::client_name::{ClientName, RequestName};
@@ -68,6 +70,10 @@ pub(crate) struct Shared {
     /// session open prints; SERIAL counts its writes from 1; the newest 1,024 can be repeated
     #[arg(long, value_name = "CLIENT:SERIAL", global = true)]
     pub(crate) request_id: Option<RequestName>,
+    /// Prints on standard error which way the request of a command on keys took through the nodes,
+    /// step by step with times
+    #[arg(long, global = true)]
+    pub(crate) trace: bool,
 }
 
 impl Shared {
@@ -135,6 +141,11 @@ pub(crate) enum Action {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Shows all nodes, how fast they serve and what they need, again and again until Ctrl-C
+    ///
+    /// On a terminal the table is drawn over itself, elsewhere one follows the other. Rates are
+    /// those since the last look; times are of the last half minute to a minute.
+    Top(TopArguments),
     /// Measures how fast a cluster serves; writes to random keys key0000000000000, ...
     Bench(BenchArguments),
 }
@@ -334,6 +345,21 @@ pub(crate) enum DataCommand {
     Txn(TransactionArguments),
     /// Describes every node of the cluster
     Status,
+    /// Says of every member whether it can be reached and is ready to serve, or why not
+    ///
+    /// Exit code 0 if all are, 1 if one is not, 3 if nobody can be reached.
+    Health,
+    /// Says what is wrong with the cluster or soon will be, and what to do about each of it
+    ///
+    /// Looks at disks, clocks, round trips, versions, space, watches and members, and at some keys
+    /// for the largest prefixes. Exit code 0 if nothing is wrong, 1 if something is.
+    Doctor,
+    /// Shows, follows and sets the values by which nodes describe themselves while they run
+    ///
+    /// A path is /node/<ID>/... for one node or /cluster/... for every member. mon get / lists
+    /// what there is, and docs/monitor.md says what it means. Any node can be asked.
+    #[command(subcommand)]
+    Mon(MonCommand),
     /// Compares what all nodes have made of the same commands
     ///
     /// Says up to which index they are equal, or the first one at which they differ, exit code 1;
@@ -392,6 +418,7 @@ impl LineAction {
             Self::Data(command) => match command {
                 DataCommand::Watch(WatchArguments { events, .. })
                 | DataCommand::Subscribe(SubscribeArguments { events, .. }) => events.is_none(),
+                DataCommand::Mon(command) => command.is_endless(),
                 DataCommand::Lease(arguments) => arguments.is_keep_alive(),
                 _ => false,
             },
@@ -405,6 +432,7 @@ impl LineAction {
     pub(crate) fn takes_a_while(&self) -> bool {
         match self {
             Self::Data(DataCommand::Watch(_) | DataCommand::Subscribe(_)) => true,
+            Self::Data(DataCommand::Mon(MonCommand::Watch { .. })) => true,
             Self::Data(_) => self.is_endless(),
             Self::Lock(_) | Self::Elect(_) => true,
             Self::Session(_) | Self::Exit => false,

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::arguments::{
     By, DataCommand, DelArguments, DevCommand, EndArguments, Format, GetArguments, GetDetail,
-    HistoryArguments, MemberCommand, PublishArguments, SubscribeArguments, TypedArguments,
-    WatchArguments,
+    HistoryArguments, MemberCommand, MonCommand, PublishArguments, SubscribeArguments,
+    TypedArguments, WatchArguments,
 };
 use super::output::{self, PairWriter};
 use super::stop::Stop;
 use super::{
-    CommandError, DECIDED_NO, dev, listing, member, status, subscribe, transaction, value, verify,
-    watch,
+    CommandError, DECIDED_NO, dev, doctor, health, listing, member, monitor, status, subscribe,
+    transaction, value, verify, watch,
 };
 use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
@@ -45,6 +45,9 @@ pub(crate) enum Job {
     Get { key: Vec<u8>, end: RangeEnd<'static>, is_local: bool },
     Delete { keys: Vec<Vec<u8>>, end: RangeEnd<'static>, shows_previous: bool },
     Status,
+    Health,
+    Doctor,
+    Monitor(MonCommand),
     Verify,
     Member(MemberCommand),
     Dev(DevCommand),
@@ -123,6 +126,9 @@ impl Job {
             },
             DataCommand::Txn(arguments) => Self::Transaction(transaction::typed(arguments, input)?),
             DataCommand::Status => Self::Status,
+            DataCommand::Health => Self::Health,
+            DataCommand::Doctor => Self::Doctor,
+            DataCommand::Mon(command) => Self::Monitor(command),
             DataCommand::Verify => Self::Verify,
             DataCommand::Member(command) => Self::Member(command),
             DataCommand::Dev(command) => Self::Dev(command),
@@ -144,6 +150,9 @@ impl Job {
             | Self::Ls { .. }
             | Self::Tree { .. }
             | Self::Status
+            | Self::Health
+            | Self::Doctor
+            | Self::Monitor(_)
             | Self::Verify
             | Self::Subscribe(_)
             | Self::Watch(_) => false,
@@ -165,6 +174,9 @@ impl Job {
 
     /// Whether Ctrl-C is the way to end it.
     pub(crate) fn is_endless(&self) -> bool {
+        if let Self::Monitor(command) = self {
+            return command.is_endless();
+        }
         matches!(
             self,
             Self::Watch(WatchArguments { events: None, .. })
@@ -174,7 +186,16 @@ impl Job {
 
     /// Whether the command is about the cluster as a whole, and asks every node.
     pub(crate) fn is_of_all(&self) -> bool {
-        matches!(self, Self::Status | Self::Verify | Self::Member(_) | Self::Dev(_))
+        matches!(
+            self,
+            Self::Status
+                | Self::Health
+                | Self::Doctor
+                | Self::Monitor(_)
+                | Self::Verify
+                | Self::Member(_)
+                | Self::Dev(_)
+        )
     }
 
     fn check_name(&self, target: &Target<'_>) -> Result<(), CommandError> {
@@ -222,6 +243,11 @@ impl Job {
             }
             Self::Verify => verify::run(target.endpoints, deadline, format, (output, errors)).await,
             Self::Status => status::run(target.endpoints, deadline, format, output).await,
+            Self::Health => health::run(target.endpoints, deadline, format, output).await,
+            Self::Doctor => doctor::run(target.endpoints, deadline, format, output).await,
+            Self::Monitor(command) => {
+                monitor::run(command, target.endpoints, deadline, format, (output, errors)).await
+            }
             Self::Member(command) => member::run(command, target, deadline, (format, output)).await,
             Self::Dev(command) => {
                 dev::run(&command, target.endpoints, deadline, (format, output)).await
@@ -297,6 +323,9 @@ impl Job {
             | Self::Transaction(_)
             | Self::Verify
             | Self::Status
+            | Self::Health
+            | Self::Doctor
+            | Self::Monitor(_)
             | Self::Member(_)
             | Self::Dev(_)
             | Self::Subscribe(_)

@@ -51,6 +51,12 @@ pub const WORDS: &[Word] = &[
     Word { name: "dev", usage: "kill|revive|pause|resume|cut|heal|delay|add|remove|transfer|..." },
     Word { name: "verify", usage: "" },
     Word { name: "status", usage: "" },
+    Word { name: "health", usage: "" },
+    Word { name: "doctor", usage: "" },
+    Word {
+        name: "mon",
+        usage: "get PATH|watch PATH [--interval SECONDS] [--count N]|set PATH VALUE",
+    },
     Word { name: "help", usage: "[COMMAND]" },
     Word { name: "exit", usage: "" },
 ];
@@ -153,6 +159,7 @@ impl Lines {
             timeout: timeout.as_secs_f64(),
             write_out: Format::Simple,
             request_id: None,
+            trace: false,
         };
         Ok(Self { client, members, shared, numbering: None })
     }

@@ -293,7 +293,8 @@ impl State {
             | Op::Mark
             | Op::Publish { .. }
             | Op::Play(_)
-            | Op::Subscribe { .. } => {
+            | Op::Subscribe { .. }
+            | Op::Monitor(_) => {
                 unreachable!("this node shows nothing")
             }
         }

@@ -26,8 +26,8 @@ use self::registry::{Registry, Stage, Watch};
 use self::stream::{Record, read};
 pub use self::words::{
     BACKLOG_BYTES_MAX, CATCH_UP_BYTES_MAX, CHANGE_BYTES_MAX, CHANGES_BYTES_MAX, End,
-    INTERESTS_BYTES_MAX, Order, Owner, PUSH_BYTES_MAX, Push, REVISION_BYTES_MAX, WATCHES_MAX,
-    WATCHES_PER_CONNECTION_MAX, Word,
+    INTERESTS_BYTES_MAX, Order, Owner, PUSH_BYTES_MAX, Push, REVISION_BYTES_MAX, Tally,
+    WATCHES_MAX, WATCHES_PER_CONNECTION_MAX, Word,
 };
 use crate::command::{Interest, Limits};
 
@@ -133,6 +133,12 @@ impl Watching {
                 self.cohorts.entry(watch.next).or_default().push(at);
             }
         }
+    }
+
+    /// How many watches there are, and how their readers fare.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.registry.tally()
     }
 
     /// Lets a while pass: whoever wants to be told how far it is, and has heard nothing, is.

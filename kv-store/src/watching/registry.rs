@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::index::Seat;
 use super::{
-    BACKLOG_BYTES_MAX, CATCH_UP_BYTES_MAX, INTERESTS_BYTES_MAX, Owner, WATCHES_MAX,
+    BACKLOG_BYTES_MAX, CATCH_UP_BYTES_MAX, INTERESTS_BYTES_MAX, Owner, Tally, WATCHES_MAX,
     WATCHES_PER_CONNECTION_MAX,
 };
 
@@ -131,6 +131,19 @@ impl Registry {
     /// Whether a connection has so much to read that its watches of the past can wait.
     pub(super) fn is_busy(&self, connection: u64) -> bool {
         self.unread_bytes(connection).is_some_and(|unread| CATCH_UP_BYTES_MAX < unread)
+    }
+
+    /// How many there are, and how their readers fare.
+    pub(super) fn tally(&self) -> Tally {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let readers = self.readers.values();
+        let slow = readers.clone().filter(|reader| CATCH_UP_BYTES_MAX < reader.unread_bytes);
+        Tally {
+            watches: count(self.owners.len()),
+            paused: count(readers.clone().map(|reader| reader.paused.len()).sum()),
+            slow_readers: count(slow.count()),
+            unread_bytes_max: count(readers.map(|reader| reader.unread_bytes).max().unwrap_or(0)),
+        }
     }
 
     fn unread_bytes(&self, connection: u64) -> Option<usize> {

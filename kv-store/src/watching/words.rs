@@ -79,6 +79,19 @@ pub struct Push {
     pub word: Word,
 }
 
+/// How many watches there are, and how their readers fare.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All of them.
+    pub watches: u64,
+    /// Those of the past whose connections have enough to read for now.
+    pub paused: u64,
+    /// Connections that have left as much unread as keeps watches of the past waiting.
+    pub slow_readers: u64,
+    /// The most that a connection has left unread. Units: bytes.
+    pub unread_bytes_max: u64,
+}
+
 /// A word to a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {

@@ -118,6 +118,10 @@ impl Api {
             self.go_on_touched(context);
         }
         self.flush_touched();
+        self.time_tasks(context);
+        if !self.round.is_empty() {
+            self.plan_flush(context);
+        }
         match self.channels().spread_bytes() {
             Some(bytes) if SPREAD_BYTES < bytes => self.spread(),
             Some(_) => self.plan_flush(context),

@@ -5,6 +5,7 @@ use std::io;
 use actix::{Addr, Message, Recipient};
 use actix_rt::task::JoinHandle;
 use bytes::BytesMut;
+use raft_core::entry::ClientId;
 use raft_net::client_protocol::{Hello, Reply, Response};
 use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use raft_net::listener::ClientAccepted;
@@ -47,6 +48,8 @@ pub(super) struct ClientEnded {
 pub(super) struct Connection {
     outbox: Outbox,
     version: u16,
+    /// The id that it was given, once it was.
+    pub(super) client: Option<ClientId>,
     /// Requests that are not answered yet.
     pub(super) in_flight: usize,
     /// The requests whose answers are not the state machine's; there are few.
@@ -79,6 +82,7 @@ impl Connection {
         Self {
             outbox: Outbox::new(connection, writing, OUTPUT_BYTES_MAX, owner),
             version,
+            client: None,
             in_flight: 0,
             unlike: Unlike::default(),
             reads_snapshot: false,
@@ -97,6 +101,7 @@ impl Connection {
 
     /// Says hello.
     pub(super) fn greet(&mut self, hello: Hello) {
+        self.client = Some(hello.client);
         Greeting::Hello(hello).encode(self.outbox.output());
     }
 
@@ -130,6 +135,11 @@ impl Connection {
         let unread_bytes = self.outbox.queued_bytes();
         self.is_behind = 0 < unread_bytes;
         Some(unread_bytes)
+    }
+
+    /// How much it has not read, as of the last flush. Units: bytes.
+    pub(super) fn unread_bytes(&self) -> usize {
+        self.outbox.queued_bytes()
     }
 
     /// Writes as much as the socket takes. Returns what is left, in bytes, if Watch is to know.

@@ -43,7 +43,7 @@ pub(super) fn of(info: &NodeInfo, status: &Status) -> NodeStatus {
 }
 
 /// A node that only listens says so, and not that it follows.
-fn role(status: &Status) -> &'static str {
+pub(super) fn role(status: &Status) -> &'static str {
     let (configuration, node) = (&status.configuration, status.node);
     if status.role == RoleName::Leader {
         status.role.as_str()

@@ -16,11 +16,14 @@ mod call;
 mod channels;
 mod connection;
 mod description;
+mod monitor;
 mod playing;
 mod resp;
 mod round;
+mod samples;
 mod snapshots;
 mod streams;
+mod traces;
 mod unlike;
 mod watches;
 
@@ -33,6 +36,7 @@ use raft_core::replica::event::{Outcome, Refusal, Ticket};
 use raft_core::types::{NodeId, Term};
 use raft_net::Stop;
 use raft_net::client_protocol::{Hello, LocalAnswer, Op, Reply, Request, Response};
+use raft_net::inquiry::Inquire;
 use raft_net::listener::ClientAccepted;
 use raft_net::outbox::Writable;
 use raft_net::publication::Spread;
@@ -40,23 +44,26 @@ use tokio::sync::oneshot;
 
 pub use call::{Call, CallOutcome, Called, Operation};
 use connection::{ClientEnded, Connection, FromClient};
+pub(crate) use monitor::{AskValues, MonitorOptions};
+use monitor::{Monitor, QUESTIONS};
 use resp::RespClients;
 use round::Round;
+use samples::Samples;
 use streams::Stream;
 pub(crate) use streams::{CloseStream, OpenStream, StreamOrder, StreamOrders, StreamWord};
 use unlike::{About, Unlike};
 
 use crate::clock::Clock;
 use crate::consensus::{
-    Answered, Describe, Described, Greet, Greeted, Read, ReadLocally, Submit, Transfer,
-    WantSnapshot,
+    Answered, Describe, Described, Greet, Greeted, Read, ReadLocally, Submit, Trace, Transfer,
+    Tune, WantSnapshot,
 };
 use crate::directory::new_incarnation;
 use crate::doors::resp::RespOptions;
 use crate::fault::FaultGuard;
 use crate::playground::AskedToPlay;
 use crate::snapshot_store::AskSnapshot;
-use crate::watch::Orders;
+use crate::watch::{CountWatches, MonitorOrders, Orders};
 
 /// Client connections at a time.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -100,9 +107,14 @@ pub(crate) struct Outlets {
     pub(crate) want_snapshot: Recipient<WantSnapshot>,
     pub(crate) snapshots: Recipient<AskSnapshot>,
     pub(crate) watch: Recipient<Orders>,
+    pub(crate) monitor_orders: Recipient<MonitorOrders>,
+    pub(crate) count_watches: Recipient<CountWatches>,
+    pub(crate) tune: Recipient<Tune>,
+    pub(crate) trace: Recipient<Trace>,
     pub(crate) spread: Recipient<Spread>,
     /// If somebody may play with this node.
     pub(crate) play: Option<Recipient<AskedToPlay>>,
+    pub(crate) inquire: Recipient<Inquire>,
 }
 
 /// Takes no more requests, and answers when none is under way.
@@ -143,6 +155,9 @@ pub(crate) struct Api {
     resp: RespClients,
     /// The same as `touched` for Redis clients.
     touched_resp: Vec<u64>,
+    monitor: Monitor,
+    writes: Samples,
+    reads: Samples,
     _fault: FaultGuard,
 }
 
@@ -151,7 +166,7 @@ impl Api {
         info: NodeInfo,
         checks: BodyChecks,
         outlets: Outlets,
-        resp: RespOptions,
+        (resp, monitor): (RespOptions, MonitorOptions),
         fault: FaultGuard,
     ) -> Self {
         let resp = RespClients::new(resp, info.address.clone(), new_incarnation().0);
@@ -172,6 +187,9 @@ impl Api {
             orders: Orders::default(),
             resp,
             touched_resp: Vec::new(),
+            monitor: Monitor::new(monitor),
+            writes: Samples::default(),
+            reads: Samples::default(),
             _fault: fault,
         }
     }
@@ -186,9 +204,13 @@ impl Api {
     /// Takes one request; the answer comes later, unless it makes no sense.
     fn on_request(&mut self, connection: u64, request: &Request<'_>) {
         let ticket = Ticket { connection, request: request.id };
-        if self.on_channels(ticket, &request.op) || self.on_watch(ticket, &request.op) {
+        if self.on_channels(ticket, &request.op)
+            || self.on_monitor_watch(ticket, &request.op)
+            || self.on_watch(ticket, &request.op)
+        {
             return;
         }
+        self.trace_request(ticket, &request.op);
         let Some(client) = self.connections.get_mut(&connection) else { return };
         client.in_flight += 1;
         self.in_flight += 1;
@@ -210,6 +232,10 @@ impl Api {
             }
             Op::Status => {
                 self.outlets.describe.do_send(Describe { ticket });
+                Ok(())
+            }
+            Op::Monitor(question) => {
+                self.ask_values(ticket, question);
                 Ok(())
             }
             Op::Change { session, timeout_ms, change } => change.to_change().map(|change| {
@@ -277,6 +303,7 @@ impl Api {
         let Some(client) = self.connections.remove(&connection) else { return false };
         self.in_flight -= client.in_flight;
         self.channels().forget(connection);
+        self.forget_values(connection);
         if client.has_watches {
             self.orders.orders.push(Order::Leave { connection });
         }
@@ -299,6 +326,12 @@ fn timeout_us(timeout_ms: u64) -> u64 {
 
 impl Actor for Api {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        if let Some(logs) = self.monitor.logs() {
+            logs.tell(context.address().recipient());
+        }
+    }
 }
 
 impl Handler<ClientAccepted> for Api {
@@ -344,11 +377,15 @@ impl Handler<Flush> for Api {
 
     fn handle(&mut self, _: Flush, _: &mut Self::Context) {
         self.is_flush_due = false;
+        let clock = self.monitor.clock();
         for submission in self.round.take_submissions(Clock::wall_time()) {
+            let tickets = &submission.tickets;
+            self.writes.begin(clock, tickets.first().copied(), tickets.len());
             self.outlets.submit.do_send(Submit(submission));
         }
         let queries = self.round.take_queries();
         if !queries.is_empty() {
+            self.reads.begin(clock, queries.first().map(|query| query.ticket), queries.len());
             self.outlets.read.do_send(Read(queries));
         }
         let queries = self.round.take_local_queries();
@@ -364,9 +401,16 @@ impl Handler<Answered> for Api {
 
     fn handle(&mut self, Answered(answers): Answered, context: &mut Self::Context) {
         self.term = answers.term;
+        self.writes.end(self.monitor.clock(), &answers.list);
+        self.reads.end(self.monitor.clock(), &answers.list);
+        self.trace_answers(&answers.list);
         for answer in &answers.list {
             if resp::is_resp(answer.ticket.connection) {
                 self.answer_resp(answer.ticket, &answer.outcome, &answers.bytes);
+                continue;
+            }
+            if answer.ticket.connection == QUESTIONS {
+                self.answered_task(answer.ticket.request, &answer.outcome);
                 continue;
             }
             if answer.ticket.connection == CALLS {
@@ -429,7 +473,12 @@ impl Handler<Described> for Api {
     type Result = ();
 
     fn handle(&mut self, described: Described, context: &mut Self::Context) {
-        let Described { ticket, status } = described;
+        if described.ticket.connection == QUESTIONS {
+            self.described_task(described);
+            self.settle(context);
+            return;
+        }
+        let Described { ticket, status, .. } = described;
         if resp::is_resp(ticket.connection) {
             self.answer_copies(ticket, &status);
             self.settle(context);

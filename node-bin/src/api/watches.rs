@@ -28,6 +28,7 @@ impl Api {
             Op::Write { .. }
             | Op::Read { .. }
             | Op::Status
+            | Op::Monitor(_)
             | Op::Change { .. }
             | Op::Transfer { .. }
             | Op::Play(_)

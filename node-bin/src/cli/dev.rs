@@ -22,13 +22,14 @@ use super::{new_store, store_checks};
 use crate::doors::resp::RespOptions;
 use crate::error::StartError;
 use crate::local_cluster::{ClusterOptions, LocalCluster, Storage, Transport};
+use crate::logging::LogControl;
 use crate::node::{MEMORY_MAX, SNAPSHOT_LOG_BYTES};
 
 /// Exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
 /// Runs the cluster until the user leaves.
-pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
+pub(super) fn run(arguments: &DevArguments, logs: LogControl) -> Result<ExitCode, StartError> {
     let scale = arguments.time_scale;
     let (players, asked) = mpsc::unbounded_channel();
     let options = ClusterOptions {
@@ -49,6 +50,7 @@ pub(super) fn run(arguments: &DevArguments) -> Result<ExitCode, StartError> {
         checks: store_checks(),
         // A cluster to play with may lose everything at once.
         resp: Some(RespOptions { allows_flush: true }),
+        logs: Some(logs),
         store_doors: true,
     };
     let mut cluster = LocalCluster::start(options, || new_store(MEMORY_MAX))?;

@@ -18,6 +18,7 @@ use crate::directory::{self, Data, MemoryData, dissolving};
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::local_cluster::FIRST_PORT;
+use crate::logging::LogControl;
 use crate::node::{Discoverable, DoorPort, Node, NodeOptions};
 use crate::playground::Playground;
 
@@ -28,8 +29,8 @@ const PORTS_TRIED: u16 = 100;
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs a node, and the next one if it gives its cluster up for another.
-pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
-    let mut given = Given::check(arguments)?;
+pub(super) fn run(arguments: &ServeArguments, logs: &LogControl) -> Result<ExitCode, StartError> {
+    let mut given = Given::check(arguments, logs)?;
     abort_on_panic();
     loop {
         let ended = given.run_once()?;
@@ -126,10 +127,11 @@ struct Given<'a> {
     directory: PathBuf,
     sockets: Option<(TcpListener, Vec<DoorPort>)>,
     may_give_way: bool,
+    logs: &'a LogControl,
 }
 
 impl<'a> Given<'a> {
-    fn check(arguments: &'a ServeArguments) -> Result<Self, StartError> {
+    fn check(arguments: &'a ServeArguments, logs: &'a LogControl) -> Result<Self, StartError> {
         let method = check_words(arguments)?;
         let members = arguments.members()?;
         let (bound, listen) = bind(arguments)?;
@@ -143,7 +145,17 @@ impl<'a> Given<'a> {
         let listen = format!("{host}:{port}");
         let sockets = Some((bound, ports));
         let may_give_way = true;
-        Ok(Self { arguments, method, members, listen, advertise, directory, sockets, may_give_way })
+        Ok(Self {
+            arguments,
+            method,
+            members,
+            listen,
+            advertise,
+            directory,
+            sockets,
+            may_give_way,
+            logs,
+        })
     }
 
     fn bind_again(&mut self) -> Result<(), StartError> {
@@ -191,6 +203,7 @@ impl<'a> Given<'a> {
             bound: Some(bound),
             ports,
             advertise: self.advertise.clone(),
+            logs: Some(self.logs.clone()),
             ..settings(arguments, node_id, &self.listen, data)?
         };
         if self.method != Method::None {

@@ -9,8 +9,8 @@ use raft_core::entry::FEATURE_LEVEL;
 use raft_core::types::NodeId;
 use raft_net::handshake::ClusterSecret;
 
-use super::LogLevel;
 use super::discovery::DiscoveryArguments;
+use super::logs::{LogArguments, LogLevel};
 use super::ports::PortArguments;
 use crate::console::ConsoleMessages;
 use crate::error::StartError;
@@ -135,7 +135,9 @@ pub(super) struct ServeArguments {
         num_args = 1
     )]
     pub(super) http_hosts: Vec<String>,
-    /// How much is written to standard error
+    #[command(flatten)]
+    pub(super) log: LogArguments,
+    /// How much is written to the log
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "info")]
     pub(super) log_level: LogLevel,
 }
@@ -182,7 +184,9 @@ pub(super) struct DevArguments {
     #[arg(long, value_enum, value_name = "full", env = "KVORUM_CONSOLE_MESSAGES",
           num_args = 0..=1, default_missing_value = "names")]
     pub(super) console_messages: Option<MessageDetail>,
-    /// How much is written to standard error
+    #[command(flatten)]
+    pub(super) log: LogArguments,
+    /// How much is written to the log
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "error")]
     pub(super) log_level: LogLevel,
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use actix_rt::{Arbiter, System};
+use bytes::{Bytes, BytesMut};
+use kv_store::command::{KeyRange, Query, Selection, Show};
 use raft_core::configuration::Configuration;
 use raft_core::consensus::RaftConfig;
 use raft_core::replica::snapshot_files::SnapshotFiles;
@@ -28,7 +31,7 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 use super::listening::Listening;
 use super::on_air;
 use super::{Control, Discoverable, Disks, NodeOptions, Remains, Started, Wires};
-use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, NodeInfo, Operation};
+use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, MonitorOptions, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver, Tick, Urge};
 use crate::console::{ConsoleMessages, LogFacts, SnapshotFacts, Taps, WatchWords};
@@ -42,7 +45,7 @@ use crate::log_store::{Close, LogStore};
 use crate::playground::{self, AskedToPlay, Player, Playground};
 use crate::snapshot_store::{CloseSnapshots, SnapshotStore};
 use crate::ticker;
-use crate::watch::{Watch, WatchTick};
+use crate::watch::{self, Watch, WatchTick};
 
 /// How often time passes for Consensus: fine enough for the waits of a fast fail-over.
 const TICK: Duration = Duration::from_millis(5);
@@ -171,6 +174,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         promise_us: if options.lease_reads { options.election_timeout_ms * 1_000 } else { 0 },
         segment_bytes: options.wal_segment_bytes,
     };
+    let directory = data.directory().map(Path::to_owned);
     let opened = directory::open(data, &claim, &machine)?;
     check_level(&opened, settings.feature_level_max)?;
     let Opened { identity, wal, hard_state, log, snapshot, snapshot_files, .. } = opened;
@@ -209,7 +213,9 @@ async fn start<S: StateMachine + Unpin + 'static>(
     };
     let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
-    let actors = connect((replica, clock), storage, wire, (info, checks, store_doors), faults);
+    let (logs, probe) = (options.logs, store_doors.then(probe));
+    let api = (info, checks, store_doors, MonitorOptions { clock, directory, logs, probe });
+    let actors = connect((replica, clock), storage, wire, api, faults);
     let (calls, urge) = (actors.api.clone().recipient(), actors.urge.clone());
     let set_faults = actors.network.clone().recipient();
     let patience = hand_over_patience(options.lease_reads, options.election_timeout_ms);
@@ -251,6 +257,15 @@ fn raft_settings(options: &NodeOptions) -> RaftConfig {
     }
 }
 
+/// A query that asks nothing of the store.
+fn probe() -> Bytes {
+    let nothing = Selection::of(KeyRange::single(b"\0"));
+    let nothing = Query::Select(Selection { show: Show::Count, ..nothing });
+    let mut encoded = BytesMut::new();
+    nothing.encode(&mut encoded);
+    encoded.freeze()
+}
+
 /// The address that peers are told: one that is good for listening only says nothing to them.
 fn told_address(address: &str) -> String {
     let is_anywhere = address.parse().is_ok_and(|at: SocketAddr| at.ip().is_unspecified());
@@ -262,7 +277,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
     (replica, clock): (Replica<S>, Clock),
     (wal, spare_disk, snapshot_files): StorageParts,
     wire: Wire,
-    (info, checks, store_doors): (NodeInfo, BodyChecks, bool),
+    (info, checks, store_doors, monitor): (NodeInfo, BodyChecks, bool, MonitorOptions),
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Actors {
     // Every address exists before any actor runs, so that each is made with all it needs.
@@ -286,9 +301,9 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let requests = api::Outlets { play, ..outlets };
     let door_info =
         store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
-    let resp = wire.resp.unwrap_or_default();
+    let told = (wire.resp.unwrap_or_default(), monitor);
     let guard = FaultGuard::new("Api", faults);
-    api.run(Api::new(info, checks, taps.on(requests), resp, guard));
+    api.run(Api::new(info, checks, taps.on(requests), told, guard));
     let discovery = start_discovery(&wire, &network);
     let mut tasks = Vec::from(start_tickers(&to_consensus, watch));
     tasks.extend(start_caretaker(&wire, (&to_api, &discovery), faults));
@@ -326,7 +341,12 @@ fn api_outlets<S: StateMachine + Unpin + 'static>(
         want_snapshot: consensus.clone().recipient(),
         snapshots: snapshot_store.clone().recipient(),
         watch: watch.clone().recipient(),
+        monitor_orders: watch.clone().recipient(),
+        count_watches: watch.clone().recipient(),
+        tune: consensus.clone().recipient(),
+        trace: consensus.clone().recipient(),
         spread: network.clone().recipient(),
+        inquire: network.clone().recipient(),
         play: None,
     }
 }
@@ -349,6 +369,8 @@ fn effects(
         answered: api.clone().recipient(),
         greeted: api.clone().recipient(),
         described: api.clone().recipient(),
+        tuned: api.clone().recipient(),
+        traced: api.clone().recipient(),
         role: None,
     }
 }
@@ -360,7 +382,13 @@ fn start_watch<S: StateMachine + Unpin + 'static>(
 ) -> Addr<Watch> {
     let (read_changes, pushed) = (consensus.clone().recipient(), api.clone().recipient());
     let WatchWords { read_changes, pushed } = taps.on(WatchWords { read_changes, pushed });
-    Watch::new(read_changes, pushed, FaultGuard::new("Watch", faults)).start()
+    let told = watch::Outlets {
+        read_changes,
+        pushed,
+        due: api.clone().recipient(),
+        counted: api.clone().recipient(),
+    };
+    Watch::new(told, FaultGuard::new("Watch", faults)).start()
 }
 
 /// Makes time pass.
@@ -418,6 +446,7 @@ fn start_network<S: StateMachine + Unpin + 'static>(
         connected: consensus.clone().recipient(),
         lost: consensus.clone().recipient(),
         heard: api.clone().recipient(),
+        inquired: api.clone().recipient(),
     };
     let network = Network::new(wire.identity.clone(), transport, taps.on(facts));
     let network = network.with_places(wire.places.clone());
@@ -481,6 +510,7 @@ fn start_listener(
         let behind = Behind {
             info,
             calls: api.clone().recipient(),
+            values: api.clone().recipient(),
             open: api.clone().recipient(),
             orders: api.clone().recipient(),
             close: api.clone().recipient(),

@@ -19,12 +19,13 @@ use raft_core::replica::event::Status;
 use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::types::NodeId;
 use raft_core::wal::Wal;
+use raft_net::inquiry::Inquire;
 use raft_net::network::{Received, SetPeers, Transmit};
 use raft_net::publication::Spread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-use crate::api::{self, Api, BodyChecks, Call, CallOutcome, NodeInfo, Operation};
+use crate::api::{self, Api, BodyChecks, Call, CallOutcome, MonitorOptions, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Answered, Consensus, Submit, Tick};
 use crate::directory::{self, Claim, Data, MemoryData};
@@ -34,7 +35,7 @@ use crate::fault::FaultGuard;
 use crate::log_store::{LogStore, Persist, Persisted};
 use crate::node::Control;
 use crate::snapshot_store::SnapshotStore;
-use crate::watch::{Applied, ReadChanges, Watch};
+use crate::watch::{self, Applied, ReadChanges, Watch};
 
 /// Notes a message and passes it on.
 struct Tap<M: Message<Result = ()> + Send> {
@@ -88,6 +89,13 @@ impl Handler<Spread> for Wire {
 
     /// A put says nothing on channels.
     fn handle(&mut self, _: Spread, _: &mut Self::Context) {}
+}
+
+impl Handler<Inquire> for Wire {
+    type Result = ();
+
+    /// Nobody asks about a put.
+    fn handle(&mut self, _: Inquire, _: &mut Self::Context) {}
 }
 
 /// The taps of one node.
@@ -190,12 +198,9 @@ impl Node {
         let read_changes = taps.tap(to_consensus.clone().recipient(), |_: &ReadChanges| {
             "Watch -> Consensus: ReadChanges".to_owned()
         });
-        let watch = Watch::new(read_changes, to_api.clone().recipient(), guard("Watch")).start();
+        let watch = Watch::new(told_by_watch(read_changes, &to_api), guard("Watch")).start();
         let outlets = consensus::Outlets {
-            persist: taps.tap(log_store.clone().recipient(), |Persist(batch): &Persist| {
-                let entries: usize = batch.entries.iter().map(|run| run.iter().count()).sum();
-                format!("Consensus -> LogStore: Persist {entries}")
-            }),
+            persist: taps.tap(log_store.clone().recipient(), persist_note),
             fetch: log_store.clone().recipient(),
             cut_before: log_store.clone().recipient(),
             configure: log_store.recipient(),
@@ -214,6 +219,8 @@ impl Node {
             greeted: to_api.clone().recipient(),
             described: to_api.clone().recipient(),
             role: None,
+            tuned: to_api.clone().recipient(),
+            traced: to_api.clone().recipient(),
         };
         consensus.run(Consensus::new(replica, clock, outlets, guard("Consensus")));
         let requests = api::Outlets {
@@ -227,13 +234,17 @@ impl Node {
             transfer: to_consensus.clone().recipient(),
             want_snapshot: to_consensus.clone().recipient(),
             snapshots: snapshot_store.recipient(),
-            watch: watch.recipient(),
-            spread: wire.clone().recipient(),
             play: None,
+            watch: watch.clone().recipient(),
+            monitor_orders: watch.clone().recipient(),
+            count_watches: watch.clone().recipient(),
+            tune: to_consensus.clone().recipient(),
+            trace: to_consensus.clone().recipient(),
+            spread: wire.clone().recipient(),
+            inquire: wire.clone().recipient(),
         };
         let info = NodeInfo { cluster_id: 1, node_id: id.number(), address };
-        let checks = BodyChecks { command: |_| Ok(()), query: |_| Ok(()) };
-        api.run(Api::new(info, checks, requests, RespOptions::default(), guard("Api")));
+        api.run(Api::new(info, no_checks(), requests, options(clock), guard("Api")));
         Self { consensus: to_consensus, api: to_api }
     }
 
@@ -249,6 +260,29 @@ impl Node {
             other => panic!("a description is answered by {other:?}"),
         }
     }
+}
+
+fn persist_note(Persist(batch): &Persist) -> String {
+    let entries: usize = batch.entries.iter().map(|run| run.iter().count()).sum();
+    format!("Consensus -> LogStore: Persist {entries}")
+}
+
+fn told_by_watch(read_changes: Recipient<ReadChanges>, api: &Addr<Api>) -> watch::Outlets {
+    watch::Outlets {
+        read_changes,
+        pushed: api.clone().recipient(),
+        due: api.clone().recipient(),
+        counted: api.clone().recipient(),
+    }
+}
+
+fn no_checks() -> BodyChecks {
+    BodyChecks { command: |_| Ok(()), query: |_| Ok(()) }
+}
+
+fn options(clock: Clock) -> (RespOptions, MonitorOptions) {
+    let monitor = MonitorOptions { clock, directory: None, logs: None, probe: None };
+    (RespOptions::default(), monitor)
 }
 
 /// Three nodes, of which node 1 leads and everybody has applied everything.

@@ -36,6 +36,7 @@ pub mod rng;
 pub(crate) mod snapshot_transfer;
 pub(crate) mod space;
 pub(crate) mod state;
+pub mod timeouts;
 
 pub use config::RaftConfig;
 pub use error::ProposeError;

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::consensus::message::{Envelope, Message};
 use crate::consensus::ready::{ReadState, SnapshotPiece, SnapshotRead};
+use crate::consensus::timeouts::TimeoutsRefused;
 use crate::consensus::{ProposeError, Raft, RaftConfig, binding};
 use crate::consensus::{log::RaftLog, rng::Rng};
 use crate::entry::{ClientId, Draft, Entries, EntryKind, EntryRef, FEATURE_LEVEL_MIN};
@@ -774,6 +775,17 @@ impl<S: StateMachine> Replica<S> {
     #[must_use]
     pub fn machine(&self) -> &S {
         &self.machine
+    }
+
+    /// As `Raft::set_timeouts`.
+    ///
+    /// Errors: as that.
+    pub fn set_timeouts(
+        &mut self,
+        election_timeout_us: u64,
+        heartbeat_interval_us: u64,
+    ) -> Result<(), TimeoutsRefused> {
+        self.raft.set_timeouts(election_timeout_us, heartbeat_interval_us)
     }
 
     /// The consensus inside, to be looked at.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Network, Received};
 use crate::faults::{Fate, Faults, Held, Packet, SetFaults};
+use crate::inquiry::Inquired;
 use crate::preface::LinkClass;
 use crate::publication::Heard;
 
@@ -116,6 +117,18 @@ impl Handler<Heard> for Network {
         let is_cut = |faulty: &Faulty| !faulty.faults.hears(fact.from);
         if !self.faulty.as_ref().is_some_and(is_cut) {
             self.facts.heard.do_send(fact);
+        }
+    }
+}
+
+/// What other nodes ask and answer about values, on its way to Api.
+impl Handler<Inquired> for Network {
+    type Result = ();
+
+    fn handle(&mut self, fact: Inquired, _: &mut Self::Context) {
+        let is_cut = |faulty: &Faulty| !faulty.faults.hears(fact.from);
+        if !self.faulty.as_ref().is_some_and(is_cut) {
+            self.facts.inquired.do_send(fact);
         }
     }
 }

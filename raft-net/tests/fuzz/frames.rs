@@ -7,6 +7,7 @@ use raft_net::frame::{
     self, CLIENT_FRAME_BYTES_MAX, FrameError, Frames, PEER_FRAME_BYTES_MAX, PREFACE_FRAME_BYTES_MAX,
 };
 use raft_net::handshake::{ClusterSecret, Identity, judge};
+use raft_net::inquiry;
 use raft_net::peer_codec::{self, Ends};
 use raft_net::preface::{Greeting, MAGIC, Preface};
 
@@ -80,7 +81,9 @@ pub(super) fn golden(names: &[&str]) -> Vec<Vec<u8>> {
 /// What nodes say to each other: those whose names begin as types do.
 pub(super) fn golden_of_peers() -> Vec<Vec<u8>> {
     let lines = GOLDEN.lines().filter_map(|line| line.split_once(' '));
-    let of_peers = lines.filter(|(name, _)| name.starts_with(char::is_uppercase));
+    let is_of_peers =
+        |name: &str| name.starts_with(char::is_uppercase) || matches!(name, "mq" | "ma");
+    let of_peers = lines.filter(|(name, _)| is_of_peers(name));
     of_peers.map(|(_, hex)| unhex(hex)).collect()
 }
 
@@ -176,6 +179,13 @@ pub(super) fn peers(input: &[u8], numbers: &mut Numbers) -> Reached {
     let ends = Ends { from: node(1), incarnation: Incarnation(0xabcd), to: node(2) };
     let (frames, mut reached) = frames_of(input, PEER_FRAME_BYTES_MAX, numbers);
     for frame in &frames {
+        if let Ok(read) = inquiry::read(frame) {
+            let mut written = BytesMut::new();
+            inquiry::put(&mut written, &read).unwrap();
+            assert_eq!(inquiry::read(content(&written)).as_ref(), Ok(&read));
+            reached += "inquiry";
+            continue;
+        }
         reached += &match peer_codec::read(frame, &ends) {
             Ok(envelope) => {
                 let mut written = BytesMut::new();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix::Actor;
 use bytes::Bytes;
 use raft_core::consensus::message::Envelope;
+use raft_net::inquiry::{Inquire, Inquiry};
 use raft_net::network::Transmit;
 use raft_net::peer_codec::{self, Ends};
 use raft_net::preface::{Greeting, LinkClass, Nonce, Preface, Welcome};
@@ -55,6 +56,41 @@ async fn what_is_said_on_channels_arrives_in_its_order() {
     assert_eq!(numbers, (first..first + numbers.len()).collect::<Vec<_>>());
 }
 
+#[actix_rt::test]
+async fn a_question_to_a_peer_is_heard_and_answered() {
+    let switchboard = Switchboard::default().start();
+    let mut nodes = Vec::new();
+    for (number, address) in [(1, "one"), (2, "two")] {
+        let transport = Transport::Memory(switchboard.clone().recipient());
+        let node = Node::start(identity(number, None), transport, None);
+        let to = node.listener.clone().recipient();
+        switchboard.send(Listen { address: address.to_owned(), to }).await.unwrap();
+        node.set_peers(&[(1, "one"), (2, "two")]);
+        nodes.push(node);
+    }
+    let question = Inquiry::Question(7, Box::default());
+    let answer = Inquiry::Answer(7, Box::default());
+    for (asking, asked, inquiry) in [(0, 1, question), (1, 0, answer)] {
+        let to = if asked == 0 { node(1) } else { node(2) };
+        // What is said before the link stands is lost.
+        let heard = loop {
+            nodes[asking].network.do_send(Inquire { to, inquiry: inquiry.clone() });
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let seen = &mut nodes[asked].seen;
+            let heard = std::iter::from_fn(|| seen.try_next()).find_map(|fact| match fact {
+                // Not the word that a question of its own could not be sent.
+                Fact::Inquired(heard) if heard.inquiry == inquiry => Some(heard),
+                _ => None,
+            });
+            if let Some(heard) = heard {
+                break heard;
+            }
+        };
+        assert_eq!(heard.inquiry, inquiry);
+        assert_ne!(heard.from, to);
+    }
+}
+
 /// The bulk link of a peer that is played by hand, with n1 at its other end.
 async fn bulk_link(listener: &TcpListener, channels: bool) -> (TcpStream, TcpStream) {
     let (mut bulk, mut control) = (None, None);
@@ -72,6 +108,7 @@ async fn bulk_link(listener: &TcpListener, channels: bool) -> (TcpStream, TcpStr
             nonce: Nonce::random(),
             proof: Vec::new(),
             channels,
+            monitor: false,
         })
         .encode(&mut output);
         stream.write_all(&output).await.unwrap();

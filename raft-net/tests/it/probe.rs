@@ -13,6 +13,7 @@ use raft_core::types::{Incarnation, Index, NodeId, Term};
 use raft_net::Stop;
 use raft_net::frame;
 use raft_net::handshake::{ClusterSecret, Identity};
+use raft_net::inquiry::Inquired;
 use raft_net::listener::{ClientAccepted, DoorAccepted, Doors, Incoming, Listener, Port};
 use raft_net::network::{Facts, Network, PeerConnected, PeerLost, Received, SetPeers, Transmit};
 use raft_net::opens::Opens;
@@ -38,6 +39,7 @@ pub(crate) enum Fact {
     Writable(Writable),
     Incoming(Incoming),
     Heard(Vec<Publication>),
+    Inquired(Inquired),
 }
 
 /// Passes every fact on to a test.
@@ -68,7 +70,8 @@ passes_on!(
     DoorAccepted: Fact::Door,
     Writable: Fact::Writable,
     Incoming: Fact::Incoming,
-    Heard: |it: Heard| Fact::Heard(it.publications)
+    Heard: |it: Heard| Fact::Heard(it.publications),
+    Inquired: Fact::Inquired
 );
 
 /// The test's end of a probe.
@@ -150,6 +153,7 @@ impl Node {
             connected: probe.clone().recipient(),
             lost: probe.clone().recipient(),
             heard: probe.clone().recipient(),
+            inquired: probe.clone().recipient(),
         };
         let network = Network::new(identity.clone(), transport, facts).start();
         let doors = Doors {
@@ -259,6 +263,7 @@ where
         nonce: Nonce::random(),
         proof: proof.to_vec(),
         channels: false,
+        monitor: false,
     };
     Greeting::Welcome(welcome).encode(&mut output);
     stream.write_all(&output).await.unwrap();

@@ -11,10 +11,12 @@ use raft_core::snapshot::SnapshotId;
 use raft_core::types::{EntryId, Incarnation, Index, NodeId, Term};
 use raft_net::client_protocol::playground::{PlayOrder, Played};
 use raft_net::client_protocol::{
-    ChangeRefused, Hello, LEARNER, LocalAnswer, NodeStatus, Op, PieceWanted, Reply, Request,
+    ChangeRefused, Hello, LEARNER, LocalAnswer, MonitorAnswer, MonitorEntry, MonitorError,
+    MonitorPart, MonitorRequest, MonitorValue, NodeStatus, Op, PieceWanted, Reply, Request,
     Response, SnapshotName, VOTER, WatchEnded,
 };
 use raft_net::frame::{self, FrameError, Frames, PEER_FRAME_BYTES_MAX};
+use raft_net::inquiry::{self, Inquiry};
 use raft_net::member_change::MemberChange;
 use raft_net::peer_codec::{self, Ends};
 use raft_net::preface::{Greeting, LinkClass, Nonce, Preface, Refused, Role, Welcome, Why};
@@ -155,6 +157,7 @@ fn greetings() -> Vec<Greeting> {
             nonce: Nonce([8; 16]),
             proof: vec![7; 32],
             channels: false,
+            monitor: false,
         }),
         Greeting::Hello(Hello { version: 1, cluster_id: 77, node_id: 2, client, leader: Some(1) }),
         Greeting::Refused(Refused { why: Why::WrongCluster, text: "no".to_owned() }),
@@ -164,6 +167,71 @@ fn greetings() -> Vec<Greeting> {
 fn welcome_with_channels() -> Welcome {
     let Greeting::Welcome(welcome) = greetings().remove(0) else { unreachable!() };
     Welcome { channels: true, ..welcome }
+}
+
+fn welcome_with_monitor() -> Welcome {
+    Welcome { monitor: true, ..welcome_with_channels() }
+}
+
+fn question() -> MonitorRequest {
+    MonitorRequest {
+        path: "/node/2/log".to_owned(),
+        value: None,
+        interval_ms: 100,
+        timeout_ms: 500,
+        lines_seen: vec![(2, 300)],
+    }
+}
+
+fn part() -> MonitorPart {
+    let entry = |path: &str, value: MonitorValue, settable| MonitorEntry {
+        path: path.to_owned(),
+        value,
+        settable,
+    };
+    MonitorPart {
+        node_id: 2,
+        entries: vec![
+            entry("raft/role", "leader".into(), false),
+            entry("raft/term", 300_u64.into(), false),
+            entry("raft/fenced", false.into(), false),
+            entry("log/level", "info".into(), true),
+        ],
+        error: None,
+        clock_us: 1_000,
+        wall_us: 1 << 50,
+        asked_us: 900,
+        heard_us: 1_100,
+        lines_seen: 301,
+        lines_lost: 2,
+    }
+}
+
+fn silent() -> MonitorPart {
+    let error = MonitorError { code: MonitorError::SILENT, text: "no answer".to_owned() };
+    MonitorPart { node_id: 3, error: Some(error), ..MonitorPart::default() }
+}
+
+fn monitor_requests() -> Vec<Request<'static>> {
+    let set = MonitorRequest {
+        path: "/cluster/log/level".to_owned(),
+        value: Some("debug".to_owned()),
+        ..MonitorRequest::default()
+    };
+    let ops = [question(), set].map(|question| Op::Monitor(Box::new(question)));
+    (1 << 35..).zip(ops).map(|(id, op)| Request { id, op }).collect()
+}
+
+fn monitor_response() -> Response<'static> {
+    let answer = MonitorAnswer { parts: vec![part(), silent()] };
+    Response { id: 200, reply: Reply::Monitored(Box::new(answer)) }
+}
+
+fn inquiries() -> [(&'static str, Inquiry); 2] {
+    [
+        ("mq", Inquiry::Question(300, Box::new(question()))),
+        ("ma", Inquiry::Answer(300, Box::new(part()))),
+    ]
 }
 
 fn publications() -> Vec<Publication> {
@@ -350,6 +418,14 @@ fn all() -> Vec<(String, BytesMut)> {
     for response in &later_responses()[16..] {
         add("response", &|output| response.encode(output).unwrap());
     }
+    add("welcome", &|output| Greeting::Welcome(welcome_with_monitor()).encode(output));
+    for request in monitor_requests() {
+        add("request", &|output| request.encode(output).unwrap());
+    }
+    add("response", &|output| monitor_response().encode(output).unwrap());
+    for (name, inquiry) in inquiries() {
+        add(name, &|output| inquiry::put(output, &inquiry).unwrap());
+    }
     all
 }
 
@@ -388,18 +464,22 @@ fn what_version_1_wrote_is_read() {
     for (frame, greeting) in golden("greeting").iter().zip(greetings()) {
         assert_eq!(Greeting::decode(&content(frame)).unwrap(), greeting);
     }
-    for (frame, request) in
-        golden("request").iter().zip(requests().into_iter().chain(later_requests()))
-    {
+    let all_requests = requests().into_iter().chain(later_requests()).chain(monitor_requests());
+    for (frame, request) in golden("request").iter().zip(all_requests) {
         assert_eq!(Request::decode(&content(frame)).unwrap(), request);
     }
-    for (frame, response) in
-        golden("response").iter().zip(responses().into_iter().chain(later_responses()))
-    {
+    let all_responses =
+        responses().into_iter().chain(later_responses()).chain([monitor_response()]);
+    for (frame, response) in golden("response").iter().zip(all_responses) {
         assert_eq!(Response::decode(&content(frame)).unwrap(), response);
     }
     let welcome = Greeting::Welcome(welcome_with_channels());
     assert_eq!(Greeting::decode(&content(&golden("welcome")[0])).unwrap(), welcome);
+    let welcome = Greeting::Welcome(welcome_with_monitor());
+    assert_eq!(Greeting::decode(&content(&golden("welcome")[1])).unwrap(), welcome);
+    for (name, inquiry) in inquiries() {
+        assert_eq!(inquiry::read(&content(&golden(name)[0])).unwrap(), inquiry);
+    }
     let spread = content(&golden("ch")[0]).freeze();
     assert_eq!(publication::read(&spread).unwrap(), publications());
     let names: BTreeSet<_> = messages().iter().map(Message::name).collect();
@@ -472,6 +552,7 @@ fn refused_by_all(content: &[u8]) -> bool {
         Response::decode(content).is_err(),
         peer_codec::read(content, &ends()).is_err(),
         publication::read(&Bytes::copy_from_slice(content)).is_err(),
+        inquiry::read(content).is_err(),
     ];
     readers.iter().all(|refused| *refused)
 }

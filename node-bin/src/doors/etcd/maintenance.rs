@@ -21,25 +21,23 @@ use tonic::Status;
 use super::error;
 use super::keys::{signed, unlike};
 use super::node::Behind;
+use crate::monitor::health;
+use crate::monitor::machine::memory_bytes;
 
 /// The version of etcd whose interface this is: clients switch features by it.
 pub(crate) const ETCD_VERSION: &str = "3.6.0";
+
+/// The check for which the others are asked.
+const LINEARIZABLE_READ: &str = "linearizable_read";
+
+/// How long a node that is asked whether it is ready waits for the others.
+const READ_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often it is looked at how a node is, for those who watch that. Units: milliseconds.
 const HEALTH_EVERY_MS: u64 = 250;
 
 /// The version to which etcd's rules would let such a cluster go back.
 const DOWNGRADE_TARGET: &str = "3.5";
-
-/// What the process has in memory: all data is there. Units: bytes.
-pub(crate) fn memory_bytes() -> u64 {
-    // The system says it in pages, the resident ones in the second word.
-    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|line| {
-        line.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok())
-    });
-    let page_bytes = u64::try_from(rustix::param::page_size()).unwrap_or(1);
-    pages.map_or(page_bytes, |pages| pages * page_bytes)
-}
 
 /// What is wrong with a node, as far as etcd has a name for it.
 fn alarms(state: &NodeState) -> Vec<AlarmMember> {
@@ -274,16 +272,12 @@ impl Behind {
     /// Errors: why not.
     pub(crate) async fn check(&self, name: &str) -> Result<(), String> {
         let state = self.state().await.map_err(|status| status.message().to_owned())?;
-        match name {
-            "data_corruption" if state.is_fenced => Err("alarm activated: CORRUPT".to_owned()),
-            "serializable_read" if state.is_fenced => Err(error::CORRUPT.text.to_owned()),
-            "linearizable_read" => {
-                self.revision().await.map(drop).map_err(|status| status.message().to_owned())
-            }
-            "non_learner" if !state.configuration.is_voter(state.node) => {
-                Err("the member is a learner".to_owned())
-            }
-            _ => Ok(()),
+        health::check(name, &state)?;
+        if name == LINEARIZABLE_READ {
+            let read = tokio::time::timeout(READ_PATIENCE, self.revision()).await;
+            let read = read.map_err(|_| format!("no answer within {READ_PATIENCE:?}"))?;
+            read.map_err(|status| status.message().to_owned())?;
         }
+        Ok(())
     }
 }

@@ -25,7 +25,7 @@ mod watch_state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use maintenance::{ETCD_VERSION, memory_bytes};
+pub(crate) use maintenance::ETCD_VERSION;
 pub(crate) use node::Behind;
 pub(crate) use passwords::Hashing;
 pub(crate) use service::{REQUEST_BYTES_MAX, REQUEST_ID, call};

@@ -7,6 +7,7 @@ use raft_core::configuration::{Change, Decision};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::Status as NodeState;
 use raft_core::types::{NodeId, Term};
+use raft_net::client_protocol::MonitorEntry;
 use raft_net::etcd::etcdserverpb::ResponseHeader;
 use tokio::sync::oneshot;
 use tonic::Status;
@@ -16,7 +17,8 @@ use super::keys::{self, Said};
 use super::passwords::Hashing;
 use super::snapshot::SnapshotSource;
 use crate::api::{
-    Call, CallOutcome, Called, CloseStream, NodeInfo, OpenStream, Operation, StreamOrders,
+    AskValues, Call, CallOutcome, Called, CloseStream, NodeInfo, OpenStream, Operation,
+    StreamOrders,
 };
 
 /// How long a request may wait for an answer; etcd's own limit with its defaults. What is not
@@ -28,6 +30,7 @@ const TIMEOUT_MS: u64 = 7_000;
 pub(crate) struct Behind {
     pub(crate) info: NodeInfo,
     pub(crate) calls: Recipient<Call>,
+    pub(crate) values: Recipient<AskValues>,
     pub(crate) open: Recipient<OpenStream>,
     pub(crate) orders: Recipient<StreamOrders>,
     pub(crate) close: Recipient<CloseStream>,
@@ -122,6 +125,13 @@ impl Behind {
             | CallOutcome::Session(_)
             | CallOutcome::Refused(_) => Err(error::STOPPED.into()),
         }
+    }
+
+    /// Values of the node's monitor, of which there are none when it has ended.
+    pub(crate) async fn values(&self, path: &'static str) -> Vec<MonitorEntry> {
+        let (reply, values) = oneshot::channel();
+        self.values.do_send(AskValues { path, reply });
+        values.await.unwrap_or_default()
     }
 
     /// Changes the members; returns the ids of those who were added.

@@ -7,7 +7,11 @@ use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tonic::body::Body;
 
-use super::super::etcd::{Behind, ETCD_VERSION, memory_bytes};
+use raft_net::client_protocol::{MonitorEntry, MonitorValue};
+
+use super::super::etcd::{Behind, ETCD_VERSION};
+use crate::monitor::health::{CHECKS, LIVE};
+use crate::monitor::machine::memory_bytes;
 
 pub(super) async fn answer(behind: &Behind, request: Request<Incoming>) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -18,11 +22,8 @@ pub(super) async fn answer(behind: &Behind, request: Request<Incoming>) -> Respo
     match request.uri().path() {
         "/version" => version(),
         "/health" => health(behind, asks("serializable")).await,
-        "/livez" => checks(behind, &["serializable_read"], asks("verbose")).await,
-        "/readyz" => {
-            let all = ["data_corruption", "serializable_read", "linearizable_read", "non_learner"];
-            checks(behind, &all, asks("verbose")).await
-        }
+        "/livez" => checks(behind, LIVE, asks("verbose")).await,
+        "/readyz" => checks(behind, CHECKS, asks("verbose")).await,
         "/metrics" => metrics(behind).await,
         path => {
             let one = path.strip_prefix("/readyz/").or_else(|| path.strip_prefix("/livez/"));
@@ -33,10 +34,6 @@ pub(super) async fn answer(behind: &Behind, request: Request<Incoming>) -> Respo
         }
     }
 }
-
-/// What can be asked for by itself.
-const CHECKS: &[&str] =
-    &["data_corruption", "serializable_read", "linearizable_read", "non_learner"];
 
 pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response<Body> {
     let body: String = body.into();
@@ -125,5 +122,48 @@ async fn metrics(behind: &Behind) -> Response<Body> {
     for (name, kind, number) in numbers {
         let _ = writeln!(page, "# TYPE {name} {kind}\n{name} {number}");
     }
+    page.push_str(&own_metrics(&behind.values("").await));
     of_kind(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page)
+}
+
+/// What no metric of etcd says: how long things take, and how many there are.
+fn own_metrics(values: &[MonitorEntry]) -> String {
+    let number = |path: &str| {
+        let entry = values.iter().find(|entry| entry.path == path);
+        entry.map_or(0, |entry| match entry.value {
+            MonitorValue::Number(number) => number,
+            MonitorValue::Flag(_) | MonitorValue::Text(_) => 0,
+        })
+    };
+    let mut page = String::new();
+    for (path, name) in [
+        ("disk/sync", "kvorum_log_sync_duration_seconds"),
+        ("requests/write_time", "kvorum_write_duration_seconds"),
+        ("requests/read_time", "kvorum_read_duration_seconds"),
+    ] {
+        let seconds = |part: &str| microseconds_as_seconds(number(&format!("{path}/{part}")));
+        let _ = writeln!(page, "# TYPE {name} summary");
+        for (quantile, part) in [("0.5", "p50_us"), ("0.99", "p99_us"), ("1", "max_us")] {
+            let _ = writeln!(page, "{name}{{quantile=\"{quantile}\"}} {}", seconds(part));
+        }
+        let count = number(&format!("{path}/count"));
+        let _ = writeln!(page, "{name}_sum {}\n{name}_count {count}", seconds("sum_us"));
+    }
+    for (path, name, kind) in [
+        ("requests/writes", "kvorum_writes_total", "counter"),
+        ("requests/reads", "kvorum_reads_total", "counter"),
+        ("requests/in_flight", "kvorum_requests_in_flight", "gauge"),
+        ("watches/count", "kvorum_watches", "gauge"),
+        ("watches/slow_readers", "kvorum_slow_watchers", "gauge"),
+        ("store/live_bytes", "kvorum_live_bytes", "gauge"),
+        ("store/memory_max", "kvorum_memory_max_bytes", "gauge"),
+        ("disk/free_bytes", "kvorum_disk_free_bytes", "gauge"),
+    ] {
+        let _ = writeln!(page, "# TYPE {name} {kind}\n{name} {}", number(path));
+    }
+    page
+}
+
+fn microseconds_as_seconds(us: u64) -> String {
+    format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }

@@ -106,7 +106,10 @@ async fn plain_pages_tell_how_the_node_is() {
     assert_eq!(get("/readyz").await, (200, "ok\n".to_owned()));
     assert!(get("/livez?verbose").await.1.contains("[+]serializable_read ok"));
     assert!(get("/readyz/linearizable_read").await.1.contains("ok"));
-    assert!(get("/metrics").await.1.contains("\netcd_server_has_leader 1\n"));
+    let (_, metrics) = get("/metrics").await;
+    assert!(metrics.contains("\netcd_server_has_leader 1\n"), "{metrics}");
+    assert!(metrics.contains("\nkvorum_log_sync_duration_seconds{quantile=\"0.99\"} 0."));
+    assert!(!metrics.contains("\nkvorum_log_sync_duration_seconds_count 0\n"), "{metrics}");
     assert_eq!(get("/nothing").await.0, 404);
 }
 

@@ -89,6 +89,9 @@ impl Connection {
                     Reply::Session(refusal) => Said::Session(refusal),
                     Reply::Refused(refusal) => Said::Refused(refusal),
                     Reply::Status(status) => Said::Status(status),
+                    Reply::Monitored(_) => {
+                        return Err(io::Error::other("nobody asks for values here"));
+                    }
                     Reply::Malformed(why) => Said::Malformed(why.into_owned()),
                     Reply::Changed(added) => Said::Changed(added),
                     Reply::ChangeRefused(refused) => Said::ChangeRefused(refused),
