@@ -46,6 +46,7 @@ mod subscription;
 mod subscriptions;
 pub mod transaction;
 pub mod typed;
+pub mod utc;
 pub mod verify;
 mod watch;
 mod watches;

@@ -1,5 +1,6 @@
 //! The command line of `kvorum`.
 
+mod backups;
 mod dev;
 mod join;
 mod log;

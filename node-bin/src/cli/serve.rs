@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::backups::Backups;
 use super::settings::{FIRST_ID, ServeArguments, Switch};
 use super::{join, new_store, store_checks};
 use crate::directory::{self, Data};
@@ -18,6 +19,9 @@ use crate::node::{Node, NodeOptions};
 
 /// How many ports are tried from the first one on when none was asked for.
 const PORTS_TRIED: u16 = 100;
+
+/// How the door for clients of the native protocol is called.
+const NATIVE: &str = "native";
 
 /// How often it is checked that the node has not ended by itself.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
@@ -66,6 +70,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
         )
     };
     options.check()?;
+    arguments.backups.check()?;
     if !doors.is_empty() {
         match &owner {
             None => join::prepare(doors, given_id, &mut options)?,
@@ -76,6 +81,12 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<ExitCode, StartError> {
     abort_on_panic();
     let node = Node::start(options, new_store(arguments.memory_max))?;
     announce(&node, node_id, &directory);
+    arguments.backups.start(Backups {
+        endpoint: native_address(&node),
+        cluster_id: node.cluster_id(),
+        node_id,
+        data: directory,
+    })?;
     wait_for_signal(&node).map_err(StartError::Thread)?;
     Ok(match node.stop() {
         NodeEnd::Stopped => ExitCode::SUCCESS,
@@ -96,6 +107,12 @@ fn announce(node: &Node, node_id: u64, directory: &Path) {
     let members: Vec<String> =
         node.members().iter().map(|(id, address)| format!("{id}={address}")).collect();
     tracing::info!(node = node_id, "members: {}", members.join(","));
+}
+
+/// Where clients of the native protocol reach the node.
+fn native_address(node: &Node) -> String {
+    let alone = node.ports().iter().find(|(door, _)| door.to_string() == NATIVE);
+    alone.map_or_else(|| node.address().to_owned(), |(_, address)| address.clone())
 }
 
 fn listen_error(address: &str, source: io::Error) -> StartError {

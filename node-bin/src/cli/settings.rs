@@ -9,6 +9,7 @@ use raft_core::types::NodeId;
 use raft_net::handshake::ClusterSecret;
 
 use super::LogLevel;
+use super::backups::BackupArguments;
 use super::ports::PortArguments;
 use crate::error::StartError;
 use crate::node::{
@@ -105,6 +106,8 @@ pub(super) struct ServeArguments {
         num_args = 1
     )]
     pub(super) http_hosts: Vec<String>,
+    #[command(flatten)]
+    pub(super) backups: BackupArguments,
     /// How much is written to standard error
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "info")]
     pub(super) log_level: LogLevel,
@@ -158,7 +161,7 @@ pub(super) enum TransportName {
     Tcp,
 }
 
-fn wrong(text: String) -> StartError {
+pub(super) fn wrong(text: String) -> StartError {
     StartError::Setting(text)
 }
 

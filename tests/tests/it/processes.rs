@@ -10,6 +10,7 @@ mod members;
 mod new_clusters;
 mod quorum;
 mod reads;
+mod scheduled_backups;
 mod snapshots;
 mod transactions;
 mod watches;
