@@ -159,7 +159,7 @@ async fn the_survivor_of_a_lost_majority_becomes_a_cluster_that_the_old_nodes_ca
     let address = cluster.address(survivor).to_owned();
     let node = begin(&scratch, "recovered", &["--data-dir", folder, "--listen", &address]);
     node.lines(1).await;
-    let client = Client::connect(&[address.clone()]).await;
+    let client = Client::connect(std::slice::from_ref(&address)).await;
     for number in [0, 1, 199, 398, 399] {
         let found = client.get(&format!("key {number}")).await;
         assert_eq!(found.as_deref(), Some(&*"v".repeat(1_000)));
