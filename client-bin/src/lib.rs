@@ -51,6 +51,7 @@ mod subscriptions;
 pub mod trace;
 pub mod transaction;
 pub mod typed;
+pub mod utc;
 pub mod verify;
 mod watch;
 mod watches;

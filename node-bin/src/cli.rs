@@ -1,5 +1,6 @@
 //! The command line of `kvorum`.
 
+mod backups;
 mod config;
 mod config_file;
 mod dev;

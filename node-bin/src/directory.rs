@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use self::founded::{Founder, beside, check_is_free, found, rename};
 use self::state::{OpenedLog, base_of, load_snapshot, open_log};
-pub(crate) use self::survey::Survey;
+pub(crate) use self::survey::{Archive, Survey};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::error::StartError;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use kv_store::command::Query;
 use raft_net::client_protocol::{NodeStatus, Op, Reply, Request, Response};
 use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,6 +12,10 @@ use tokio::time::{Instant, timeout};
 use crate::client::first_link;
 use crate::dial::{Endpoints, Link};
 use crate::error::ClientError;
+
+/// How long the node may look for a leader before it is asked for what it has. Units:
+/// milliseconds.
+const BARRIER_MS_MAX: u64 = 2_000;
 
 pub(super) struct Line {
     link: Link,
@@ -59,6 +64,14 @@ impl Line {
                 return None;
             }
         }
+    }
+
+    /// Waits until the node has everything that was answered before; false if nobody leads.
+    pub(super) async fn is_current(&mut self) -> bool {
+        let mut query = BytesMut::new();
+        Query::Leases { from: u64::MAX }.encode(&mut query);
+        let answer = self.ask(Op::Read { timeout_ms: BARRIER_MS_MAX, body: &query }).await;
+        answer.is_ok_and(|frame| matches!(reply(&frame), Ok(Reply::Answer(_))))
     }
 
     pub(super) async fn status(&mut self) -> Result<NodeStatus, ClientError> {

@@ -52,7 +52,10 @@ pub async fn plan(
 ) -> Result<Planned, BackupError> {
     let file = BackupFile::open(path)?;
     let contents = file.contents()?;
-    let status = Line::open(endpoints, within).await?.status().await?;
+    let mut line = Line::open(endpoints, within).await?;
+    // Without a leader nothing can be restored, which is said when it is tried.
+    line.is_current().await;
+    let status = line.status().await?;
     let (live_bytes, live_bytes_max) = (contents.summary.live_bytes, status.live_bytes_max);
     if live_bytes_max != 0 && live_bytes_max <= live_bytes {
         return Err(BackupError::NoRoom { live_bytes, live_bytes_max });

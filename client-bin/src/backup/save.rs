@@ -3,10 +3,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bytes::BytesMut;
-use kv_store::command::Query;
 use raft_core::snapshot::SnapshotId;
 use raft_core::wal::snapshots::backup::BackupHead;
 use raft_net::client_protocol::{NodeStatus, Op, PIECE_BYTES_MAX, PieceWanted, Reply};
@@ -21,14 +19,10 @@ use crate::error::ClientError;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How long a snapshot may take to come into being.
-const BUILD_TIME_MAX: Duration = Duration::from_mins(10);
+const BUILD_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// How often a transfer begins anew whose snapshot has given way to newer ones.
 const ATTEMPTS_MAX: usize = 5;
-
-/// How long the node may look for a leader before the backup is of what it has. Units:
-/// milliseconds.
-const BARRIER_MS_MAX: u64 = 2_000;
 
 /// A backup that was written and verified.
 #[derive(Clone, Debug)]
@@ -45,16 +39,17 @@ pub struct Saved {
 }
 
 /// Takes a backup of the first node that answers, into a file that is there whole or not at all.
-/// Each request may take `within`.
+/// Each request may take `within`; the file says that it was made at `wall_time_us`, microseconds
+/// since 1970.
 ///
 /// Errors: `BackupError`; a file that was there under this name is as it was.
 pub async fn save(
     endpoints: &[String],
     path: &Path,
-    within: Duration,
+    (within, wall_time_us): (Duration, u64),
 ) -> Result<Saved, BackupError> {
     let mut line = Line::open(endpoints, within).await?;
-    let is_current = is_current(&mut line).await;
+    let is_current = line.is_current().await;
     let status = line.status().await?;
     check(&line, &status)?;
     for _ in 0..ATTEMPTS_MAX {
@@ -62,7 +57,7 @@ pub async fn save(
         let head = BackupHead {
             cluster_id: status.cluster_id,
             node_id: status.node_id,
-            wall_time_us: wall_time_us(),
+            wall_time_us,
             snapshot,
         };
         let mut unfinished = Unfinished::create(path)?;
@@ -77,15 +72,6 @@ pub async fn save(
         "{} makes snapshots faster than they can be fetched; try again",
         line.address()
     )))
-}
-
-/// Waits until the node has everything that was answered before; false if nobody leads.
-async fn is_current(line: &mut Line) -> bool {
-    let mut query = BytesMut::new();
-    Query::Leases { from: u64::MAX }.encode(&mut query);
-    let op = Op::Read { timeout_ms: BARRIER_MS_MAX, body: &query };
-    let answer = line.ask(op).await;
-    answer.is_ok_and(|frame| matches!(reply(&frame), Ok(Reply::Answer(_))))
 }
 
 fn check(line: &Line, status: &NodeStatus) -> Result<(), BackupError> {
@@ -145,11 +131,6 @@ async fn fetch(
         return Err(ClientError::nonsense().into());
     }
     Ok(true)
-}
-
-fn wall_time_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A file that is being written under another name, and removed unless it is completed.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -10,6 +11,7 @@ use super::commands::Told;
 use super::stop::Stop;
 use super::{CommandError, output};
 use crate::backup::{BackupFile, Contents, Saved, plan, restore, save};
+use crate::utc;
 
 /// What is said of a backup.
 #[derive(Serialize)]
@@ -54,7 +56,7 @@ pub(super) async fn run(
     match command {
         SnapshotCommand::Save { file } => {
             let saved = tokio::select! {
-                saved = save(endpoints, &file, within) => saved?,
+                saved = save(endpoints, &file, (within, wall_time_us())) => saved?,
                 () = stop.comes() => return Err(CommandError::Interrupted),
             };
             if !saved.is_current {
@@ -107,6 +109,13 @@ pub(super) async fn run(
         }
     }
     Ok(0)
+}
+
+/// The calendar clock. Units: microseconds since 1970.
+#[allow(clippy::disallowed_methods, reason = "a backup says when it was made, by the calendar")]
+fn wall_time_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[derive(Serialize)]
@@ -194,7 +203,7 @@ fn inspected(output: &mut dyn Write, format: Format, document: &Document) -> io:
         ("bytes", document.bytes.to_string()),
         ("cluster", or_unknown(document.cluster_id.clone())),
         ("node", number(document.node_id)),
-        ("made at", document.made_at_unix_ms.map_or_else(|| or_unknown(None), utc)),
+        ("made at", document.made_at_unix_ms.map_or_else(|| or_unknown(None), utc::date)),
         ("index", document.index.to_string()),
         ("term", document.term.to_string()),
         ("log time", format!("{} s", document.log_time_ms / 1_000)),
@@ -214,31 +223,4 @@ fn inspected(output: &mut dyn Write, format: Format, document: &Document) -> io:
         .members
         .iter()
         .try_for_each(|it| writeln!(output, "{:<11} {} at {}", "member", it.id, it.address))
-}
-
-/// A time as a date, by the proleptic Gregorian calendar (Hinnant 2013, `civil_from_days`).
-fn utc(unix_ms: u64) -> String {
-    let (seconds, days) = (unix_ms / 1_000 % 86_400, unix_ms / 86_400_000 + 719_468);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_dates() {
-        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
-        assert_eq!(utc(951_827_696_789), "2000-02-29T12:34:56Z");
-        assert_eq!(utc(1_767_225_599_000), "2025-12-31T23:59:59Z");
-    }
 }

@@ -114,8 +114,8 @@ fn show_loss(newest: &Survey, surveys: &[Survey]) {
         );
     } else {
         println!(
-            "voters are {}, {here} of them here: what was acknowledged lies on {quorum} of them, so \
-             what was acknowledged last may be missing, and nobody can say how much",
+            "voters are {}, {here} of them here: what was acknowledged lies on {quorum} of them, \
+             so what was acknowledged last may be missing, and nobody can say how much",
             ids.join(", ")
         );
     }
@@ -151,7 +151,8 @@ fn recover(newest: &Survey, address: Option<&str>) -> Result<(), StartError> {
     let founded = found(&made, &founder, (newest.state()?, *last))?;
     swap(directory, &kept, &made)?;
     println!(
-        "made cluster {:016x} of node {node_id} in {}, at revision {}; what was there is kept in {}",
+        "made cluster {:016x} of node {node_id} in {}, at revision {}; what was there is kept in \
+         {}",
         founded.cluster_id,
         directory.display(),
         founded.revision,

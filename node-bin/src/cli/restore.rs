@@ -1,17 +1,19 @@
 //! `kvorum restore`: a new cluster from a backup.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use kv_store::store::Store;
 use kvorum_client::backup::{BackupError, BackupFile};
+use kvorum_client::utc;
 use raft_core::replica::StateMachine as _;
 use raft_core::replica::snapshots::{Loaded, Loader};
-use raft_core::types::NodeId;
+use raft_core::types::{EntryId, NodeId};
 
-use super::settings::{FIRST_ID, check_address};
-use crate::directory::{Founder, check_is_free, found};
+use super::settings::{FIRST_ID, check_address, wrong};
+use crate::directory::{Archive, Founder, check_is_free, found};
 use crate::error::StartError;
 
 /// What is restored, and whither.
@@ -28,25 +30,50 @@ pub(super) struct RestoreArguments {
     /// Its number [default: 1]
     #[arg(long, value_name = "N")]
     node_id: Option<u64>,
+    /// The log behind the backup: a folder of --backup-dir whose name ends in -log, or the data
+    /// folder of a node that does not run; without an end all of it is taken in
+    #[arg(long, value_name = "FOLDER")]
+    log: Option<PathBuf>,
+    /// The revision of the old cluster at which to stop
+    #[arg(long, value_name = "N", requires = "log", conflicts_with = "to_time")]
+    to_revision: Option<u64>,
+    /// The time up to which entries are taken in: a date such as 2025-12-31T23:59:59Z, or seconds
+    /// since 1970
+    #[arg(long, value_name = "TIME", requires = "log")]
+    to_time: Option<String>,
+}
+
+/// Where to stop in the log.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    End,
+    Revision(u64),
+    /// Units: microseconds since 1970.
+    Time(u64),
 }
 
 /// Makes the data folder and says how to go on.
 pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, StartError> {
-    let RestoreArguments { file, data_dir, address, node_id } = arguments;
+    let RestoreArguments { file, data_dir, address, node_id, log, .. } = arguments;
+    let until = until(arguments)?;
     check_address("--address", address)?;
     let id = |number| {
-        NodeId::new(number)
-            .ok_or_else(|| StartError::Setting("--node-id must be at least 1".to_owned()))
+        NodeId::new(number).ok_or_else(|| wrong("--node-id must be at least 1".to_owned()))
     };
     let node_id = node_id.map_or(Ok(FIRST_ID), id)?;
     check_is_free(data_dir)?;
     let backup = BackupFile::open(file)?;
-    let state = load(&backup)?;
-    let keys = backup.contents()?.summary.keys;
+    let (mut state, mut last) = (load(&backup)?, backup.snapshot.last);
+    if let Some(log) = log {
+        last = bring_forward(&mut state, last, (log, until))?;
+    }
+    let was = state.machine().revision();
     let founder = Founder { node_id, address: address.clone(), next_id: 0 };
-    let founded = found(data_dir, &founder, (state, backup.snapshot.last))?;
+    let founded = found(data_dir, &founder, (state, last))?;
     println!(
-        "restored {keys} keys at revision {} into {}: node {node_id} of the new cluster {:016x}",
+        "restored revision {was}, up to entry {}, as revision {} into {}: node {node_id} of the \
+         new cluster {:016x}",
+        last.index,
         founded.revision,
         data_dir.display(),
         founded.cluster_id
@@ -54,6 +81,47 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, StartError> 
     println!("start it with: {}", start(data_dir, address));
     println!("others join it with: kvorum --join {address}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where to stop, by the flags.
+fn until(arguments: &RestoreArguments) -> Result<Until, StartError> {
+    match (arguments.to_revision, &arguments.to_time) {
+        (Some(revision), _) => Ok(Until::Revision(revision)),
+        (None, Some(time)) => utc::parse(time).map(Until::Time).ok_or_else(|| {
+            wrong(format!("--to-time: {time:?} is no time such as 2025-12-31T23:59:59Z"))
+        }),
+        (None, None) => Ok(Until::End),
+    }
+}
+
+/// Takes the log behind a state in, up to where it is to stop; returns the last entry.
+fn bring_forward(
+    state: &mut Loaded<Store>,
+    mut last: EntryId,
+    (log, until): (&Path, Until),
+) -> Result<EntryId, StartError> {
+    let has_come = |state: &Loaded<Store>| match until {
+        Until::Revision(revision) => revision <= state.machine().revision(),
+        Until::End | Until::Time(_) => false,
+    };
+    Archive::open(log, last)?.each_entry(|entry| {
+        let is_later = matches!(until, Until::Time(time) if time < entry.wall_time());
+        if is_later || has_come(state) {
+            return ControlFlow::Break(());
+        }
+        state.replay(entry);
+        last = entry.id();
+        ControlFlow::Continue(())
+    })?;
+    let found = state.machine().revision();
+    match until {
+        Until::Revision(wanted) if found != wanted => Err(wrong(format!(
+            "there is no revision {wanted} between the backup and the end of the log in {}: the \
+             nearest is {found}",
+            log.display()
+        ))),
+        Until::End | Until::Revision(_) | Until::Time(_) => Ok(last),
+    }
 }
 
 /// How the node is started.

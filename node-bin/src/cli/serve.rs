@@ -11,6 +11,7 @@ use raft_core::types::NodeId;
 use raft_net::faults::Faults;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::backups::Backups;
 use super::discovery::Method;
 use super::settings::{FIRST_ID, ServeArguments, Switch};
 use super::{find, join, new_store, store_checks};
@@ -24,6 +25,9 @@ use crate::playground::Playground;
 
 /// How many ports are tried from the first one on when none was asked for.
 const PORTS_TRIED: u16 = 100;
+
+/// How the door for clients of the native protocol is called.
+const NATIVE: &str = "native";
 
 /// How often it is checked that the node has not ended by itself.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
@@ -133,6 +137,7 @@ struct Given<'a> {
 impl<'a> Given<'a> {
     fn check(arguments: &'a ServeArguments, logs: &'a LogControl) -> Result<Self, StartError> {
         let method = check_words(arguments)?;
+        arguments.backups.check()?;
         let members = arguments.members()?;
         let (bound, listen) = bind(arguments)?;
         let ports = arguments.bind_doors()?;
@@ -191,6 +196,12 @@ impl<'a> Given<'a> {
         let node = Node::start(options, new_store(arguments.memory_max))?;
         announce(&node, node_id, &self.directory);
         drop(announcement);
+        let _until_it_ends = arguments.backups.start(Backups {
+            endpoint: native_address(&node),
+            cluster_id: node.cluster_id(),
+            node_id,
+            data: self.directory.clone(),
+        })?;
         wait_for_signal(&node).map_err(StartError::Thread)?;
         Ok(node.stop())
     }
@@ -229,6 +240,12 @@ fn announce(node: &Node, node_id: u64, directory: &Path) {
     let members: Vec<String> =
         node.members().iter().map(|(id, address)| format!("{id}={address}")).collect();
     tracing::info!(node = node_id, "members: {}", members.join(","));
+}
+
+/// Where clients of the native protocol reach the node.
+fn native_address(node: &Node) -> String {
+    let alone = node.ports().iter().find(|(door, _)| door.to_string() == NATIVE);
+    alone.map_or_else(|| node.address().to_owned(), |(_, address)| address.clone())
 }
 
 fn listen_error(address: &str, source: io::Error) -> StartError {

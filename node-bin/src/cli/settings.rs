@@ -9,6 +9,7 @@ use raft_core::entry::FEATURE_LEVEL;
 use raft_core::types::NodeId;
 use raft_net::handshake::ClusterSecret;
 
+use super::backups::BackupArguments;
 use super::discovery::DiscoveryArguments;
 use super::logs::{LogArguments, LogLevel};
 use super::ports::PortArguments;
@@ -136,6 +137,8 @@ pub(super) struct ServeArguments {
     )]
     pub(super) http_hosts: Vec<String>,
     #[command(flatten)]
+    pub(super) backups: BackupArguments,
+    #[command(flatten)]
     pub(super) log: LogArguments,
     /// How much is written to the log
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "info")]
@@ -250,7 +253,7 @@ pub(super) enum TransportName {
     Tcp,
 }
 
-fn wrong(text: String) -> StartError {
+pub(super) fn wrong(text: String) -> StartError {
     StartError::Setting(text)
 }
 

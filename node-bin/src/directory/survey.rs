@@ -1,19 +1,22 @@
 //! A data directory that is looked at and not touched, while no node uses it.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use kv_store::store::Store;
 use raft_core::configuration::Configuration;
+use raft_core::entry::EntryRef;
 use raft_core::hard_state::HardState;
 use raft_core::replica::StateMachine as _;
 use raft_core::replica::snapshot_files::SnapshotFiles;
 use raft_core::replica::snapshots::{Loaded, Part};
-use raft_core::types::{EntryId, Index};
+use raft_core::types::{EntryId, Incarnation, Index};
 use raft_core::wal::disk::{Disk, DiskError};
 use raft_core::wal::identity::Identity;
 use raft_core::wal::snapshots::{SnapshotError, Snapshots};
 use raft_core::wal::{OpenError, Wal, WalError, WalOptions};
 
+use super::owner;
 use crate::disk::FileDisk;
 use crate::error::StartError;
 
@@ -44,7 +47,7 @@ impl Survey {
             Some((last, configuration)) => (last, configuration),
             None => (EntryId::ZERO, identity.configuration()),
         };
-        let (_, recovered) = open_log(directory, &identity, last_of_snapshot)?;
+        let (_, recovered) = open_log(directory, identity.incarnation, last_of_snapshot)?;
         let made = recovered
             .configurations
             .iter()
@@ -76,25 +79,93 @@ impl Survey {
                 (EntryId::ZERO, Loaded::at_the_beginning(machine.empty(), founding))
             }
         };
-        let (mut wal, recovered) = open_log(directory, identity, base)?;
+        let (mut wal, recovered) = open_log(directory, identity.incarnation, base)?;
         if recovered.last != self.last {
             // The newest snapshot cannot be loaded, and the log does not reach back to another.
             return Err(log(missing(base.index.next())));
         }
-        let (mut next, end) = (base.index.next(), recovered.last.index.next());
-        while next < end {
-            let runs = wal.read(next, end, READ_BYTES).map_err(|error| log(reading(&error)))?;
-            let before = next;
-            for entry in runs.iter().flat_map(|run| run.iter()) {
-                state.replay(entry);
-                next = entry.id().index.next();
-            }
-            if next == before {
-                return Err(log(missing(next)));
-            }
-        }
+        let behind = (base.index.next(), recovered.last.index.next());
+        let read = each_entry(&mut wal, behind, |entry| {
+            state.replay(entry);
+            ControlFlow::Continue(())
+        });
+        read.map_err(log)?;
         Ok(state)
     }
+}
+
+/// The closed segments of a log, or a data directory, from which a state can be brought forward.
+#[derive(Debug)]
+pub(crate) struct Archive {
+    wal: Wal<Untouched>,
+    directory: PathBuf,
+    behind: (Index, Index),
+}
+
+impl Archive {
+    /// Opens a log that goes on behind the entry `base`, up to what is known to be committed.
+    ///
+    /// Errors: `Setting` if it does not, and as a start.
+    pub(crate) fn open(directory: &Path, base: EntryId) -> Result<Self, StartError> {
+        let Some(identity) = owner(directory)? else {
+            let text = format!(
+                "{} holds no log; give a folder of --backup-dir whose name ends in -log, or the \
+                 data folder of a node",
+                directory.display()
+            );
+            return Err(StartError::Setting(text));
+        };
+        let gap = |why: String| {
+            StartError::Setting(format!(
+                "the log in {} does not go on behind entry {} of the backup: {why}; take a later \
+                 backup",
+                directory.display(),
+                base.index
+            ))
+        };
+        let (wal, recovered) = match open_log(directory, identity.incarnation, base) {
+            Err(StartError::Log { source, .. }) => return Err(gap(source.to_string())),
+            opened => opened?,
+        };
+        if let Some(damage) = recovered.damage {
+            return Err(gap(damage.to_string()));
+        }
+        let end = recovered.hard_state.commit_index.min(recovered.last.index).next();
+        let behind = (base.index.next(), end);
+        Ok(Self { wal, directory: directory.to_owned(), behind })
+    }
+
+    /// Shows the entries in order until `take` has had enough.
+    ///
+    /// Errors: `Log` if one cannot be read.
+    pub(crate) fn each_entry(
+        mut self,
+        take: impl FnMut(EntryRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StartError> {
+        let read = each_entry(&mut self.wal, self.behind, take);
+        read.map_err(|source| StartError::Log { directory: self.directory, source })
+    }
+}
+
+fn each_entry(
+    wal: &mut Wal<Untouched>,
+    (mut next, end): (Index, Index),
+    mut take: impl FnMut(EntryRef<'_>) -> ControlFlow<()>,
+) -> Result<(), OpenError> {
+    while next < end {
+        let runs = wal.read(next, end, READ_BYTES).map_err(|error| reading(&error))?;
+        let before = next;
+        for entry in runs.iter().flat_map(|run| run.iter()) {
+            if take(entry).is_break() {
+                return Ok(());
+            }
+            next = entry.id().index.next();
+        }
+        if next == before {
+            return Err(missing(next));
+        }
+    }
+    Ok(())
 }
 
 /// The last entry that the newest snapshot covers, and who is in the cluster by it.
@@ -111,15 +182,10 @@ fn newest_snapshot(directory: &Path) -> Result<Option<(EntryId, Configuration)>,
 
 fn open_log(
     directory: &Path,
-    identity: &Identity,
+    incarnation: Incarnation,
     base: EntryId,
 ) -> Result<(Wal<Untouched>, raft_core::wal::Recovered), StartError> {
-    let options = WalOptions {
-        segment_bytes: 0,
-        incarnation: identity.incarnation,
-        configuration: Vec::new(),
-        base,
-    };
+    let options = WalOptions { segment_bytes: 0, incarnation, configuration: Vec::new(), base };
     let opened = Wal::open(untouched(directory), options);
     opened.map_err(|source| StartError::Log { directory: directory.to_owned(), source })
 }

@@ -5,6 +5,7 @@
 //! hard states only, and files only through the trait [`disk::Disk`]. Layout and the cases of
 //! recovery, one by one: `docs/wal.md`.
 
+pub mod archive;
 mod batch;
 mod cut;
 pub mod disk;

@@ -11,6 +11,7 @@ mod members;
 mod new_clusters;
 mod quorum;
 mod reads;
+mod scheduled_backups;
 mod snapshots;
 mod transactions;
 mod upgrade;

@@ -270,7 +270,7 @@ fn plan(id: u64) -> RestorePlan {
 
 fn steps(node: &mut Node, step: RestoreStep<'_>) -> String {
     let answer = node.apply(&Command::Restore { step });
-    format!("{:?}", Answer::decode(&answer).unwrap())
+    format!("{:?}", Answer::decode(&answer).expect("the store writes answers"))
 }
 
 #[test]

@@ -270,6 +270,12 @@ async fn a_file_that_is_cut_short_or_altered_is_refused_in_one_line() {
     let bare = &whole[72..];
     std::fs::write(&path, bare).unwrap();
     assert_eq!(BackupFile::open(&path).unwrap().contents().unwrap().summary.keys, 40);
+    // Or as etcd's clients save it: filled up with zeros, and with a checksum behind.
+    let mut padded = bare.to_vec();
+    padded.resize(bare.len().next_multiple_of(512), 0);
+    padded.extend([9; 32]);
+    std::fs::write(&path, padded).unwrap();
+    assert_eq!(BackupFile::open(&path).unwrap().contents().unwrap().summary.keys, 40);
     for at in 0..bare.len() {
         let mut changed = bare.to_vec();
         changed[at] ^= 0x20;
