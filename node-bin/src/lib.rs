@@ -39,6 +39,7 @@ pub use directory::{Data, MemoryData};
 pub use doors::resp::RespOptions;
 pub use error::{NodeEnd, StartError};
 pub use local_cluster::{ClusterOptions, FIRST_PORT, LocalCluster, PlaceError, Storage, Transport};
-pub use node::{Discoverable, DoorPort, Node, NodeOptions, RequestError, Wires};
+pub use node::{Discoverable, DoorPort, Meeting, Node, NodeOptions, RequestError, Wires};
+pub use raft_net::discovery::asking::Targets;
 pub use raft_net::discovery::socket::{Airwave, MULTICAST_GROUP};
 pub use raft_net::opens::{Door, Opens};

@@ -32,7 +32,7 @@ use crate::consensus::{self, Consensus, HandOver, Tick};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
-use crate::doors::{Behind, Doors, Hashing, Hosts, SnapshotSource, Web};
+use crate::doors::{Behind, Doors, Hashing, Hosts, Introduction, SnapshotSource, Web};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
@@ -131,6 +131,8 @@ struct Wire {
     resp: Option<RespOptions>,
     hosts: Hosts,
     discoverable: Option<Discoverable>,
+    /// What its beacons carry.
+    sender: u64,
 }
 
 type StorageParts = (Wal<NodeDisk>, Option<FileDisk>, SnapshotFiles<NodeDisk>);
@@ -159,8 +161,8 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let opened = directory::open(data, &claim, &machine)?;
     let Opened { identity, wal, hard_state, log, snapshot, snapshot_files, .. } = opened;
     let (spare_disk, lock) = (opened.spare_disk, opened.lock);
-    let configuration = identity.configuration();
-    let (cluster_id, members, clock) = (identity.cluster_id, identity.members, Clock::start());
+    let (cluster_id, members, clock) =
+        (identity.cluster_id, identity.members.clone(), Clock::start());
     let config = RaftConfig {
         election_timeout_us: options.election_timeout_ms * 1_000,
         heartbeat_interval_us: options.heartbeat_interval_ms * 1_000,
@@ -171,7 +173,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         voters_max: VOTERS_MAX.max(options.voters_target),
         lease_reads: options.lease_reads,
         promised_us: opened.promised_us,
-        ..RaftConfig::new(node_id, identity.incarnation, configuration)
+        ..RaftConfig::new(node_id, identity.incarnation, identity.configuration())
     };
     let replica = match snapshot {
         Some(loaded) => Replica::resume(config, hard_state, log, loaded, clock.now()),
@@ -194,10 +196,11 @@ async fn start<S: StateMachine + Unpin + 'static>(
         resp: options.resp,
         hosts,
         discoverable: options.discoverable,
+        sender: directory::new_incarnation().0,
     };
-    let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
+    let doors = (NodeInfo { cluster_id, node_id: node_id.number(), address }, checks, store_doors);
     let storage = (wal, spare_disk, snapshot_files);
-    let actors = connect((replica, clock), storage, wire, (info, checks, store_doors), faults);
+    let actors = connect((replica, clock), storage, wire, doors, faults);
     let calls = actors.api.clone().recipient();
     // Until a hand-over is given up; with lease reads it begins when promises are over.
     let timeouts = if options.lease_reads { 4 } else { 2 };
@@ -268,7 +271,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
         ticker::start(WATCH_TICK, WatchTick, watch.recipient()),
     ];
     tasks.extend(start_caretaker(&wire, (&to_api, &discovery), faults));
-    let listener = start_listener(wire, (&to_api, door_info), &network, faults);
+    let listener = start_listener(wire, (&to_api, door_info), (&network, &discovery), faults);
     let hand_over = to_consensus.recipient();
     Actors {
         api: to_api,
@@ -330,7 +333,8 @@ fn start_network<S: StateMachine + Unpin + 'static>(
 
 fn start_discovery(wire: &Wire, network: &Addr<Network>) -> Addr<Discovery> {
     let discovery = Discovery::of_list(wire.members.clone(), network.clone().recipient());
-    on_air::put(discovery, &wire.identity, wire.discoverable).start()
+    let identity = (&*wire.identity, wire.sender);
+    on_air::put(discovery, identity, wire.discoverable.as_ref()).start()
 }
 
 fn start_caretaker(
@@ -338,7 +342,7 @@ fn start_caretaker(
     to: (&Addr<Api>, &Addr<Discovery>),
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Option<actix_rt::task::JoinHandle<()>> {
-    let caretaker = on_air::caretaker(wire.discoverable, &wire.identity, to, faults);
+    let caretaker = on_air::caretaker(wire.discoverable.as_ref(), &wire.identity, to, faults);
     caretaker.map(|caretaker| actix_rt::spawn(caretaker.run()))
 }
 
@@ -355,10 +359,17 @@ fn snapshot_source<S: StateMachine + Unpin + 'static>(
 fn start_listener(
     wire: Wire,
     (api, door_info): (&Addr<Api>, Option<(NodeInfo, SnapshotSource)>),
-    network: &Addr<Network>,
+    (network, discovery): (&Addr<Network>, &Addr<Discovery>),
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<Listener> {
-    let Wire { identity, ports, wires, listens_at, resp, hosts, .. } = wire;
+    let may_give_way = wire.discoverable.is_some_and(|it| it.may_give_way);
+    let Wire { identity, ports, wires, listens_at, resp, hosts, sender, .. } = wire;
+    let introduction = Introduction {
+        identity: identity.clone(),
+        sender,
+        may_give_way,
+        arrived: discovery.clone().recipient(),
+    };
     let doors = Doors::new(FaultGuard::new("Doors", faults)).start();
     let web = door_info.map(|(info, snapshots)| {
         let behind = Behind {
@@ -370,7 +381,7 @@ fn start_listener(
             hashing: Hashing::default(),
             snapshots,
         };
-        Web::new(behind, hosts, FaultGuard::new("Web", faults)).start()
+        Web::new(behind, (hosts, introduction), FaultGuard::new("Web", faults)).start()
     });
     let doors = listener::Doors {
         peers: network.clone().recipient(),
