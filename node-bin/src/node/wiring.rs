@@ -181,14 +181,9 @@ async fn start<S: StateMachine + Unpin + 'static>(
     };
     let replica = replica.with_live_bytes_max(options.memory_max);
     let (incarnation, secret) = (identity.incarnation, options.cluster_secret);
+    let told = told_address(&address);
     let wire = Wire {
-        identity: Arc::new(Identity {
-            cluster_id,
-            node_id,
-            incarnation,
-            secret,
-            address: told_address(&address),
-        }),
+        identity: Arc::new(Identity { cluster_id, node_id, incarnation, secret, address: told }),
         ports,
         wires,
         listens_at: listens_at.clone(),
