@@ -46,26 +46,31 @@ pub(crate) struct Caretaker {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Care {
-    /// Whether this node is its whole cluster, and whether there may be anything of a client's
-    /// in that; `None` while it cannot tell yet.
+    /// As [`stands`] says.
     stands: Option<(bool, bool)>,
     /// The cluster must be told that this node is elsewhere.
     moves: Option<Change>,
 }
 
-/// What follows from how a node is. `address` is where it is reached.
-fn care(status: &Status, address: Option<&str>, may_give_way: bool) -> Care {
-    let (configuration, node) = (&status.configuration, status.node);
-    let is_alone = configuration.members.keys().eq([&node]);
+/// Whether a node is its whole cluster, and whether there may be anything of a client's in that;
+/// `None` while it cannot tell yet.
+pub(crate) fn stands(status: &Status, may_give_way: bool) -> Option<(bool, bool)> {
+    let is_alone = status.configuration.members.keys().eq([&status.node]);
     let has_data = !may_give_way || status.has_commands;
     // What a founder has not applied yet may be anything; of others it makes no difference.
     let can_tell = !is_alone || has_data || 0 < status.applied_index.0;
-    let stands = can_tell.then_some((is_alone, has_data));
-    let recorded = configuration.members.get(&node);
-    let is_settled = status.leader.is_some() && !configuration.is_joint() && !status.is_removed;
+    can_tell.then_some((is_alone, has_data))
+}
+
+/// What follows from how a node is. `address` is where it is reached.
+fn care(status: &Status, address: Option<&str>, may_give_way: bool) -> Care {
+    let (configuration, node) = (&status.configuration, status.node);
+    let stands = stands(status, may_give_way);
     // A change in the log of a cluster that may be given up would be something in it; whoever
     // joins that finds its founder by the founder's calls.
-    let may_end = is_alone && !has_data;
+    let may_end = stands.is_none_or(|(is_alone, has_data)| is_alone && !has_data);
+    let recorded = configuration.members.get(&node);
+    let is_settled = status.leader.is_some() && !configuration.is_joint() && !status.is_removed;
     let moves = address
         .filter(|_| !may_end)
         .filter(|at| is_settled && recorded.is_some_and(|recorded| recorded != at))

@@ -46,9 +46,10 @@ pub use error::{NodeEnd, StartError};
 pub use local_cluster::{
     ClusterOptions, FIRST_PORT, LocalCluster, PlaceError, Storage, Transport, Way,
 };
-pub use node::{Discoverable, DoorPort, Node, NodeOptions, RequestError, Wires};
+pub use node::{Discoverable, DoorPort, Meeting, Node, NodeOptions, RequestError, Wires};
 pub use playground::{Asked, Playground};
 pub use raft_net::client_protocol::playground::{NodeName, Play};
+pub use raft_net::discovery::asking::Targets;
 pub use raft_net::discovery::socket::{Airwave, MULTICAST_GROUP};
 pub use raft_net::faults::Faults;
 pub use raft_net::opens::{Door, Opens};

@@ -21,6 +21,7 @@ use raft_core::entry::{ClientId, FEATURE_LEVEL, FEATURE_LEVEL_MIN, SessionStamp}
 use raft_core::replica::StateMachine;
 use raft_core::replica::event::{Refusal, SessionRefusal, Staleness, Status};
 use raft_core::types::NodeId;
+use raft_net::discovery::asking::Targets;
 use raft_net::discovery::belonging::Elder;
 use raft_net::discovery::socket::Airwave;
 use raft_net::faults::{Faults, SetFaults};
@@ -85,11 +86,20 @@ pub struct DoorPort {
     pub bound: Option<TcpListener>,
 }
 
+/// Where a node meets others that it was not told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meeting {
+    /// In a multicast group.
+    Group(Airwave),
+    /// By asking who is there, and being asked.
+    Ask(Targets),
+}
+
 /// What a node does beside the log to be found, and to find others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discoverable {
-    /// Where beacons are sent and heard; without it the node is silent.
-    pub airwave: Option<Airwave>,
+    /// Where it meets them.
+    pub meeting: Meeting,
     /// Whether the node, when it is alone in a cluster without anything in it, ends with
     /// `NodeEnd::GaveWay` when it hears of one that it should join.
     pub may_give_way: bool,

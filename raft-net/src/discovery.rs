@@ -1,17 +1,21 @@
-//! Discovery: finds the nodes of the cluster, by a list and by beacons.
+//! Discovery: finds the nodes of the cluster, by a list, by beacons, and by questions.
 //!
-//! Commands: `Stand` (the node), `Stop`.  Facts taken: of its own task `BeaconsArrived`.
+//! Commands: `Stand` (the node), `Stop`.  Facts taken: `BeaconsArrived` (its own tasks, Web).
 //! Facts given: `PeersFound` (to Network).
 //! What is decided is decided by [`seeking`], before there is a node, and by [`belonging`].
 //! Limits: one beacon in `BELONG_INTERVAL`, and one in `ANSWER_PAUSE_MS` for those who seek.
 //! `docs/discovery.md` has the rules, and why they give one cluster.
 
+mod answering;
+pub mod asking;
 pub mod beacon;
 pub mod belonging;
 mod complaints;
+mod dns;
 pub mod search;
 pub mod seeking;
 pub mod socket;
+pub mod voice;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,14 +27,20 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::warn;
 
+use self::asking::Targets;
 use self::beacon::{Beacon, BeaconCodec, BeaconError};
 use self::belonging::{Belonging, Elder};
 use self::complaints::Complaints;
-use self::socket::BeaconSocket;
+use self::socket::{BeaconSocket, Listening};
 use crate::task::{Stop, Task};
 
 /// How often a member of a cluster says where it is.
 pub const BELONG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a member that asks does so at every `BELONG_INTERVAL`, so that whoever starts with it
+/// hears of it, and the pause after that. Units: milliseconds.
+const ASK_OFTEN_MS: u64 = 60_000;
+const ASK_PAUSE_MS: u64 = 10_000;
 
 /// Whoever seeks is answered no more often than this. Units: milliseconds.
 const ANSWER_PAUSE_MS: u64 = 200;
@@ -55,10 +65,10 @@ pub struct Stand {
     pub reply: oneshot::Sender<Option<Elder>>,
 }
 
-/// Reports what one read of the socket brought.
+/// Reports the beacons of one read of the socket, of one round of questions, or in a question.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-struct BeaconsArrived(Vec<(Result<Beacon, BeaconError>, SocketAddr)>);
+pub struct BeaconsArrived(pub Vec<(Result<Beacon, BeaconError>, SocketAddr)>);
 
 /// The actor.
 #[derive(Debug)]
@@ -68,16 +78,26 @@ pub struct Discovery {
     air: Option<Air>,
 }
 
+/// How a node hears others.
+#[derive(Debug)]
+pub enum Way {
+    /// By beacons in a group, which it also sends.
+    Group(BeaconSocket),
+    /// By asking; whoever asks it is answered by its door for HTTP.
+    Ask(Targets),
+}
+
 /// What a node needs to be heard.
 #[derive(Debug)]
 struct Air {
-    socket: BeaconSocket,
+    way: Way,
     codec: BeaconCodec,
     belonging: Belonging,
     since: Instant,
     spoke_ms: Option<u64>,
     complaints: Complaints,
     reader: Option<Task>,
+    arrived: Option<Recipient<BeaconsArrived>>,
 }
 
 impl Discovery {
@@ -87,17 +107,20 @@ impl Discovery {
         Self { listed, found, air: None }
     }
 
-    /// The same, and hears and sends beacons.
+    /// The same, and hears beacons.
     #[must_use]
-    pub fn on_air(
-        mut self,
-        socket: BeaconSocket,
-        codec: BeaconCodec,
-        belonging: Belonging,
-    ) -> Self {
+    pub fn on_air(mut self, way: Way, codec: BeaconCodec, belonging: Belonging) -> Self {
         let (since, complaints) = (Instant::now(), Complaints::default());
-        let (spoke_ms, reader) = (None, None);
-        self.air = Some(Air { socket, codec, belonging, since, spoke_ms, complaints, reader });
+        self.air = Some(Air {
+            way,
+            codec,
+            belonging,
+            since,
+            spoke_ms: None,
+            complaints,
+            reader: None,
+            arrived: None,
+        });
         self
     }
 }
@@ -120,29 +143,16 @@ impl Actor for Discovery {
 
 impl Air {
     fn listen(&mut self, arrived: Recipient<BeaconsArrived>) {
-        let listening = match self.socket.listen() {
-            Ok(listening) => listening,
-            Err(error) => {
-                warn!("cannot hear beacons: {error}; going on without");
-                return;
+        self.arrived = Some(arrived.clone());
+        // Whoever asks does so when it knows what to say.
+        let Way::Group(socket) = &self.way else { return };
+        match socket.listen() {
+            Ok(listening) => {
+                let reader = listen_on(listening, self.codec.clone(), arrived);
+                self.reader = Some(Task::spawn(reader));
             }
-        };
-        let codec = self.codec.clone();
-        self.reader = Some(Task::spawn(async move {
-            loop {
-                match BeaconSocket::receive(&listening).await {
-                    Ok(datagrams) => {
-                        let read = datagrams.into_iter();
-                        let read = read.map(|(bytes, from)| (codec.decode(&bytes), from));
-                        arrived.do_send(BeaconsArrived(read.collect()));
-                    }
-                    Err(error) => {
-                        warn!("cannot hear beacons any more: {error}; going on without");
-                        return;
-                    }
-                }
-            }
-        }));
+            Err(error) => warn!("cannot hear beacons: {error}; going on without"),
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -152,12 +162,28 @@ impl Air {
     fn speak(&mut self) {
         let Some(beacon) = self.belonging.beacon() else { return };
         let now_ms = self.now_ms();
-        self.spoke_ms = Some(now_ms);
-        let sent = self.socket.send(&self.codec.encode(&beacon));
-        if let Err(error) = sent
-            && self.complaints.about("send", now_ms)
-        {
-            warn!("cannot send beacons: {error}; going on without");
+        let beacon = self.codec.encode(&beacon);
+        match &self.way {
+            Way::Group(socket) => {
+                self.spoke_ms = Some(now_ms);
+                let sent = socket.send(&beacon);
+                if let Err(error) = sent
+                    && self.complaints.about("send", now_ms)
+                {
+                    warn!("cannot send beacons: {error}; going on without");
+                }
+            }
+            Way::Ask(targets) => {
+                let pause_ms = if now_ms < ASK_OFTEN_MS { 0 } else { ASK_PAUSE_MS };
+                let is_due = |spoke_ms: u64| pause_ms <= now_ms.saturating_sub(spoke_ms);
+                let is_free = self.reader.as_ref().is_none_or(Task::is_finished);
+                if is_free && self.spoke_ms.is_none_or(is_due) {
+                    self.spoke_ms = Some(now_ms);
+                    let arrived = self.arrived.clone().expect("set when the actor started");
+                    let ask = ask(targets.clone(), beacon, self.codec.clone(), arrived);
+                    self.reader = Some(Task::spawn(ask));
+                }
+            }
         }
     }
 
@@ -180,10 +206,35 @@ impl Air {
             }
         }
         let has_paused = |spoke_ms: u64| ANSWER_PAUSE_MS <= now_ms.saturating_sub(spoke_ms);
-        if is_asked && self.spoke_ms.is_none_or(has_paused) {
+        let is_group = matches!(self.way, Way::Group(_));
+        if is_asked && is_group && self.spoke_ms.is_none_or(has_paused) {
             self.speak();
         }
         peers
+    }
+}
+
+async fn listen_on(listening: Listening, codec: BeaconCodec, to: Recipient<BeaconsArrived>) {
+    loop {
+        match BeaconSocket::receive(&listening).await {
+            Ok(datagrams) => {
+                let read = datagrams.into_iter().map(|(bytes, from)| (codec.decode(&bytes), from));
+                to.do_send(BeaconsArrived(read.collect()));
+            }
+            Err(error) => {
+                warn!("cannot hear beacons any more: {error}; going on without");
+                return;
+            }
+        }
+    }
+}
+
+/// Asks once, and says who asks. A name that is not found now may be found later.
+async fn ask(targets: Targets, own: Vec<u8>, codec: BeaconCodec, to: Recipient<BeaconsArrived>) {
+    if let Ok(addresses) = targets.addresses().await {
+        let told = asking::ask_all(addresses, Some(own)).await;
+        let read = told.into_iter().map(|told| (codec.decode(&told.datagram.0), told.datagram.1));
+        to.do_send(BeaconsArrived(read.collect()));
     }
 }
 

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs as _};
 
 use clap::{Args, ValueEnum};
+use raft_net::discovery::asking::Targets;
 use raft_net::discovery::socket::{Airwave, MULTICAST_GROUP, route_out};
 
 use super::settings::ServeArguments;
 use crate::error::StartError;
-use crate::node::Discoverable;
+use crate::node::{Discoverable, Meeting};
 
 /// The most nodes that may be waited for: as many as a cluster has members.
 const EXPECT_MAX: u32 = 100;
@@ -15,14 +16,24 @@ const EXPECT_MAX: u32 = 100;
 /// How a node finds its cluster.
 #[derive(Debug, Args)]
 pub(super) struct DiscoveryArguments {
-    /// How a node with an empty folder finds its cluster, and is found [default: multicast, or
-    /// none with --peers, --join or --node-id]
-    #[arg(long, value_enum, value_name = "multicast|none", env = "KVORUM_DISCOVERY")]
+    /// How a node with an empty folder finds its cluster, and is found [default: none with --peers,
+    /// --join or --node-id; http or dns with a name for them; else multicast]
+    #[arg(long, value_enum, value_name = "multicast|http|dns|none", env = "KVORUM_DISCOVERY")]
     discovery: Option<Method>,
     /// The multicast group of --discovery multicast, the same on all nodes of a cluster
     #[arg(long, value_name = "GROUP:PORT", env = "KVORUM_MULTICAST",
           default_value_t = MULTICAST_GROUP)]
     multicast: SocketAddrV4,
+    /// The name behind which --discovery http asks for other nodes [default port: that of --listen]
+    #[arg(long, value_name = "HOST[:PORT]", env = "KVORUM_CLUSTER_HOSTNAME")]
+    cluster_hostname: Option<String>,
+    /// The name that --discovery dns asks for nodes: addresses with this port, or SRV records of
+    /// _kvorum._tcp.NAME
+    #[arg(long, value_name = "NAME[:PORT]", env = "KVORUM_DISCOVERY_NAME")]
+    discovery_name: Option<String>,
+    /// The address of this machine that others are told, with the port of --listen
+    #[arg(long, value_name = "IP", env = "KVORUM_NODE_IP", conflicts_with = "advertise")]
+    node_ip: Option<IpAddr>,
     /// Founds a cluster only together with so many empty nodes, this one among them; each of
     /// them endorses one founding only
     #[arg(long, value_name = "N", env = "KVORUM_BOOTSTRAP_EXPECT")]
@@ -33,8 +44,14 @@ pub(super) struct DiscoveryArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Method {
     Multicast,
+    Http,
+    Dns,
     None,
 }
+
+/// Names of variables from other systems that mean the same as ours.
+const OTHER_HOSTNAME: &str = "ABCD_CLUSTER_HOSTNAME";
+const OTHER_NODE_IP: &str = "ABCD_NODE_IP";
 
 impl ServeArguments {
     /// How the node finds its cluster.
@@ -43,7 +60,15 @@ impl ServeArguments {
     pub(super) fn method(&self) -> Result<Method, StartError> {
         let wrong = |text: String| Err(StartError::Setting(text));
         let is_told = self.peers.is_some() || !self.join.is_empty() || self.node_id.is_some();
-        let default = if is_told { Method::None } else { Method::Multicast };
+        let default = if is_told {
+            Method::None
+        } else if self.hostname().is_some() {
+            Method::Http
+        } else if self.discovery.discovery_name.is_some() {
+            Method::Dns
+        } else {
+            Method::Multicast
+        };
         let method = self.discovery.discovery.unwrap_or(default);
         if !self.discovery.multicast.ip().is_multicast() || self.discovery.multicast.port() == 0 {
             let group = self.discovery.multicast;
@@ -66,6 +91,56 @@ impl ServeArguments {
         }
     }
 
+    fn hostname(&self) -> Option<String> {
+        self.discovery.cluster_hostname.clone().or_else(|| std::env::var(OTHER_HOSTNAME).ok())
+    }
+
+    /// Whom to ask who is there. `port` is what they listen at if that is not said.
+    ///
+    /// Errors: if nobody was named.
+    fn targets(&self, method: Method, port: u16) -> Result<Targets, StartError> {
+        let given = &self.discovery;
+        let (flag, name) = if method == Method::Http {
+            ("--cluster-hostname", self.hostname())
+        } else {
+            ("--discovery-name", given.discovery_name.clone())
+        };
+        let wrong = |text: String| Err(StartError::Setting(text));
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            let which = if method == Method::Http { "http" } else { "dns" };
+            return wrong(format!("--discovery {which} needs {flag}, the name of the other nodes"));
+        };
+        match (name.rsplit_once(':'), method) {
+            (Some((host, port)), _) => match port.parse() {
+                Ok(port) if port != 0 && !host.is_empty() && method == Method::Http => {
+                    Ok(Targets::Host(host.to_owned(), port))
+                }
+                Ok(port) if port != 0 && !host.is_empty() => {
+                    Ok(Targets::Name(host.to_owned(), port))
+                }
+                Ok(_) | Err(_) => wrong(format!("{flag}: {name:?} is not a name such as a:2379")),
+            },
+            (None, Method::Http) => Ok(Targets::Host(name, port)),
+            (None, Method::Dns | Method::Multicast | Method::None) => {
+                Ok(Targets::Service(name, port))
+            }
+        }
+    }
+
+    /// The address of the machine, if it was given.
+    ///
+    /// Errors: if it is none.
+    fn node_ip(&self) -> Result<Option<IpAddr>, StartError> {
+        if self.discovery.node_ip.is_some() {
+            return Ok(self.discovery.node_ip);
+        }
+        let Ok(text) = std::env::var(OTHER_NODE_IP) else { return Ok(None) };
+        let ip = text.parse().map_err(|_| {
+            StartError::Setting(format!("{OTHER_NODE_IP}: {text:?} is not an IP address"))
+        })?;
+        Ok(Some(ip))
+    }
+
     /// How many empty nodes found together, if that was given.
     pub(super) fn expects(&self) -> Option<u32> {
         self.discovery.bootstrap_expect
@@ -81,6 +156,11 @@ impl ServeArguments {
         listen: &str,
         port: u16,
     ) -> Result<Option<String>, StartError> {
+        if self.advertise.is_none()
+            && let Some(ip) = self.node_ip()?
+        {
+            return Ok(Some(SocketAddr::new(ip, port).to_string()));
+        }
         let is_anywhere = |at: &SocketAddr| at.ip().is_unspecified();
         let for_peers = self.ports.for_peers();
         let listens_anywhere = listen.parse().as_ref().is_ok_and(is_anywhere);
@@ -96,22 +176,23 @@ impl ServeArguments {
         }
     }
 
-    /// What the node does to be found. `address` is where others reach it.
+    /// What the node does to be found. `address` is where others reach it, `port` where it listens.
     ///
-    /// Errors: if its host has no address of version 4.
+    /// Errors: if its host has no address of version 4 for multicast, or nobody is named to ask.
     pub(super) fn discoverable(
         &self,
         method: Method,
-        address: &str,
+        (address, port): (&str, u16),
     ) -> Result<Option<Discoverable>, StartError> {
-        match method {
-            Method::None => Ok(None),
+        let meeting = match method {
+            Method::None => return Ok(None),
             Method::Multicast => {
                 let interface = interface(address)?;
-                let airwave = Some(Airwave { group: self.discovery.multicast, interface });
-                Ok(Some(Discoverable { airwave, may_give_way: true }))
+                Meeting::Group(Airwave { group: self.discovery.multicast, interface })
             }
-        }
+            Method::Http | Method::Dns => Meeting::Ask(self.targets(method, port)?),
+        };
+        Ok(Some(Discoverable { meeting, may_give_way: true }))
     }
 }
 
@@ -156,6 +237,8 @@ mod tests {
             ("kvorum --join a:1", Method::None),
             ("kvorum --node-id 2", Method::None),
             ("kvorum --discovery none", Method::None),
+            ("kvorum --cluster-hostname a", Method::Http),
+            ("kvorum --discovery-name a", Method::Dns),
             ("kvorum --join a:1 --discovery multicast", Method::Multicast),
         ] {
             assert_eq!(arguments(line).method().unwrap(), method, "{line}");
@@ -181,15 +264,46 @@ mod tests {
     #[test]
     fn beacons_go_where_the_address_is() {
         let given = arguments("kvorum --multicast 239.1.2.3:9");
-        let at = |address| given.discoverable(Method::Multicast, address).unwrap().unwrap();
-        let airwave = at("127.0.0.1:5").airwave.unwrap();
-        assert_eq!(
-            (airwave.group.to_string(), airwave.interface),
-            ("239.1.2.3:9".into(), Ipv4Addr::LOCALHOST)
-        );
-        assert_eq!(at("[::1]:5").airwave.unwrap().interface, Ipv4Addr::LOCALHOST);
-        assert_eq!(at("10.1.2.3:5").airwave.unwrap().interface, Ipv4Addr::new(10, 1, 2, 3));
-        assert_eq!(given.discoverable(Method::None, "x").unwrap(), None);
-        assert!(given.discoverable(Method::Multicast, "[2001:db8::1]:5").is_err());
+        let interface = |address| {
+            let found = given.discoverable(Method::Multicast, (address, 5)).unwrap().unwrap();
+            let Meeting::Group(airwave) = found.meeting else { panic!("{found:?}") };
+            assert_eq!(airwave.group.to_string(), "239.1.2.3:9");
+            airwave.interface
+        };
+        assert_eq!(interface("127.0.0.1:5"), Ipv4Addr::LOCALHOST);
+        assert_eq!(interface("[::1]:5"), Ipv4Addr::LOCALHOST);
+        assert_eq!(interface("10.1.2.3:5"), Ipv4Addr::new(10, 1, 2, 3));
+        assert_eq!(given.discoverable(Method::None, ("x", 5)).unwrap(), None);
+        assert!(given.discoverable(Method::Multicast, ("[2001:db8::1]:5", 5)).is_err());
+    }
+
+    #[test]
+    fn names_to_ask_are_read_with_their_ports() {
+        let targets = |line: &str| {
+            let given = arguments(line);
+            given.targets(given.method().unwrap(), 7).map_err(|error| error.to_string())
+        };
+        let http = "kvorum --discovery http";
+        let dns = "kvorum --discovery dns";
+        let host = |port| Targets::Host("a".to_owned(), port);
+        assert_eq!(targets(&format!("{http} --cluster-hostname a")), Ok(host(7)));
+        assert_eq!(targets(&format!("{http} --cluster-hostname a:8")), Ok(host(8)));
+        let name = Targets::Name("a".to_owned(), 8);
+        assert_eq!(targets(&format!("{dns} --discovery-name a:8")), Ok(name));
+        let service = Targets::Service("a".to_owned(), 7);
+        assert_eq!(targets(&format!("{dns} --discovery-name a")), Ok(service));
+        for (line, words) in [
+            (http.to_owned(), "needs --cluster-hostname"),
+            (dns.to_owned(), "needs --discovery-name"),
+            (format!("{http} --cluster-hostname a:x"), "is not a name such as a:2379"),
+            (format!("{dns} --discovery-name :1"), "is not a name such as a:2379"),
+        ] {
+            let error = targets(&line).unwrap_err();
+            assert!(error.contains(words) && !error.contains('\n'), "{line}: {error}");
+        }
+        let line = "kvorum --discovery http --node-ip 10.1.2.3";
+        let told = arguments(line).advertised(Method::Http, "0.0.0.0:5", 5).unwrap();
+        assert_eq!(told.as_deref(), Some("10.1.2.3:5"));
+        assert!(Arguments::try_parse_from(["kvorum", "--node-ip", "x"]).is_err());
     }
 }

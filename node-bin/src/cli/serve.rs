@@ -181,11 +181,12 @@ impl<'a> Given<'a> {
         options.check()?;
         let doors = arguments.doors()?;
         let mut announcement = None;
-        match (&owner, options.discoverable.and_then(|it| it.airwave)) {
+        match (&owner, options.discoverable.clone()) {
             (None, _) if !doors.is_empty() => join::prepare(doors, given_id, &mut options)?,
-            (None, Some(airwave)) if self.members.is_empty() => {
+            (None, Some(found)) if self.members.is_empty() => {
                 let place = (self.directory.as_path(), given_id);
-                announcement = find::enter(place, (airwave, arguments.expects()), &mut options)?;
+                let meeting = (&found.meeting, arguments.expects());
+                announcement = find::enter(place, meeting, &mut options)?;
             }
             (Some(_), _) if !doors.is_empty() => {
                 tracing::info!("the data directory has a cluster already: no --join");
@@ -219,7 +220,8 @@ impl<'a> Given<'a> {
         };
         if self.method != Method::None {
             let address = join::own_address(&options)?;
-            let discoverable = arguments.discoverable(self.method, &address)?;
+            let port = bound_port(&options)?;
+            let discoverable = arguments.discoverable(self.method, (&address, port))?;
             let may_give_way = self.may_give_way;
             options.discoverable = discoverable.map(|it| Discoverable { may_give_way, ..it });
         }
@@ -250,6 +252,11 @@ fn native_address(node: &Node) -> String {
 
 fn listen_error(address: &str, source: io::Error) -> StartError {
     StartError::listen("--listen", address, source)
+}
+
+fn bound_port(options: &NodeOptions) -> Result<u16, StartError> {
+    let bound = options.bound.as_ref().expect("bound for each node");
+    bound.local_addr().map(|at| at.port()).map_err(|source| listen_error(&options.listen, source))
 }
 
 /// The socket that was asked for, or the first free one.

@@ -38,7 +38,7 @@ use crate::console::{ConsoleMessages, LogFacts, SnapshotFacts, Taps, WatchWords}
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
-use crate::doors::{Behind, Doors, Hashing, Hosts, SnapshotSource, Web};
+use crate::doors::{Behind, Doors, Hashing, Hosts, Introduction, SnapshotSource, Web};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
@@ -148,6 +148,8 @@ struct Wire {
     console: Option<ConsoleMessages>,
     /// Where peers are reached whatever the log says.
     places: BTreeMap<NodeId, String>,
+    /// What its beacons carry.
+    sender: u64,
 }
 
 type StorageParts = (Wal<NodeDisk>, Option<FileDisk>, SnapshotFiles<NodeDisk>);
@@ -210,8 +212,9 @@ async fn start<S: StateMachine + Unpin + 'static>(
         playground: options.playground,
         console: options.console_messages,
         places: if claim.renews_addresses { claim.members } else { BTreeMap::new() },
+        sender: directory::new_incarnation().0,
     };
-    let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
+    let doors = (NodeInfo { cluster_id, node_id: node_id.number(), address }, checks, store_doors);
     let storage = (wal, spare_disk, snapshot_files);
     let (logs, probe) = (options.logs, store_doors.then(probe));
     let api = (info, checks, store_doors, MonitorOptions { clock, directory, logs, probe });
@@ -307,7 +310,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let discovery = start_discovery(&wire, &network);
     let mut tasks = Vec::from(start_tickers(&to_consensus, watch));
     tasks.extend(start_caretaker(&wire, (&to_api, &discovery), faults));
-    let listener = start_listener(wire, (&to_api, door_info), &network, faults);
+    let listener = start_listener(wire, (&to_api, door_info), (&network, &discovery), faults);
     let (hand_over, urge) = (to_consensus.clone().recipient(), to_consensus.recipient());
     Actors {
         api: to_api,
@@ -476,7 +479,8 @@ fn start_player<S: StateMachine + Unpin + 'static>(
 
 fn start_discovery(wire: &Wire, network: &Addr<Network>) -> Addr<Discovery> {
     let discovery = Discovery::of_list(wire.members.clone(), network.clone().recipient());
-    on_air::put(discovery, &wire.identity, wire.discoverable).start()
+    let identity = (&*wire.identity, wire.sender);
+    on_air::put(discovery, identity, wire.discoverable.as_ref()).start()
 }
 
 fn start_caretaker(
@@ -484,7 +488,7 @@ fn start_caretaker(
     to: (&Addr<Api>, &Addr<Discovery>),
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Option<actix_rt::task::JoinHandle<()>> {
-    let caretaker = on_air::caretaker(wire.discoverable, &wire.identity, to, faults);
+    let caretaker = on_air::caretaker(wire.discoverable.as_ref(), &wire.identity, to, faults);
     caretaker.map(|caretaker| actix_rt::spawn(caretaker.run()))
 }
 
@@ -501,10 +505,17 @@ fn snapshot_source<S: StateMachine + Unpin + 'static>(
 fn start_listener(
     wire: Wire,
     (api, door_info): (&Addr<Api>, Option<(NodeInfo, SnapshotSource)>),
-    network: &Addr<Network>,
+    (network, discovery): (&Addr<Network>, &Addr<Discovery>),
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<Listener> {
-    let Wire { identity, ports, wires, listens_at, resp, hosts, .. } = wire;
+    let may_give_way = wire.discoverable.is_some_and(|it| it.may_give_way);
+    let Wire { identity, ports, wires, listens_at, resp, hosts, sender, .. } = wire;
+    let introduction = Introduction {
+        identity: identity.clone(),
+        sender,
+        may_give_way,
+        arrived: discovery.clone().recipient(),
+    };
     let doors = Doors::new(FaultGuard::new("Doors", faults)).start();
     let web = door_info.map(|(info, snapshots)| {
         let behind = Behind {
@@ -517,7 +528,7 @@ fn start_listener(
             hashing: Hashing::default(),
             snapshots,
         };
-        Web::new(behind, hosts, FaultGuard::new("Web", faults)).start()
+        Web::new(behind, (hosts, introduction), FaultGuard::new("Web", faults)).start()
     });
     let doors = listener::Doors {
         peers: network.clone().recipient(),

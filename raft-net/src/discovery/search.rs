@@ -1,6 +1,7 @@
 //! How a node with an empty directory listens, before there is a node: the decisions are
 //! [`Seeking`]'s.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -10,10 +11,12 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use super::asking::{PASSED_ON_MAX, Told};
 use super::beacon::{Beacon, BeaconCodec, BeaconError, Rank, Says};
 use super::complaints::Complaints;
 use super::seeking::{Place, SEEK_INTERVAL_MS, SILENCE_MS, Seeking, Step};
-use super::socket::{BeaconSocket, Datagram, Listening, SAY_AGAIN};
+use super::socket::{BeaconSocket, SAY_AGAIN};
+use super::voice::Voice;
 
 /// When a line says first what is waited for, and how often it is repeated. Units: milliseconds.
 const WAITING_LINE_MS: u64 = SILENCE_MS + 1_000;
@@ -31,7 +34,6 @@ pub enum Outcome {
 /// A search for a cluster.
 #[derive(Debug)]
 pub struct Search {
-    socket: BeaconSocket,
     codec: BeaconCodec,
     sender: u64,
     address: String,
@@ -39,19 +41,30 @@ pub struct Search {
     since: Instant,
     complaints: Complaints,
     tells_ms: u64,
+    /// What was heard last of each sender itself, and when.
+    heard: BTreeMap<u64, (u64, Vec<u8>)>,
 }
 
 impl Search {
     /// A search that begins now.
     #[must_use]
     pub fn new(
-        (socket, codec): (BeaconSocket, BeaconCodec),
+        codec: BeaconCodec,
         (sender, address): (u64, String),
         seeks: super::beacon::Seeks,
     ) -> Self {
         let seeking = Seeking::new(sender, seeks, 0);
         let (since, complaints) = (Instant::now(), Complaints::default());
-        Self { socket, codec, sender, address, seeking, since, complaints, tells_ms: 0 }
+        Self {
+            codec,
+            sender,
+            address,
+            seeking,
+            since,
+            complaints,
+            tells_ms: 0,
+            heard: BTreeMap::new(),
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -61,12 +74,12 @@ impl Search {
     /// Listens and speaks until it is decided what to do; a search can be run again if nothing
     /// came of that. `endorse` makes an endorsement durable.
     ///
-    /// Errors: those of the socket, and of `endorse`.
+    /// Errors: those of the system, and of `endorse`.
     pub async fn run(
         &mut self,
+        voice: &mut Voice,
         mut endorse: impl FnMut(Rank) -> io::Result<()>,
     ) -> io::Result<Outcome> {
-        let listening = self.socket.listen()?;
         let mut turns = interval(Duration::from_millis(SEEK_INTERVAL_MS));
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now_ms = self.now_ms();
@@ -74,9 +87,9 @@ impl Search {
         self.tells_ms = now_ms + WAITING_LINE_MS;
         loop {
             tokio::select! {
-                datagrams = BeaconSocket::receive(&listening) => self.hear(datagrams?),
+                datagrams = voice.receive() => self.hear(datagrams?),
                 _ = turns.tick() => {
-                    if let Some(outcome) = self.take_turn(&listening, &mut endorse)? {
+                    if let Some(outcome) = self.take_turn(voice, &mut endorse)? {
                         return Ok(outcome);
                     }
                 }
@@ -84,11 +97,21 @@ impl Search {
         }
     }
 
-    fn hear(&mut self, datagrams: Vec<Datagram>) {
+    fn hear(&mut self, told: Vec<Told>) {
         let now_ms = self.now_ms();
-        for (datagram, from) in datagrams {
+        for Told { datagram: (datagram, from), is_own } in told {
             match self.codec.decode(&datagram) {
-                Ok(beacon) => self.seeking.hear(&beacon, now_ms),
+                Ok(beacon) => {
+                    self.seeking.hear(&beacon, now_ms);
+                    // What was passed on is not passed on again: it would never be forgotten.
+                    let has_room = self.heard.len() < PASSED_ON_MAX;
+                    if is_own
+                        && beacon.sender != self.sender
+                        && (has_room || self.heard.contains_key(&beacon.sender))
+                    {
+                        self.heard.insert(beacon.sender, (now_ms, datagram));
+                    }
+                }
                 Err(error) => complain(&mut self.complaints, &error, from, now_ms),
             }
         }
@@ -96,11 +119,11 @@ impl Search {
 
     fn take_turn(
         &mut self,
-        listening: &Listening,
+        voice: &mut Voice,
         endorse: &mut impl FnMut(Rank) -> io::Result<()>,
     ) -> io::Result<Option<Outcome>> {
         // Nothing is decided before everything that is there was heard.
-        self.hear(listening.take());
+        self.hear(voice.take());
         let now_ms = self.now_ms();
         let step = self.seeking.turn(now_ms);
         match step {
@@ -124,14 +147,21 @@ impl Search {
             Step::Torn(_) => {}
             Step::Wait => self.tell_what_is_waited_for(now_ms),
         }
-        self.say()?;
+        self.say(voice, now_ms);
         Ok(None)
     }
 
-    fn say(&self) -> io::Result<()> {
+    fn say(&mut self, voice: &Voice, now_ms: u64) {
+        self.heard.retain(|_, (at_ms, _)| now_ms.saturating_sub(*at_ms) < SEEK_INTERVAL_MS * 4);
+        let others: Vec<Vec<u8>> = self.heard.values().map(|(_, bytes)| bytes.clone()).collect();
+        let others = others.into_iter();
         let says = Says::Seeks(self.seeking.seeks());
         let beacon = Beacon { sender: self.sender, address: self.address.clone(), says };
-        self.socket.send(&self.codec.encode(&beacon))
+        if let Err(error) = voice.say(self.codec.encode(&beacon), others)
+            && self.complaints.about("send", now_ms)
+        {
+            warn!("cannot send beacons: {error}; going on without");
+        }
     }
 
     fn tell_what_is_waited_for(&mut self, now_ms: u64) {

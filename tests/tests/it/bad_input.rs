@@ -63,6 +63,11 @@ async fn wrong_flags_of_kvorum() {
         (&["--memory-max", "2GiB"], &["2GiB", "--memory-max"]),
         (&["--listen", "0.0.0.0:0"], &["0.0.0.0:0", "--cluster-secret", "--insecure"]),
         (&["--listen", "0.0.0.0:0", "--cluster-secret", ""], &["--cluster-secret", "empty"]),
+        (&["--multicast", "10.0.0.1:1"], &["--multicast", "10.0.0.1:1", "no multicast group"]),
+        (&["--discovery", "http"], &["--discovery http", "--cluster-hostname"]),
+        (&["--discovery", "pigeon"], &["pigeon", "--discovery", "multicast, http, dns, none"]),
+        (&["--node-ip", "here"], &["here", "--node-ip"]),
+        (&["--bootstrap-expect", "3"], &["--bootstrap-expect", "a way to find the others"]),
         (&["dev", "--nodes", "0"], &["1 to 50 nodes", "not 0"]),
         (&["dev", "--transport", "pigeon"], &["pigeon", "--transport", "memory, tcp"]),
     ];

@@ -1,15 +1,22 @@
 //! Nodes find each other without being told: founding, giving way, moving, and what must never
 //! happen. Each test has a multicast group of its own on loopback.
 
+mod asking;
 mod founding;
 mod meeting;
 mod moving;
+mod subnet;
 
 use crate::harness::client;
 use crate::harness::ports;
 use crate::harness::process::{Ended, KVCTL, KVORUM, Process};
 use crate::harness::scratch::Scratch;
 use crate::harness::wait;
+
+/// How many clusters a test starts one after the other, if not as many as it says.
+fn starts(default: usize) -> usize {
+    std::env::var("KVORUM_STARTS").map_or(default, |starts| starts.parse().unwrap())
+}
 
 /// A place where nodes hear each other and nobody else.
 #[derive(Debug)]

@@ -8,20 +8,23 @@
 mod authority;
 mod gateway;
 mod host;
+mod introduction;
 mod pages;
 mod rest;
 mod rewound;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
-use http::{Request, Response, StatusCode, Version, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use raft_net::discovery::asking::DISCOVERY_PATH;
 use raft_net::listener::DoorAccepted;
 use raft_net::opens::{Door, Opens};
 use raft_net::sniff::Sniffed;
@@ -30,6 +33,7 @@ use tonic::body::Body;
 
 use self::gateway::Gateway;
 pub(crate) use self::host::Hosts;
+pub(crate) use self::introduction::Introduction;
 use self::rewound::Rewound;
 use super::etcd::{self, Behind};
 use crate::fault::FaultGuard;
@@ -67,13 +71,18 @@ struct Served {
     behind: Behind,
     gateway: Gateway,
     hosts: Hosts,
+    introduction: Introduction,
     waiting: rest::Waiting,
 }
 
 impl Web {
-    pub(crate) fn new(behind: Behind, hosts: Hosts, fault: FaultGuard) -> Self {
+    pub(crate) fn new(
+        behind: Behind,
+        (hosts, introduction): (Hosts, Introduction),
+        fault: FaultGuard,
+    ) -> Self {
         let (gateway, waiting) = (Gateway::new(), rest::Waiting::default());
-        let served = Served { behind, gateway, hosts, waiting };
+        let served = Served { behind, gateway, hosts, introduction, waiting };
         Self { served: Arc::new(served), connections: Arc::new(()), _fault: fault }
     }
 }
@@ -114,10 +123,11 @@ where
 /// Serves a connection until it ends.
 async fn serve(served: Arc<Served>, accepted: DoorAccepted) {
     let DoorAccepted { speaks, stream, read, from, opens } = accepted;
+    let asks_from = from.parse().ok();
     let io = TokioIo::new(Rewound::new(read, stream, speaks == Sniffed::Http2));
     let service = service_fn(move |request| {
         let served = served.clone();
-        async move { Ok::<_, Infallible>(answer(&served, opens, request).await) }
+        async move { Ok::<_, Infallible>(answer(&served, (opens, asks_from), request).await) }
     });
     let ended = if speaks == Sniffed::Http2 {
         http2::Builder::new(OnThisThread)
@@ -141,7 +151,11 @@ async fn serve(served: Arc<Served>, accepted: DoorAccepted) {
     }
 }
 
-async fn answer(served: &Served, opens: Opens, request: Request<Incoming>) -> Response<Body> {
+async fn answer(
+    served: &Served,
+    (opens, from): (Opens, Option<SocketAddr>),
+    request: Request<Incoming>,
+) -> Response<Body> {
     let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     if kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
         if !opens.has(Door::Etcd) {
@@ -166,6 +180,9 @@ async fn answer(served: &Served, opens: Opens, request: Request<Incoming>) -> Re
         }
         let guard = (&served.hosts, &served.waiting);
         return Box::pin(rest::answer(&served.behind, guard, request)).await;
+    }
+    if *request.method() == Method::GET && request.uri().path() == DISCOVERY_PATH {
+        return introduction::answer(&served.behind, &served.introduction, &request, from).await;
     }
     Box::pin(pages::answer(&served.behind, request)).await
 }

@@ -2,12 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Place, another_group, until_voters};
+use super::{Place, another_group, starts, until_voters};
 use crate::harness::wait;
-
-/// How many clusters are started, instead of [`STARTS`].
-const STARTS_VARIABLE: &str = "KVORUM_STARTS";
-const STARTS: usize = 4;
 
 /// Starts that many nodes at once, and checks that they are one cluster.
 async fn check_one_cluster(count: usize) {
@@ -30,8 +26,7 @@ async fn check_one_cluster(count: usize) {
 #[tokio::test]
 async fn acc_a05_three_nodes_with_one_command_and_no_list_are_one_cluster_each_time() {
     let _turn = wait::turn().await;
-    let starts = std::env::var(STARTS_VARIABLE).map_or(STARTS, |starts| starts.parse().unwrap());
-    for _ in 0..starts.div_ceil(2) {
+    for _ in 0..starts(4).div_ceil(2) {
         tokio::join!(check_one_cluster(3), check_one_cluster(3));
     }
 }

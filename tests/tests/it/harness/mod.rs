@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod etcd;
 pub(crate) mod http;
+pub(crate) mod namespaces;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod scratch;
