@@ -108,7 +108,7 @@ impl ClientError {
 }
 
 /// A node's words, not at any length.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.escape_debug().take(TEXT_CHARS_MAX).collect()
 }
 

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::client::first_link;
 use crate::dial::Endpoints;
-use crate::error::ClientError;
+use crate::error::{ClientError, one_line};
 use crate::exchange::exchange;
 
 pub use raft_net::client_protocol::playground::{NodeName, Play};
@@ -28,8 +28,8 @@ pub async fn play(
     let endpoint = link.address.clone();
     let read = |reply: &Reply<'_>| {
         Some(match reply {
-            Reply::Played(played) if played.is_done => Ok(played.text.clone()),
-            Reply::Played(played) => Err(ClientError::NotPlayed(played.text.clone())),
+            Reply::Played(played) if played.is_done => Ok(one_line(&played.text)),
+            Reply::Played(played) => Err(ClientError::NotPlayed(one_line(&played.text))),
             Reply::Malformed(text) => Err(ClientError::rejected(text)),
             Reply::Refused(refusal) => {
                 Err(ClientError::NoQuorum { endpoint: endpoint.clone(), last: Some(*refusal) })

@@ -1,5 +1,6 @@
 //! Playing with `kvorum dev`, or with a node that allows it, from another terminal.
 
+use crate::harness::cluster::Cluster;
 use crate::harness::ports;
 use crate::harness::process::{Ended, KVCTL, KVORUM, Process};
 use crate::harness::scratch::Scratch;
@@ -143,4 +144,49 @@ async fn elsewhere_orders_are_refused_with_the_reason() {
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
         assert!(ended.stderr.contains("--playground"), "{}", ended.stderr);
     }
+}
+
+/// Has a node do something to itself.
+async fn order(cluster: &Cluster, of: u64, words: &[&str]) {
+    let all = [&["dev"], words].concat();
+    let ended = cluster.begin_kvctl_at(cluster.address(of), &all).end().await;
+    assert_eq!(ended.code, Some(0), "{words:?}: {}", ended.stderr);
+}
+
+/// Whom another node than this one follows now.
+async fn leader_but(cluster: &Cluster, former: u64) -> u64 {
+    let other = cluster.ids().into_iter().find(|id| *id != former).unwrap();
+    wait::until("another leader", async || {
+        cluster.status(other).await.leader_id.filter(|leader| *leader != former)
+    })
+    .await
+}
+
+/// Nodes with a process each: a leader cuts itself off, another one stands still, and somebody
+/// takes over each time.
+#[tokio::test]
+async fn nodes_of_their_own_are_cut_off_and_stand_still() {
+    let _turn = wait::turn().await;
+    let cluster = Cluster::start_with(3, &["--playground"]).await;
+    let first = cluster.leader().await;
+    cluster.client_of(first).await.put("a", "1").await;
+    let name = first.to_string();
+    for other in cluster.ids().into_iter().filter(|other| *other != first) {
+        order(&cluster, first, &["cut", &name, &other.to_string()]).await;
+    }
+    let second = leader_but(&cluster, first).await;
+    cluster.client_of(second).await.put("a", "2").await;
+    wait::until("a leader that gives up", async || {
+        (cluster.status(first).await.role != "leader").then_some(())
+    })
+    .await;
+    order(&cluster, first, &["heal"]).await;
+    cluster.check_equal().await;
+
+    let leader = cluster.leader().await;
+    order(&cluster, leader, &["pause", &leader.to_string(), "1500"]).await;
+    let third = leader_but(&cluster, leader).await;
+    cluster.client_of(third).await.put("a", "3").await;
+    cluster.check_equal().await;
+    assert_eq!(cluster.client_of(leader).await.get("a").await.as_deref(), Some("3"));
 }
