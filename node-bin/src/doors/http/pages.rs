@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tonic::body::Body;
-
 use raft_net::client_protocol::{MonitorEntry, MonitorValue};
+use tonic::body::Body;
 
 use super::super::etcd::{Behind, ETCD_VERSION};
 use crate::monitor::health::{CHECKS, LIVE};

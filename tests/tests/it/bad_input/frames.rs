@@ -64,7 +64,7 @@ async fn frames_that_are_no_requests() {
         (&[0, 0, 0, 1, 0xc1], "a frame is not the expected MessagePack"),
         // An array of four thousand million elements of which none is there.
         (&[0, 0, 0, 5, 0xdd, 0xff, 0xff, 0xff, 0xff], "a frame is not the expected MessagePack"),
-        (&[0, 0, 0, 3, 0x92, 1, 9], "a frame is not the expected MessagePack"),
+        (&[0, 0, 0, 3, 0x92, 1, 0x7f], "a frame is not the expected MessagePack"),
     ];
     for (bytes, words) in table {
         let mut stream = TcpStream::connect(&node.address).await.unwrap();
