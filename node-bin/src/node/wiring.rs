@@ -214,7 +214,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         places: if claim.renews_addresses { claim.members } else { BTreeMap::new() },
         sender: directory::new_incarnation().0,
     };
-    let doors = (NodeInfo { cluster_id, node_id: node_id.number(), address }, checks, store_doors);
+    let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
     let storage = (wal, spare_disk, snapshot_files);
     let (logs, probe) = (options.logs, store_doors.then(probe));
     let api = (info, checks, store_doors, MonitorOptions { clock, directory, logs, probe });
