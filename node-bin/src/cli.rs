@@ -38,6 +38,7 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a process")]
 enum Mode {
     /// Runs a whole cluster in this process, with a prompt
     Dev(settings::DevArguments),
