@@ -41,7 +41,7 @@ use clap::Parser as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-use self::arguments::{Action, Arguments, Shared};
+use self::arguments::{Action, Arguments, Shared, SnapshotCommand};
 use self::commands::Job;
 pub use self::line::{Lines, Order, WORDS};
 pub use self::stop::Stop;
@@ -220,14 +220,7 @@ impl Console<'_> {
                     session::run(output, shared, command, stop).await
                 });
             }
-            Action::Snapshot(command) => {
-                return block_on(async {
-                    let mut interrupts = Interrupts::new()?;
-                    let mut stop = Stop::when(interrupts.next());
-                    let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
-                    snapshot::run(told, shared, command, &mut stop).await
-                });
-            }
+            Action::Snapshot(command) => return self.snapshot(shared, command),
             Action::Top(arguments) => {
                 return self.until_interrupted(async |output, stop| {
                     top::run(output, shared, &arguments, stop).await
@@ -263,6 +256,15 @@ impl Console<'_> {
                 return trace::run(job, (&target, deadline), format, told, &mut stop).await;
             }
             job.run_until(&mut stop, (&target, deadline), format, told).await
+        })
+    }
+
+    fn snapshot(&mut self, shared: &Shared, command: SnapshotCommand) -> Result<u8, CommandError> {
+        block_on(async {
+            let mut interrupts = Interrupts::new()?;
+            let mut stop = Stop::when(interrupts.next());
+            let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
+            snapshot::run(told, shared, command, &mut stop).await
         })
     }
 

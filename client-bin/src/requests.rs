@@ -298,19 +298,7 @@ impl Requests {
             }
             // Forgotten is not "not executed", and the other words are never true of a serial
             // that is still open here. Nobody asks for a status or a watch under such an id.
-            Reply::Session(_)
-            | Reply::Status(_)
-            | Reply::Monitored(_)
-            | Reply::Transferred
-            | Reply::Snapshot(_)
-            | Reply::SnapshotPiece(_)
-            | Reply::Played(_)
-            | Reply::Watching(_)
-            | Reply::Events { .. }
-            | Reply::Mark(_)
-            | Reply::Subscribed
-            | Reply::Message { .. }
-            | Reply::Ended(_) => Err(pending.work.senseless()),
+            _ => Err(pending.work.senseless()),
         };
         self.finish(id, result);
         Advice::Stay

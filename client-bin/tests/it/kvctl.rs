@@ -315,7 +315,8 @@ fn status_finds_every_member_from_one_endpoint() {
             "node_id": id, "address": address, "role": role, "term": 5, "leader_id": 1,
             "commit_index": 9, "applied_index": 8, "revision": 1, "version": "0.1.0",
             "state_hash": "0000000000000000", "snapshot_index": 0, "fenced": false,
-            "live_bytes": 700, "memory_max": 700, "full": true
+            "live_bytes": 700, "memory_max": 700, "full": true,
+            "feature_level": 0, "feature_level_max": 0
         })
     };
     assert_eq!(

@@ -191,16 +191,12 @@ async fn start<S: StateMachine + Unpin + 'static>(
         None => Replica::new(config, hard_state, log, machine, clock.now()),
     };
     let replica = replica.with_live_bytes_max(options.memory_max);
-    let secret = options.cluster_secret;
+    let (secret, feature_level) = (options.cluster_secret, options.feature_level_max);
+    let told = told_address(&address);
+    let identity =
+        Identity { cluster_id, node_id, incarnation, secret, address: told, feature_level };
     let wire = Wire {
-        identity: Arc::new(Identity {
-            cluster_id,
-            node_id,
-            incarnation,
-            secret,
-            address: told_address(&address),
-            feature_level: options.feature_level_max,
-        }),
+        identity: Arc::new(identity),
         ports,
         wires,
         listens_at: listens_at.clone(),

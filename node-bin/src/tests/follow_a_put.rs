@@ -171,6 +171,32 @@ struct Node {
     api: Addr<Api>,
 }
 
+/// Where Api's requests go, of which `submit` is tapped.
+fn requests(
+    submit: Recipient<Submit>,
+    (consensus, snapshot_store): (&Addr<Consensus<Store>>, &Addr<SnapshotStore>),
+    (watch, wire): (&Addr<Watch>, &Addr<Wire>),
+) -> api::Outlets {
+    api::Outlets {
+        submit,
+        read: consensus.clone().recipient(),
+        read_locally: consensus.clone().recipient(),
+        greet: consensus.clone().recipient(),
+        describe: consensus.clone().recipient(),
+        transfer: consensus.clone().recipient(),
+        want_snapshot: consensus.clone().recipient(),
+        snapshots: snapshot_store.clone().recipient(),
+        play: None,
+        watch: watch.clone().recipient(),
+        monitor_orders: watch.clone().recipient(),
+        count_watches: watch.clone().recipient(),
+        tune: consensus.clone().recipient(),
+        trace: consensus.clone().recipient(),
+        spread: wire.clone().recipient(),
+        inquire: wire.clone().recipient(),
+    }
+}
+
 impl Node {
     /// Runs the actors of node `id` on the contexts that its peers know already.
     fn start(
@@ -223,26 +249,10 @@ impl Node {
             traced: to_api.clone().recipient(),
         };
         consensus.run(Consensus::new(replica, clock, outlets, guard("Consensus")));
-        let requests = api::Outlets {
-            submit: taps.tap(to_consensus.clone().recipient(), |Submit(submission): &Submit| {
-                format!("Api -> Consensus: Submit {}", submission.tickets.len())
-            }),
-            read: to_consensus.clone().recipient(),
-            read_locally: to_consensus.clone().recipient(),
-            greet: to_consensus.clone().recipient(),
-            describe: to_consensus.clone().recipient(),
-            transfer: to_consensus.clone().recipient(),
-            want_snapshot: to_consensus.clone().recipient(),
-            snapshots: snapshot_store.recipient(),
-            play: None,
-            watch: watch.clone().recipient(),
-            monitor_orders: watch.clone().recipient(),
-            count_watches: watch.clone().recipient(),
-            tune: to_consensus.clone().recipient(),
-            trace: to_consensus.clone().recipient(),
-            spread: wire.clone().recipient(),
-            inquire: wire.clone().recipient(),
-        };
+        let submit = taps.tap(to_consensus.clone().recipient(), |Submit(submission): &Submit| {
+            format!("Api -> Consensus: Submit {}", submission.tickets.len())
+        });
+        let requests = requests(submit, (&to_consensus, &snapshot_store), (&watch, wire));
         let info = NodeInfo { cluster_id: 1, node_id: id.number(), address };
         api.run(Api::new(info, no_checks(), requests, options(clock), guard("Api")));
         Self { consensus: to_consensus, api: to_api }

@@ -26,6 +26,7 @@ pub mod sessions;
 pub mod snapshot_files;
 pub mod snapshots;
 pub mod state_machine;
+mod status;
 pub(crate) mod transfers;
 pub(crate) mod writes;
 

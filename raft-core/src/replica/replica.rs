@@ -16,7 +16,7 @@ use crate::replica::due::Due;
 use crate::replica::early_rounds::EarlyRounds;
 use crate::replica::event::{
     Answer, Answers, Applied, Effects, Event, LocalQuery, Outcome, Query, Refusal, Staleness,
-    Status, Submission, Ticket,
+    Submission, Ticket,
 };
 use crate::replica::fence::Fence;
 use crate::replica::foresight::foresee;
@@ -62,7 +62,7 @@ pub struct Replica<S> {
     pub(super) applied_log_time: u64,
     pub(super) applied_level: u16,
     /// Whether a command was applied since this replica was made.
-    has_commands: bool,
+    pub(super) has_commands: bool,
     pub(super) fence: Fence,
     pub(super) room: Room,
     /// How far the state was last said to be.
@@ -735,35 +735,6 @@ impl<S: StateMachine> Replica<S> {
         self.tend_fence(now);
         let patience_us = SEND_AGAIN_PATIENCE * self.raft.config().election_timeout_us;
         self.send_again(now, Time(now.0.saturating_sub(patience_us)));
-    }
-
-    /// What `status` shows.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let log = self.raft.log();
-        Status {
-            node: self.raft.config().id,
-            role: self.raft.role_name(),
-            term: self.raft.term(),
-            leader: self.raft.leader(),
-            commit_index: log.commit_index(),
-            applied_index: log.applied_index(),
-            last_index: log.last().index,
-            revision: self.machine.revision(),
-            log_time: self.raft.log_time(),
-            state_hash: self.machine.state_hash(),
-            live_bytes: self.machine.live_bytes(),
-            live_bytes_max: self.room.live_bytes_max(),
-            waiting_for: self.raft.waiting_for(),
-            is_fenced: self.fence.is_fenced(),
-            snapshot_index: self.raft.snapshot().map_or(Index::ZERO, |id| id.last.index),
-            configuration: self.raft.configuration().clone(),
-            is_removed: self.raft.is_removed(),
-            feature_level: self.applied_level,
-            feature_level_max: self.raft.config().feature_level_max,
-            bindings: self.raft.bindings().clone(),
-            has_commands: self.has_commands || self.raft.snapshot().is_some(),
-        }
     }
 
     /// A client id that nobody has had before.

@@ -53,7 +53,7 @@ impl Operator {
         let range = dice.pick(&[(20_000, 200_000), (100_000, 900_000)]);
         let mut care = Dice::new(seed ^ 0x6361_7265_6f66_6974);
         Self {
-            voter_gone_us: care.pick(&[0, 200_000, 400_000, 1_000_000, 6_000_000]),
+            voter_gone_us: care.pick(&[0, 0, 200_000, 400_000, 1_000_000]),
             replacements: care.chance(400).then_some(care),
             interval_us: dice.chance(500).then_some(range),
             auto_promote: dice.chance(500),
