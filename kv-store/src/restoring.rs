@@ -204,7 +204,11 @@ impl Staging {
         };
         let known = version.filter(|version| {
             let is_known = 0 < mod_revision && mod_revision <= newest;
-            is_known && !version.is_gone()
+            is_known
+                && version.content().is_some_and(|content| {
+                    let Content { create_revision, version, .. } = content;
+                    is_possible(mod_revision, create_revision, version)
+                })
         });
         let staged = match origin {
             Origin::Backup => known.and_then(|version| self.head.rewritten(version)),
@@ -227,6 +231,12 @@ impl Staging {
     fn is_idle(&self, log_time: u64) -> bool {
         self.head.touched_at.saturating_add(RESTORE_IDLE_US) <= log_time
     }
+}
+
+/// Whether a key can have come to this: each version of it took a revision of its own.
+fn is_possible(mod_revision: u64, create_revision: u64, version: u64) -> bool {
+    let changes = mod_revision.checked_sub(create_revision);
+    create_revision != 0 && version != 0 && changes.is_some_and(|changes| version - 1 <= changes)
 }
 
 impl Store {
@@ -421,5 +431,19 @@ impl Store {
         let found = all.find(|tables| tables.number == number);
         let tables = found.expect("tables that a snapshot shows are kept");
         (&tables.keyspace, &mut tables.leases)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of clients may say anything, and whatever is staged is written on from.
+    #[test]
+    fn a_key_has_no_more_versions_than_revisions_since_it_came_into_being() {
+        let at = is_possible;
+        assert!(at(5, 5, 1) && at(5, 2, 4) && at(5, 2, 1));
+        assert!(!at(5, 2, 5) && !at(5, 5, 2) && !at(u64::MAX, 1, 0));
+        assert!(!at(5, 0, 1) && !at(5, 6, 1) && !at(5, 2, u64::MAX));
     }
 }

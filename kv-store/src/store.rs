@@ -13,7 +13,9 @@ use raft_core::replica::state_machine::{Forgotten, LoadError, StateMachine};
 use raft_core::types::Index;
 
 use crate::auth::Auth;
-use crate::command::{Answer, Command, Existing, KeyRange, No, PutOptions, Query, renewals};
+use crate::command::{
+    Answer, Command, DecodeError, Existing, KeyRange, No, PutOptions, Query, renewals,
+};
 use crate::events::{Event, Lost};
 use crate::keyspace::{Keyspace, NEWEST, Tenure};
 use crate::lasting::At;
@@ -365,9 +367,10 @@ impl StateMachine for Store {
         let seed = command.seed().wrapping_add(index.0);
         let at = At { index, log_time: command.log_time(), seed };
         match Command::decode(command.payload()) {
+            // The words of a version that does not know the command.
             Ok(decoded) if command.feature_level() < decoded.feature_level() => {
-                let why = No::FeatureLevel { needed: decoded.feature_level() };
-                Answer::No { revision: self.revision, why }.encode(answer);
+                Answer::Malformed { why: DecodeError::Shape(String::new()).reason() }
+                    .encode(answer);
             }
             Ok(decoded) => self.execute(at, &decoded, answer),
             Err(error) => Answer::Malformed { why: error.reason() }.encode(answer),

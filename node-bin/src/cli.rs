@@ -14,6 +14,7 @@ mod recover;
 mod restore;
 mod serve;
 mod settings;
+mod stop_signal;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -85,6 +85,17 @@ pub enum BackupError {
         /// What the nodes may take. Units: bytes.
         live_bytes_max: u64,
     },
+    /// Not every node of the cluster knows what is asked.
+    #[error(
+        "a restore needs feature level {needed}, and the cluster has agreed on {agreed}, nothing \
+         was done; upgrade every node (kvctl status -w json)"
+    )]
+    FeatureLevel {
+        /// The level that it needs.
+        needed: u16,
+        /// The level of the cluster.
+        agreed: u16,
+    },
 }
 
 impl BackupError {
@@ -100,7 +111,7 @@ impl BackupError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Client(error) => error.exit_code(),
-            Self::NoRoom { .. } => 1,
+            Self::NoRoom { .. } | Self::FeatureLevel { .. } => 1,
             Self::NoSnapshot(_) => 3,
             Self::File { .. }
             | Self::NotABackup(_)

@@ -60,6 +60,11 @@ pub async fn plan(
     if live_bytes_max != 0 && live_bytes_max <= live_bytes {
         return Err(BackupError::NoRoom { live_bytes, live_bytes_max });
     }
+    let agreed = status.feature_level;
+    let needed = Command::Restore { step: RestoreStep::Abandon { id: 0 } }.feature_level();
+    if agreed != 0 && agreed < needed {
+        return Err(BackupError::FeatureLevel { needed, agreed });
+    }
     let cluster_id = file.head.map(|head| head.cluster_id);
     let is_own = cluster_id == Some(status.cluster_id) && is_own(&contents, &status);
     Ok(Planned { contents, is_foreign: !is_own, cluster_id: status.cluster_id, file })

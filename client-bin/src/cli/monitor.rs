@@ -124,8 +124,11 @@ fn lines(
             left -= 1;
             match format {
                 Format::Json => output::json(output, &Line { node_id: id, line: &entry.value })?,
-                Format::Simple | Format::Table if is_one => writeln!(output, "{}", entry.value)?,
-                Format::Simple | Format::Table => writeln!(output, "{id}| {}", entry.value)?,
+                Format::Simple | Format::Table => {
+                    let line = output::printable(entry.value.to_string().as_bytes());
+                    let of_node = if is_one { String::new() } else { format!("{id}| ") };
+                    writeln!(output, "{of_node}{line}")?;
+                }
             }
         }
     }

@@ -358,12 +358,6 @@ pub enum No {
         /// The restore.
         id: u64,
     },
-    /// Not every node of the cluster knows the command yet.
-    #[serde(rename = "L")]
-    FeatureLevel {
-        /// The feature level that it needs.
-        needed: u16,
-    },
     /// Another piece of the restore comes next.
     #[serde(rename = "P")]
     PieceExpected {
@@ -407,11 +401,6 @@ impl fmt::Display for No {
                 f,
                 "restore {id:016x} is not under way: another one took its place, or nothing was \
                  heard of it for too long"
-            ),
-            Self::FeatureLevel { needed } => write!(
-                f,
-                "the command needs feature level {needed}, and not every node of the cluster \
-                 knows it yet; upgrade all of them (kvctl status -w json)"
             ),
             Self::PieceExpected { number } => {
                 write!(f, "piece {number} of the restore comes next")

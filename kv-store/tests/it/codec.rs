@@ -417,10 +417,6 @@ fn golden_answers_about_ends() -> Vec<(Answer<'static>, &'static str)> {
         (Answer::No { revision: 9, why: No::AuthFull { limit: 8 } }, "81 a16e 92 09 81 a146 91 08"),
         (Answer::No { revision: 9, why: No::KeyUnknown }, "81 a16e 92 09 a16b"),
         (
-            Answer::No { revision: 9, why: No::FeatureLevel { needed: 2 } },
-            "81 a16e 92 09 81 a14c 91 02",
-        ),
-        (
             Answer::No { revision: 9, why: No::RestoreUnknown { id: 7 } },
             "81 a16e 92 09 81 a172 91 07",
         ),

@@ -28,11 +28,6 @@ fn each_no_is_one_line_that_says_what_is_wrong() {
         (No::PermissionNotGranted, "the role has not got the permission"),
         (No::PieceExpected { number: 9 }, "piece 9 of the restore comes next"),
         (
-            No::FeatureLevel { needed: 2 },
-            "the command needs feature level 2, and not every node of the cluster knows it yet; \
-             upgrade all of them (kvctl status -w json)",
-        ),
-        (
             No::RestoreUnknown { id: 9 },
             "restore 0000000000000009 is not under way: another one took its place, or nothing \
              was heard of it for too long",

@@ -14,6 +14,7 @@ use std::time::Duration;
 use actix::{AsyncContext, Handler, Message};
 use bytes::Bytes;
 use kv_store::watching::{Owner, Tally};
+use raft_core::configuration::MEMBERS_MAX;
 use raft_core::replica::event::{Refusal, Ticket};
 use raft_core::types::NodeId;
 use raft_net::client_protocol::{
@@ -35,6 +36,12 @@ use crate::watch::{CountWatches, MonitorDue, MonitorOrders, WatchesCounted};
 
 /// The connection number under which questions travel to Consensus.
 pub(super) const QUESTIONS: u64 = (1 << 63) - 1;
+
+/// The longest path and value of a question together. Units: bytes.
+const TEXT_BYTES_MAX: usize = 4_096;
+
+/// What is said against a longer one.
+const TOO_LONG: &str = "the question is too long";
 
 /// Questions under way at a time.
 const TASKS_MAX: usize = 1_024;
@@ -167,6 +174,12 @@ impl Monitor {
     }
 }
 
+/// Whether a question is no longer than questions are: it is kept while it is under way.
+fn is_short(request: &MonitorRequest) -> bool {
+    let texts = request.path.len() + request.value.as_ref().map_or(0, String::len);
+    texts <= TEXT_BYTES_MAX && request.lines_seen.len() <= MEMBERS_MAX
+}
+
 impl Api {
     /// Takes a request if it is about watches of the monitor; returns whether it was.
     pub(super) fn on_monitor_watch(&mut self, ticket: Ticket, op: &Op<'_>) -> bool {
@@ -191,6 +204,8 @@ impl Api {
             self.tell_values(owner, Reply::Refused(Refusal::Overloaded));
         } else if request.value.is_some() {
             self.tell_values(owner, Reply::Malformed("what is watched is not set".into()));
+        } else if !is_short(request) {
+            self.tell_values(owner, Reply::Malformed(TOO_LONG.into()));
         } else {
             self.monitor.watches.insert(owner, request.clone());
             let interval_ms = request.interval_ms.max(INTERVAL_MS_MIN);
@@ -234,6 +249,10 @@ impl Api {
                 return self.answer_values(asker, vec![part]);
             }
         };
+        if !is_short(&request) {
+            let part = failed(self.info.node_id, MonitorError::UNKNOWN_PATH, TOO_LONG.to_owned());
+            return self.answer_values(asker, vec![part]);
+        }
         if TASKS_MAX <= self.monitor.tasks.len() {
             let text = "too many questions are under way; ask again".to_owned();
             let part = failed(self.info.node_id, MonitorError::NOT_HERE, text);

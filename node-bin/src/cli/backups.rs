@@ -137,8 +137,11 @@ impl Schedule {
 
     /// Goes on where an earlier process has stopped.
     fn resume(&mut self) {
-        for folder in [self.directory.clone(), self.archive()] {
-            for name in names(&folder).into_iter().filter(|name| name.contains(UNFINISHED)) {
+        let prefix = self.prefix();
+        for (folder, prefix) in [(self.directory.clone(), prefix.as_str()), (self.archive(), "")] {
+            // Others may be writing to the same folder.
+            let is_left = |name: &String| name.starts_with(prefix) && name.contains(UNFINISHED);
+            for name in names(&folder).into_iter().filter(is_left) {
                 // Whatever stays harms nobody.
                 let _ = fs::remove_file(folder.join(name));
             }

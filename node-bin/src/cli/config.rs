@@ -69,6 +69,10 @@ fn shown(sources: &Sources<'_>) -> String {
                 text.push_str(&format!("# {name} = {value}  # default\n\n"));
             }
             Some(value) => text.push_str(&format!("{name} = {value}  # from {source}\n\n")),
+            // What nobody may read is not shown, and what is not shown is no setting.
+            None if source != "default" => {
+                text.push_str(&format!("# {name} is set, from {source}\n\n"));
+            }
             None => text.push_str(&format!("# {name} is not set\n\n")),
         }
     }
@@ -89,8 +93,7 @@ fn value_of(arg: &Arg, sources: &Sources<'_>) -> (Option<String>, String) {
         },
     };
     if arg.is_hide_env_values_set() {
-        let is_set = source != "default";
-        return (is_set.then(|| "\"...\"".to_owned()), source);
+        return (None, source);
     }
     if matches!(arg.get_action(), ArgAction::SetTrue) {
         return (Some(sources.whole.get_flag(id).to_string()), source);

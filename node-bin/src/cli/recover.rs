@@ -101,8 +101,9 @@ fn show(survey: &Survey) {
 fn show_loss(newest: &Survey, surveys: &[Survey]) {
     let voters = &newest.configuration.voters;
     let ids: Vec<String> = voters.iter().map(ToString::to_string).collect();
-    let is_here =
-        |id: &NodeId| surveys.iter().any(|it| it.identity.node_id == *id && it.damage.is_none());
+    // Damage that an earlier start has cut off is known by the vote that it took.
+    let is_whole = |it: &Survey| it.damage.is_none() && it.hard_state.standing == Standing::Full;
+    let is_here = |id: &NodeId| surveys.iter().any(|it| it.identity.node_id == *id && is_whole(it));
     let here = voters.iter().filter(|id| is_here(id)).count();
     let quorum = newest.configuration.quorum();
     println!("the newest log is that of {}", newest.directory.display());

@@ -11,6 +11,7 @@ use kvorum_client::utc;
 use raft_core::replica::StateMachine as _;
 use raft_core::replica::snapshots::{Loaded, Loader};
 use raft_core::types::{EntryId, NodeId};
+use raft_core::wal::snapshots::backup::BackupHead;
 
 use super::settings::{FIRST_ID, check_address, wrong};
 use crate::directory::{Archive, Founder, check_is_free, found};
@@ -65,7 +66,7 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, StartError> 
     let backup = BackupFile::open(file)?;
     let (mut state, mut last) = (load(&backup)?, backup.snapshot.last);
     if let Some(log) = log {
-        last = bring_forward(&mut state, last, (log, until))?;
+        last = bring_forward(&mut state, (last, backup.head.as_ref()), (log, until))?;
     }
     let was = state.machine().revision();
     let founder = Founder { node_id, address: address.clone(), next_id: 0 };
@@ -97,14 +98,20 @@ fn until(arguments: &RestoreArguments) -> Result<Until, StartError> {
 /// Takes the log behind a state in, up to where it is to stop; returns the last entry.
 fn bring_forward(
     state: &mut Loaded<Store>,
-    mut last: EntryId,
+    (mut last, head): (EntryId, Option<&BackupHead>),
     (log, until): (&Path, Until),
 ) -> Result<EntryId, StartError> {
     let has_come = |state: &Loaded<Store>| match until {
         Until::Revision(revision) => revision <= state.machine().revision(),
         Until::End | Until::Time(_) => false,
     };
-    Archive::open(log, last)?.each_entry(|entry| {
+    if let (Until::Time(time), Some(head)) = (until, head)
+        && time < head.wall_time_us
+    {
+        return Err(wrong("--to-time is before the backup; take an earlier one".to_owned()));
+    }
+    let cluster_id = head.map(|head| head.cluster_id);
+    Archive::open(log, cluster_id, last)?.each_entry(|entry| {
         let is_later = matches!(until, Until::Time(time) if time < entry.wall_time());
         if is_later || has_come(state) {
             return ControlFlow::Break(());

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use raft_core::types::NodeId;
 use raft_net::faults::Faults;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::backups::Backups;
 use super::discovery::Method;
 use super::settings::{FIRST_ID, ServeArguments, Switch};
+use super::stop_signal::StopSignal;
 use super::{find, join, new_store, store_checks};
 use crate::directory::{self, Data, MemoryData, dissolving};
 use crate::doors::resp::RespOptions;
@@ -36,8 +36,12 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 pub(super) fn run(arguments: &ServeArguments, logs: &LogControl) -> Result<ExitCode, StartError> {
     let mut given = Given::check(arguments, logs)?;
     abort_on_panic();
+    let mut stop = StopSignal::watch().map_err(StartError::Thread)?;
     loop {
-        let ended = given.run_once()?;
+        let ended = given.run_once(&mut stop)?;
+        if stop.has_come() {
+            return Ok(ExitCode::SUCCESS);
+        }
         let NodeEnd::GaveWay { cluster_id, address } = &ended else {
             return Ok(match ended {
                 NodeEnd::Stopped | NodeEnd::GaveWay { .. } => ExitCode::SUCCESS,
@@ -171,7 +175,7 @@ impl<'a> Given<'a> {
     }
 
     /// Finds the node its cluster, and runs it until it ends.
-    fn run_once(&mut self) -> Result<NodeEnd, StartError> {
+    fn run_once(&mut self, stop: &mut StopSignal) -> Result<NodeEnd, StartError> {
         let arguments = self.arguments;
         dissolving::complete(&self.directory)?;
         let owner = directory::owner(&self.directory)?;
@@ -194,6 +198,7 @@ impl<'a> Given<'a> {
             (None | Some(_), _) => {}
         }
         let node_id = options.node_id.number();
+        stop.waits_for_a_node(true);
         let node = Node::start(options, new_store(arguments.memory_max))?;
         announce(&node, node_id, &self.directory);
         drop(announcement);
@@ -203,8 +208,10 @@ impl<'a> Given<'a> {
             node_id,
             data: self.directory.clone(),
         })?;
-        wait_for_signal(&node).map_err(StartError::Thread)?;
-        Ok(node.stop())
+        while node.is_running() && !stop.comes_within(WATCH_INTERVAL) {}
+        let ended = node.stop();
+        stop.waits_for_a_node(false);
+        Ok(ended)
     }
 
     fn options(&mut self, node_id: NodeId) -> Result<NodeOptions, StartError> {
@@ -285,20 +292,4 @@ fn abort_on_panic() {
         print(panic);
         std::process::abort();
     }));
-}
-
-fn wait_for_signal(node: &Node) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut watch = tokio::time::interval(WATCH_INTERVAL);
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                _ = watch.tick() => if !node.is_running() { return Ok(()) },
-            }
-        }
-    })
 }

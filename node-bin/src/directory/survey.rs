@@ -103,10 +103,14 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Opens a log that goes on behind the entry `base`, up to what is known to be committed.
+    /// Opens a log of this cluster, if it is known, that goes on behind the entry `base`, up to what is known to be committed.
     ///
     /// Errors: `Setting` if it does not, and as a start.
-    pub(crate) fn open(directory: &Path, base: EntryId) -> Result<Self, StartError> {
+    pub(crate) fn open(
+        directory: &Path,
+        cluster_id: Option<u64>,
+        base: EntryId,
+    ) -> Result<Self, StartError> {
         let Some(identity) = owner(directory)? else {
             let text = format!(
                 "{} holds no log; give a folder of --backup-dir whose name ends in -log, or the \
@@ -115,6 +119,13 @@ impl Archive {
             );
             return Err(StartError::Setting(text));
         };
+        if let Some(wanted) = cluster_id.filter(|wanted| *wanted != identity.cluster_id) {
+            return Err(StartError::Setting(format!(
+                "the log in {} is of cluster {:016x}, and the backup of cluster {wanted:016x}",
+                directory.display(),
+                identity.cluster_id
+            )));
+        }
         let gap = |why: String| {
             StartError::Setting(format!(
                 "the log in {} does not go on behind entry {} of the backup: {why}; take a later \

@@ -129,8 +129,14 @@ impl Traces {
         }
     }
 
+    /// Forgets what nobody looks out for any more.
+    fn forget(&mut self, now_us: u64) {
+        self.0.retain(|trace| now_us < trace.begun_us + LIFETIME_US);
+    }
+
     /// Notes that Api answers the request of a ticket.
     pub(crate) fn replied(&mut self, now_us: u64, ticket: Ticket) {
+        self.forget(now_us);
         for trace in self.0.iter_mut().filter(|trace| trace.ticket == Some(ticket)) {
             trace.note(now_us, "reply", 0);
         }
@@ -138,6 +144,7 @@ impl Traces {
 
     /// Looks at what happens to Consensus. `took_us` is how long a batch took that is reported.
     pub(crate) fn event(&mut self, now_us: u64, event: &Event, took_us: u64) {
+        self.forget(now_us);
         for trace in &mut self.0 {
             match event {
                 Event::Submit(submission) => {

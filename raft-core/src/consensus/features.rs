@@ -2,7 +2,7 @@
 //!
 //! Each entry carries the level under which its leader wrote it, and commands of a later one
 //! have no effect in it, so versions that know different commands never differ in what they
-//! make of the same log. A leader raises the level when it has met every member, learners
+//! make of the same log. A leader raises the level when it is connected to every member, learners
 //! included, and each of them knows the next one; nobody lowers it.
 
 use crate::consensus::state::State;

@@ -555,6 +555,8 @@ impl Raft {
             return;
         }
         self.state.links.remove(&peer);
+        // Another version may be started there.
+        self.state.levels.remove(&peer);
         if let Role::Leader(role) = &mut self.role {
             role.note_cut(peer);
         }

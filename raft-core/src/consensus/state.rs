@@ -41,7 +41,7 @@ pub(crate) struct State {
     pub said_empty: BTreeSet<NodeId>,
     /// The control link from each peer, by connection number.
     pub links: BTreeMap<NodeId, u64>,
-    /// The highest feature level that each peer applies, as it said when it connected last.
+    /// The highest feature level that each peer applies whose link stands, as it said then.
     pub levels: BTreeMap<NodeId, u16>,
     /// The leader whose link ended, until it or another one is heard of again.
     pub lost_leader: Option<NodeId>,

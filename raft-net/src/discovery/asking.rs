@@ -82,9 +82,11 @@ impl Targets {
     pub async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         let places = match self {
             Self::Host(name, port) | Self::Name(name, port) => vec![(name.clone(), *port)],
-            Self::Service(name, port) => dns::services(&format!("{SERVICE}.{name}"))
-                .await
-                .unwrap_or_else(|_| vec![(name.clone(), *port)]),
+            // A name server that fails has not said that there are none.
+            Self::Service(name, port) => match dns::services(&format!("{SERVICE}.{name}")).await? {
+                services if services.is_empty() => vec![(name.clone(), *port)],
+                services => services,
+            },
         };
         let (mut found, mut failed) = (Vec::new(), None);
         for (host, port) in places {
@@ -161,10 +163,12 @@ pub(super) fn page(beacons: &[Vec<u8>]) -> String {
 fn beacons_in_page(page: &[u8]) -> Vec<Vec<u8>> {
     let Ok(page) = std::str::from_utf8(page) else { return Vec::new() };
     let Some((_, rest)) = page.split_once("\"beacon\":") else { return Vec::new() };
-    // Between quotes stand digits, or the names of fields, which are no digits.
-    let quoted = rest.split('"').skip(1).step_by(2);
-    let beacons = quoted.filter_map(from_hex).filter(|beacon| !beacon.is_empty());
-    beacons.take(1 + PASSED_ON_MAX).collect()
+    let own = rest.split('"').nth(1);
+    let heard = rest.split_once("\"heard\":[").map_or("", |(_, heard)| heard);
+    let heard = heard.split_once(']').map_or("", |(heard, _)| heard);
+    let others = heard.split('"').skip(1).step_by(2).take(PASSED_ON_MAX);
+    let beacons = own.into_iter().chain(others).filter_map(from_hex);
+    beacons.filter(|beacon| !beacon.is_empty()).collect()
 }
 
 /// The beacon in the head of a request, if it has one.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use raft_core::configuration::MEMBERS_MAX;
 use raft_core::types::{Incarnation, NodeId};
 
 use super::beacon::{Beacon, Belongs, Says};
@@ -125,6 +126,10 @@ impl Belonging {
                 )
             });
             return Meaning { warning, ..Meaning::default() };
+        }
+        let is_full = self.peers.len() == MEMBERS_MAX;
+        if is_full && !self.peers.keys().any(|(known, _)| *known == id) {
+            return Meaning::default();
         }
         let is_news = self.peers.get(&(id, incarnation)).is_none_or(|known| known != address);
         if is_news {

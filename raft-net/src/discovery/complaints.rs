@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// The time between two lines about the same. Units: milliseconds.
 const PAUSE_MS: u64 = 600_000;
 
-/// How many things are told apart; beyond it the oldest is forgotten.
+/// How many things are told apart; beyond it nothing new is said until one is old.
 const SUBJECTS_MAX: usize = 64;
 
 /// When what was said last.
@@ -20,9 +20,11 @@ impl Complaints {
             return false;
         }
         if last.is_none() && self.0.len() == SUBJECTS_MAX {
-            let oldest = self.0.iter().min_by_key(|(_, at_ms)| **at_ms);
-            let oldest = oldest.map(|(subject, _)| subject.clone());
-            oldest.and_then(|subject| self.0.remove(&subject));
+            // Strangers can make up subjects, and no more lines than this.
+            self.0.retain(|_, at_ms| now_ms.saturating_sub(*at_ms) < PAUSE_MS);
+            if self.0.len() == SUBJECTS_MAX {
+                return false;
+            }
         }
         self.0.insert(subject.to_owned(), now_ms);
         true
@@ -39,9 +41,9 @@ mod tests {
         assert!(complaints.about("a", 0) && complaints.about("b", 0));
         assert!(!complaints.about("a", PAUSE_MS - 1));
         assert!(complaints.about("a", PAUSE_MS));
-        for number in 0..1_000 {
-            assert!(complaints.about(&number.to_string(), PAUSE_MS + number));
-        }
+        let lines = (0..1_000).filter(|n: &u64| complaints.about(&n.to_string(), PAUSE_MS + n));
+        assert_eq!(lines.count(), SUBJECTS_MAX - 1, "a flood is not told");
         assert_eq!(complaints.0.len(), SUBJECTS_MAX);
+        assert!(complaints.about("new", 3 * PAUSE_MS), "what is old makes way");
     }
 }

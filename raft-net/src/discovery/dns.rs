@@ -79,9 +79,9 @@ async fn ask(server: SocketAddr, name: &str) -> io::Result<Vec<(String, u16)>> {
             let bad = || io::Error::new(io::ErrorKind::InvalidData, "its answer makes no sense");
             let (rcode, services) = read(answer).ok_or_else(bad)?;
             return match rcode {
-                0 if services.is_empty() => Err(io::Error::other("there is no SRV record")),
                 0 => Ok(services),
-                3 => Err(io::Error::other("there is no such name")),
+                // There is no such name.
+                3 => Ok(Vec::new()),
                 rcode => Err(io::Error::other(format!("the name server failed, code {rcode}"))),
             };
         }

@@ -125,6 +125,9 @@ impl Search {
         // Nothing is decided before everything that is there was heard.
         self.hear(voice.take());
         let now_ms = self.now_ms();
+        if !voice.is_listening() {
+            self.seeking.is_deaf(now_ms);
+        }
         let step = self.seeking.turn(now_ms);
         match step {
             Step::Found => return Ok(Some(Outcome::Found)),

@@ -138,6 +138,11 @@ impl Seeking {
         self.seekers.clear();
     }
 
+    /// Is told that nobody can be heard just now, so that silence begins anew.
+    pub fn is_deaf(&mut self, now_ms: u64) {
+        self.listening_since_ms = now_ms;
+    }
+
     /// Decides. Everything that has arrived must have been heard before.
     pub fn turn(&mut self, now_ms: u64) -> Step {
         if NAP_MS < now_ms.saturating_sub(self.last_turn_ms) {

@@ -18,6 +18,9 @@ use super::socket::{BeaconSocket, Datagram, Listening};
 /// How many beacons may wait to be heard; what comes beyond comes again.
 const HEARD_MAX: usize = 1_024;
 
+/// A round of questions that takes longer was none: who was there may not have been asked.
+const ROUND_MAX: Duration = Duration::from_secs(2);
+
 /// A voice, and the ears for others.
 #[derive(Debug)]
 pub enum Voice {
@@ -39,6 +42,8 @@ pub struct Group {
 pub struct Asked {
     heard: mpsc::Receiver<Told>,
     said: watch::Sender<Vec<Vec<u8>>>,
+    /// When a whole round of questions ended last.
+    asked_at: watch::Receiver<Option<Instant>>,
     /// Ended with this.
     _tasks: JoinSet<()>,
 }
@@ -64,10 +69,11 @@ impl Voice {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (to_be_heard, heard) = mpsc::channel(HEARD_MAX);
         let (said, saying) = watch::channel(Vec::new());
+        let (asked, asked_at) = watch::channel(None);
         let mut tasks = JoinSet::new();
         tasks.spawn(answering::answer(listener, saying.clone(), to_be_heard.clone()));
-        tasks.spawn(ask_on(targets, saying, to_be_heard));
-        Ok(Self::Asked(Asked { heard, said, _tasks: tasks }))
+        tasks.spawn(ask_on(targets, saying, (to_be_heard, asked)));
+        Ok(Self::Asked(Asked { heard, said, asked_at, _tasks: tasks }))
     }
 
     /// Waits until somebody was heard.
@@ -76,6 +82,17 @@ impl Voice {
             Self::Group(group) => Ok(own(BeaconSocket::receive(&group.listening).await?)),
             // Its tasks never end before it.
             Self::Asked(asked) => Ok(asked.heard.recv().await.into_iter().collect()),
+        }
+    }
+
+    /// Whether silence means something: by questions nobody is heard who was not asked just now,
+    /// however long the name server takes.
+    pub(super) fn is_listening(&self) -> bool {
+        match self {
+            Self::Group(_) => true,
+            Self::Asked(asked) => {
+                asked.asked_at.borrow().is_some_and(|ended_at| ended_at.elapsed() < ROUND_MAX)
+            }
         }
     }
 
@@ -108,7 +125,11 @@ fn own(datagrams: Vec<Datagram>) -> Vec<Told> {
 }
 
 /// Asks again and again.
-async fn ask_on(targets: Targets, said: watch::Receiver<Vec<Vec<u8>>>, heard: mpsc::Sender<Told>) {
+async fn ask_on(
+    targets: Targets,
+    said: watch::Receiver<Vec<Vec<u8>>>,
+    (heard, asked): (mpsc::Sender<Told>, watch::Sender<Option<Instant>>),
+) {
     let (since, mut complaints) = (Instant::now(), Complaints::default());
     loop {
         let own = said.borrow().first().cloned();
@@ -126,6 +147,7 @@ async fn ask_on(targets: Targets, said: watch::Receiver<Vec<Vec<u8>>>, heard: mp
                 }
             }
         }
+        asked.send_replace(Some(Instant::now()));
         sleep(Duration::from_millis(SEEK_INTERVAL_MS)).await;
     }
 }

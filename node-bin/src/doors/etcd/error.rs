@@ -104,7 +104,6 @@ pub(crate) fn of_no(why: &No) -> Status {
         | No::Overflow
         | No::ValueTooLong { .. }
         | No::RestoreUnknown { .. }
-        | No::FeatureLevel { .. }
         | No::PieceExpected { .. }
         | No::NotInTransaction => {
             return Status::internal(why.to_string());

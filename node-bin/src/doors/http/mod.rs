@@ -182,6 +182,8 @@ async fn answer(
         return Box::pin(rest::answer(&served.behind, guard, request)).await;
     }
     if *request.method() == Method::GET && request.uri().path() == DISCOVERY_PATH {
+        // A page that a browser shows is no node.
+        let from = from.filter(|_| !served.hosts.are_foreign_to(&request));
         return introduction::answer(&served.behind, &served.introduction, &request, from).await;
     }
     Box::pin(pages::answer(&served.behind, request)).await

@@ -45,6 +45,17 @@ fn a_leader_writes_what_every_member_can_apply_once_it_has_met_them_all() {
     assert_eq!([1, 2, 3].map(|id| applied(&cluster, id)), [FEATURE_LEVEL; 3]);
 }
 
+/// Whoever was met may be replaced by an older version while it is away.
+#[test]
+fn what_a_member_said_counts_only_while_its_link_stands() {
+    let mut cluster = Cluster::led_by(3, node(1));
+    meet(&mut cluster, &[(1, FEATURE_LEVEL), (3, FEATURE_LEVEL)]);
+    cluster.lose_link(node(1), node(3));
+    meet(&mut cluster, &[(1, FEATURE_LEVEL), (2, FEATURE_LEVEL)]);
+    write(&mut cluster, 1, "one is away");
+    assert_eq!(applied(&cluster, 1), FEATURE_LEVEL_MIN);
+}
+
 #[test]
 fn a_learner_counts_as_much_as_a_voter() {
     let mut cluster = Cluster::with_learners(3, node(1), &[4]);

@@ -140,7 +140,6 @@ impl Refused {
             // No request for a key is one of these.
             No::NotInTransaction
             | No::RestoreUnknown { .. }
-            | No::FeatureLevel { .. }
             | No::PieceExpected { .. }
             | No::UserExists
             | No::UserUnknown
