@@ -103,7 +103,8 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Opens a log of this cluster, if it is known, that goes on behind the entry `base`, up to what is known to be committed.
+    /// Opens a log of this cluster, if it is known, that goes on behind the entry `base`, up to
+    /// what is known to be committed.
     ///
     /// Errors: `Setting` if it does not, and as a start.
     pub(crate) fn open(

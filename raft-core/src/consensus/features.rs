@@ -15,6 +15,13 @@ impl State {
         self.levels.insert(peer, feature_level);
     }
 
+    /// Forgets the link of a peer with what was said over it: another version may be started
+    /// there.
+    pub(crate) fn unlink(&mut self, peer: NodeId) {
+        self.links.remove(&peer);
+        self.levels.remove(&peer);
+    }
+
     /// The level of what this node, as the leader, writes.
     pub(crate) fn agreed_level(&self) -> u16 {
         let peers = self.peers();

@@ -554,9 +554,7 @@ impl Raft {
         if self.state.links.get(&peer) != Some(&connection) {
             return;
         }
-        self.state.links.remove(&peer);
-        // Another version may be started there.
-        self.state.levels.remove(&peer);
+        self.state.unlink(peer);
         if let Role::Leader(role) = &mut self.role {
             role.note_cut(peer);
         }

@@ -20,6 +20,11 @@ impl World {
         if !self.can_spare(node) || !self.judge.is_healthy(node) {
             return;
         }
+        // So could a copy of a promise that is lost, until a start makes it again: marks that
+        // prove what was synced stand there too.
+        if self.nodes[node].lacks_a_copy {
+            return;
+        }
         let is_live = self.dice.chance(400);
         let process = self.nodes[node].process.as_mut().expect("it runs");
         if !is_live {
@@ -78,6 +83,7 @@ impl World {
         let lost = if self.dice.chance(500) { Lost::Entirely } else { Lost::InTheFile };
         let disk = &self.nodes[node].disks.log;
         let Some(what) = disk.lose_promise(lost, &mut self.dice) else { return false };
+        self.nodes[node].lacks_a_copy = true;
         self.counts.promises_lost += 1;
         self.say(|| format!("n{} has one copy of a promise less: {what}", node + 1));
         true

@@ -39,6 +39,8 @@ pub(crate) struct Node {
     pub(crate) told: Option<Configuration>,
     /// It has lost a directory.
     pub(crate) was_wiped: bool,
+    /// Its directory has one copy of its promises less, until it starts again.
+    pub(crate) lacks_a_copy: bool,
     /// The highest feature level that the version there applies; versions are never older than
     /// the ones before them.
     feature_level: u16,
@@ -106,6 +108,7 @@ impl Node {
             is_lost: false,
             told: None,
             was_wiped: false,
+            lacks_a_copy: false,
             calendar_us: 0,
             promised_us: 0,
             feature_level: 1,
@@ -208,6 +211,7 @@ impl Node {
             unanswered: BTreeSet::new(),
             watches: WatchActor::default(),
         });
+        self.lacks_a_copy = false;
         self.is_paused = false;
     }
 
