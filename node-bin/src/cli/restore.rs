@@ -111,8 +111,10 @@ fn bring_forward(
         return Err(wrong("--to-time is before the backup; take an earlier one".to_owned()));
     }
     let cluster_id = head.map(|head| head.cluster_id);
+    let mut is_reached = !matches!(until, Until::Time(_));
     Archive::open(log, cluster_id, last)?.each_entry(|entry| {
         let is_later = matches!(until, Until::Time(time) if time < entry.wall_time());
+        is_reached |= is_later;
         if is_later || has_come(state) {
             return ControlFlow::Break(());
         }
@@ -120,6 +122,9 @@ fn bring_forward(
         last = entry.id();
         ControlFlow::Continue(())
     })?;
+    if !is_reached {
+        println!("the log in {} ends before that time, with entry {}", log.display(), last.index);
+    }
     let found = state.machine().revision();
     match until {
         Until::Revision(wanted) if found != wanted => Err(wrong(format!(

@@ -39,6 +39,7 @@ impl<S: StateMachine> Loaded<S> {
     /// answered.
     pub fn replay(&mut self, entry: EntryRef<'_>) {
         self.state.log_time = self.state.log_time.max(entry.log_time());
+        self.state.feature_level = self.state.feature_level.max(entry.feature_level());
         let index = entry.id().index;
         match entry.kind() {
             EntryKind::Noop | EntryKind::Change => {}
