@@ -27,6 +27,7 @@ mod etcd_door;
 mod large_clusters;
 mod local_cluster;
 mod monitor;
+mod pictures;
 mod playground;
 mod processes;
 mod redis;
