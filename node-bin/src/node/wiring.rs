@@ -370,6 +370,7 @@ fn effects(
         described: api.clone().recipient(),
         tuned: api.clone().recipient(),
         traced: api.clone().recipient(),
+        happened: vec![api.clone().recipient()],
         role: None,
     }
 }
