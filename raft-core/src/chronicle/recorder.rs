@@ -201,10 +201,8 @@ impl Chronicle {
             let (first, last) = (persist.entries.first()?, persist.entries.last()?);
             Some((first.first_index(), last.last_index()))
         });
-        if let Some((first, last)) = moved {
-            if first <= self.last {
-                self.tell(now, term, What::Replaced { first, last: self.last });
-            }
+        if let Some((first, _)) = moved.filter(|(first, _)| *first <= self.last) {
+            self.tell(now, term, What::Replaced { first, last: self.last });
         }
         self.last = raft.log().last().index;
         if let Some(Span { first, last, turns }) = self.appends.note(now, moved) {
@@ -234,10 +232,8 @@ impl Chronicle {
 
     fn notice(&mut self, now: Time, term: Term, notice: &Notice) {
         // Told again with each word of such a node.
-        let foreign = match notice {
-            Notice::ForeignIncarnation { peer } => Some(*peer),
-            _ => None,
-        };
+        let foreign =
+            if let Notice::ForeignIncarnation { peer } = notice { Some(*peer) } else { None };
         if foreign.is_some() && self.foreign == foreign {
             return;
         }
