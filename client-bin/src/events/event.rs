@@ -6,7 +6,7 @@ use crate::events::words;
 use crate::utc;
 
 /// Every kind of event, beside those of later versions.
-pub const KINDS: [&str; 35] = [
+pub const KINDS: [&str; 36] = [
     "started",
     "role",
     "timer",
@@ -36,6 +36,7 @@ pub const KINDS: [&str; 35] = [
     // What is done to the nodes of one process from outside, and what a report says of itself.
     "killed",
     "stopped",
+    "failed",
     "paused",
     "resumed",
     "cut",

@@ -63,10 +63,11 @@ fn rare(event: &Event) -> String {
         }
         "killed" => "is killed".to_owned(),
         "stopped" => "is stopped".to_owned(),
+        "failed" => "ends, for one of its invariants does not hold".to_owned(),
         "paused" => "is made to stand still".to_owned(),
         "resumed" => "goes on".to_owned(),
-        "cut" => format!("is cut off from node {}", number(event, "peer")),
-        "healed" => format!("is no longer cut off from node {}", number(event, "peer")),
+        "cut" => format!("is no longer heard by node {}: the link is cut", number(event, "peer")),
+        "healed" => format!("is heard by node {} again: the link is mended", number(event, "peer")),
         "delayed" => format!(
             "is heard {} ms late by node {}",
             number(event, "delay_ms"),

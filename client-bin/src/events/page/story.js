@@ -10,7 +10,7 @@ const KINDS = [
   { name: "messages", of: ["message"] },
   { name: "log", of: ["appended", "persisted", "committed", "replaced"] },
   { name: "catching up", of: ["behind", "caught_up", "snapshot"] },
-  { name: "nodes and links", of: ["started", "stopped", "killed", "paused", "resumed", "link",
+  { name: "nodes and links", of: ["started", "stopped", "killed", "failed", "paused", "resumed", "link",
     "cut", "healed", "delayed", "members", "admitted", "waiting", "removed"] },
 ];
 const OTHER_KINDS = "trouble";
@@ -73,7 +73,7 @@ function spansOf(events, node, end) {
     if (event.node !== node) continue;
     if (event.event === "started") begin(event.at_us, "follower", event.term);
     if (event.event === "role") begin(event.at_us, event.role, event.term);
-    if (event.event === "killed" || event.event === "stopped") begin(event.at_us, "down", null);
+    if (["killed", "stopped", "failed"].includes(event.event)) begin(event.at_us, "down", null);
   }
   for (const span of spans) if (span.to === null) span.to = end;
   return spans.filter((span) => span.to > span.from);
@@ -115,7 +115,7 @@ function arrowsIn(events) {
 function isMoment(event) {
   switch (event.event) {
     case "role": return event.role === "leader" || event.role === "candidate";
-    case "started": case "stopped": case "killed": case "paused": case "resumed": case "cut":
+    case "started": case "stopped": case "killed": case "failed": case "paused": case "resumed": case "cut":
     case "healed": case "behind": case "caught_up": case "members": case "snapshot":
     case "replaced": case "removed": case "fenced": case "disk_full": case "slow_disk":
       return true;
