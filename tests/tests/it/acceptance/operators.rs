@@ -89,6 +89,10 @@ async fn acc_a07_values_are_read_followed_and_set_while_the_cluster_runs() {
     let path = "/cluster/raft/election_timeout_ms";
     let set = ask(&["set", path, &PATIENCE_MS.to_string()]).await;
     assert_eq!(said(&set).lines().count(), 3, "{set:?}");
+    let client = cluster.client().await;
+    client.put("key", "value").await;
+    // By then every timer was set anew.
+    cluster.check_equal().await;
     // A leader that stands still says nothing, and its connections stay open.
     let (stopped, since): (&Process, _) = (cluster.node(leader), Instant::now());
     stopped.signal(Signal::STOP);
@@ -100,8 +104,10 @@ async fn acc_a07_values_are_read_followed_and_set_while_the_cluster_runs() {
     let waited = since.elapsed();
     stopped.signal(Signal::CONT);
     assert_ne!(next, leader);
-    let least = Duration::from_millis(PATIENCE_MS - PATIENCE_MS / 10);
-    assert!(least <= waited, "another one was elected after {waited:?}");
+    assert!(
+        Duration::from_millis(PATIENCE_MS) <= waited,
+        "another one was elected after {waited:?}"
+    );
 }
 
 /// the log of a node as it is written, the way of one request through the nodes, and a load
@@ -112,17 +118,16 @@ async fn acc_a08_the_log_the_way_of_a_request_and_a_load() {
     let (cluster, leader, follower) = settled().await;
     let through = cluster.address(follower).to_owned();
     let path = format!("/node/{leader}/log");
-    let log = cluster.begin_kvctl_at(&through, &["mon", "watch", &path, "--count", "1"]);
+    let log = cluster.begin_kvctl_at(&through, &["mon", "watch", &path]);
     let level = format!("/node/{leader}/log/level");
     // The watch may begin only now, so there is something to see until it has.
     for word in ["debug", "info"].into_iter().cycle() {
-        if !log.stdout().is_empty() {
+        if log.stdout().contains("the log is written at level ") {
             break;
         }
         assert_eq!(cluster.kvctl(&["mon", "set", &level, word]).await.code, Some(0));
     }
-    let log = log.end().await;
-    assert!(said(&log).contains("the log is written at level "), "{log:?}");
+    log.kill();
 
     let put = cluster.begin_kvctl_at(&through, &["--trace", "put", "key", "value"]).end().await;
     assert_eq!(said(&put), "OK");
