@@ -28,6 +28,7 @@ mod large_clusters;
 mod local_cluster;
 mod machines;
 mod monitor;
+mod pictures;
 mod playground;
 mod processes;
 mod redis;
