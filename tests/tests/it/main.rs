@@ -26,6 +26,7 @@ mod embedding;
 mod etcd_door;
 mod large_clusters;
 mod local_cluster;
+mod machines;
 mod monitor;
 mod pictures;
 mod playground;
