@@ -62,7 +62,9 @@ function begin() {
 
   function zoom(factor) {
     const { from, to } = state.view;
-    const [middle, half] = [(from + to) / 2, ((to - from) / 2) * factor];
+    const at = state.chosen === null ? -1 : story.events[state.chosen].at_us;
+    const isSeen = from <= at && at <= to;
+    const [middle, half] = [isSeen ? at : (from + to) / 2, ((to - from) / 2) * factor];
     show(middle - half, middle + half);
   }
 

@@ -45,6 +45,7 @@ function axis(place, view, story) {
   }
 }
 
+/** A lane for each node; of leaders stands which term they lead. */
 function bands(place, story, view, lane, thickness) {
   for (const node of story.nodes) {
     const y = lane(node);
@@ -60,8 +61,10 @@ function bands(place, story, view, lane, thickness) {
       });
       const term = span.term === null ? "" : `, term ${span.term}`;
       draw(band, "title", {}, `node ${node}: ${span.role}${term}, ${duration(span.to - span.from)}`);
-      if (span.role === "leader" && thickness > 11 && to - from > 60) {
-        draw(place.svg, "text", { class: "inside", x: from + 6, y: y + 4 }, `term ${span.term}`);
+      if (span.role === "leader" && to - from > 60) {
+        const isThick = thickness > 12;
+        draw(place.svg, "text", { class: isThick ? "soft" : "inside", x: from + 6,
+          y: isThick ? y - thickness / 2 - 4 : y + 4 }, `leads term ${span.term}`);
       }
     }
   }
