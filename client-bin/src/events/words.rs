@@ -20,11 +20,14 @@ pub(super) fn of(event: &Event) -> String {
         "persisted" => format!("has {} on disk{}", span(event), turns(event)),
         "committed" => committed(event),
         "replaced" => format!("gives up {}, which the leader does not have", span(event)),
-        "behind" => format!(
-            "finds node {} behind: its log agrees up to {} at most",
-            number(event, "peer"),
-            entry(event, "last")
-        ),
+        "behind" => match event.field("last") {
+            Some(_) => format!(
+                "finds node {} behind: its log agrees up to {} at most",
+                number(event, "peer"),
+                entry(event, "last")
+            ),
+            None => format!("finds node {} behind", number(event, "peer")),
+        },
         "caught_up" => format!(
             "node {} has caught up: it has everything up to {}",
             number(event, "peer"),

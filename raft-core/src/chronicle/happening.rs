@@ -150,8 +150,9 @@ pub enum What {
     Behind {
         /// The follower.
         peer: NodeId,
-        /// The last entry that the two surely have in common, or may have.
-        last: EntryId,
+        /// The last entry that the two surely have in common, or may have, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last: Option<EntryId>,
     },
     /// A follower that was behind has everything again. Told by the leader.
     CaughtUp {

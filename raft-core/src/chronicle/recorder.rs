@@ -179,14 +179,14 @@ impl Chronicle {
         }
     }
 
-    /// Sees, on a leader, what whoever comes back has missed. Of whom nothing is known yet the
-    /// first answer tells it.
+    /// Sees, on a leader, that whoever comes back has missed something. Who has acknowledged
+    /// nothing to this leader lacks at least the entry that its leadership began with.
     fn see_again(&mut self, now: Time, raft: &Raft, peer: NodeId) {
         let log = raft.log();
-        let known = raft.match_index(peer).filter(|known| Index::ZERO < *known);
-        let Some(index) = known.filter(|known| *known < log.commit_index()) else { return };
-        if self.behind.insert(peer) {
-            let last = EntryId { term: log.term_at(index).unwrap_or_default(), index };
+        let Some(index) = raft.match_index(peer) else { return };
+        if index < log.commit_index() && self.behind.insert(peer) {
+            let known = (Index::ZERO < index).then(|| log.term_at(index)).flatten();
+            let last = known.map(|term| EntryId { term, index });
             self.tell(now, raft.term(), What::Behind { peer, last });
         }
     }
@@ -206,7 +206,7 @@ impl Chronicle {
             AppendResult::Rejected { hint, .. } => {
                 let leads = raft.role_name() == RoleName::Leader && envelope.term == term;
                 if leads && self.behind.insert(peer) {
-                    self.tell(now, term, What::Behind { peer, last: hint });
+                    self.tell(now, term, What::Behind { peer, last: Some(hint) });
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use kvorum_client::events::{Event, FileFormat, Report};
+use serde_json::{Value, json};
 
 use crate::harness::scratch::Scratch;
 use crate::harness::tools;
@@ -12,22 +13,33 @@ const HOSTILE: &str = "<script>document.title='ran'</script><img src=x onerror=\
                        'ran'\">";
 
 fn events() -> Vec<Event> {
-    let hostile = serde_json::Value::from(HOSTILE);
-    let lines = [
-        format!(
-            r#"{{"node":1,"seq":1,"at_us":1000000,"term":0,"event":"started","last":{{"term":0,"index":0}},"commit":0,"voters":[1,2],"addresses":{{"1":{hostile},"2":"two:1"}}}}"#
-        ),
-        r#"{"node":2,"seq":1,"at_us":1000100,"term":0,"event":"started","last":{"term":0,"index":0},"commit":0,"voters":[1,2],"addresses":{}}"#.to_owned(),
-        format!(
-            r#"{{"node":1,"seq":2,"at_us":1300000,"term":1,"event":"role","role":"leader","leader":1,"reason":{hostile}}}"#
-        ),
-        r#"{"node":1,"seq":3,"at_us":1350000,"term":1,"event":"message","to":2,"type":"Heartbeat","id":7,"is_heartbeat":true}"#.to_owned(),
-        r#"{"node":2,"seq":2,"at_us":1350400,"term":1,"event":"message","from":1,"type":"Heartbeat","id":7,"is_heartbeat":true}"#.to_owned(),
-        format!(r#"{{"node":2,"seq":3,"at_us":1400000,"term":1,"event":{hostile},"x":1}}"#),
-        r#"{"node":1,"seq":4,"at_us":1500000,"term":1,"event":"message","to":2,"type":"AppendEntries","id":9,"first":2,"last":4}"#.to_owned(),
-        r#"{"node":2,"seq":4,"at_us":1500321,"term":1,"event":"message","from":1,"type":"AppendEntries","id":9,"first":2,"last":4}"#.to_owned(),
+    let log = json!({"term": 0, "index": 0});
+    let started = |node: u64, addresses: Value| {
+        json!({"node": node, "seq": 1, "at_us": 1_000_000 + node, "term": 0, "event": "started",
+               "last": log, "commit": 0, "voters": [1, 2], "addresses": addresses})
+    };
+    let message = |node: u64, at_us: u64, (way, peer): (&str, u64), about: Value| {
+        let mut event = json!({"node": node, "seq": at_us, "at_us": at_us, "term": 1,
+                               "event": "message", way: peer});
+        for (name, value) in about.as_object().unwrap() {
+            event[name] = value.clone();
+        }
+        event
+    };
+    let beat = json!({"type": "Heartbeat", "id": 7, "is_heartbeat": true});
+    let entries = json!({"type": "AppendEntries", "id": 9, "first": 2, "last": 4});
+    let events = [
+        started(1, json!({"1": HOSTILE, "2": "two:1"})),
+        started(2, json!({})),
+        json!({"node": 1, "seq": 2, "at_us": 1_300_000, "term": 1, "event": "role",
+               "role": "leader", "leader": 1, "reason": HOSTILE}),
+        message(1, 1_350_000, ("to", 2), beat.clone()),
+        message(2, 1_350_400, ("from", 1), beat),
+        json!({"node": 2, "seq": 3, "at_us": 1_400_000, "term": 1, "event": HOSTILE, "x": 1}),
+        message(1, 1_500_000, ("to", 2), entries.clone()),
+        message(2, 1_500_321, ("from", 1), entries),
     ];
-    lines.iter().map(|line| Event::read(line).unwrap()).collect()
+    events.iter().map(|event| Event::read(&event.to_string()).unwrap()).collect()
 }
 
 #[test]

@@ -88,6 +88,6 @@ async fn a_report_that_is_neither_or_nowhere_is_refused() {
     {
         let Typist { process, .. } = Typist::with(Scratch::new(), &["--report", name]);
         let ended = process.end().await;
-        assert!(ended.code != Some(0) && ended.stderr.contains(words), "{ended:?}");
+        assert!(ended.code == Some(2) && ended.stderr.contains(words), "{ended:?}");
     }
 }
