@@ -86,7 +86,8 @@ async fn a_report_that_is_neither_or_nowhere_is_refused() {
     let _turn = wait::turn().await;
     for (name, words) in [("story.txt", ".html or .jsonl"), ("nowhere/story.html", "cannot write")]
     {
-        let Typist { process, .. } = Typist::with(Scratch::new(), &["--report", name]);
+        let Typist { scratch: _scratch, process, .. } =
+            Typist::with(Scratch::new(), &["--report", name]);
         let ended = process.end().await;
         assert!(ended.code == Some(2) && ended.stderr.contains(words), "{ended:?}");
     }
