@@ -159,6 +159,8 @@ fn head() -> Vec<u8> {
     );
     page.extend_from_slice(
         b"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+          style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
           <title>Kvorum: what happened</title>\n",
     );
     page.extend_from_slice(format!("<style>\n{STYLE}</style>\n<script>\n").as_bytes());
