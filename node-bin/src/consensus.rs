@@ -218,8 +218,10 @@ pub(crate) struct Outlets {
     pub tuned: Recipient<Tuned>,
     /// To Api.
     pub traced: Recipient<Traced>,
-    /// To Api, and to whoever else reads the story of the node.
-    pub happened: Vec<Recipient<Happened>>,
+    /// To Api.
+    pub happened: Recipient<Happened>,
+    /// To Teller, if somebody writes down the story of the node.
+    pub story: Option<Recipient<Happened>>,
 }
 
 /// Ends a drain of the mailbox: everything that came in together goes out together.
@@ -433,7 +435,10 @@ impl<S: StateMachine + Unpin + 'static> Handler<TakeTurn> for Consensus<S> {
         self.chronicle.turn(now, self.replica.raft(), &effects);
         if self.chronicle.has_news() {
             let told = Happened::of(now, Clock::wall_time(), self.chronicle.take());
-            self.outlets.happened.iter().for_each(|to| to.do_send(told.clone()));
+            if let Some(to) = &self.outlets.story {
+                to.do_send(told.clone());
+            }
+            self.outlets.happened.do_send(told);
         }
         if !self.traces.is_empty() {
             let commit_index = self.replica.raft().log().commit_index();

@@ -57,6 +57,10 @@ pub const WORDS: &[Word] = &[
         name: "mon",
         usage: "get PATH|watch PATH [--interval SECONDS] [--count N]|set PATH VALUE",
     },
+    Word {
+        name: "events",
+        usage: "[--follow] [--node N] [--kind KIND,...]|export --html FILE|--jsonl FILE",
+    },
     Word { name: "help", usage: "[COMMAND]" },
     Word { name: "exit", usage: "" },
 ];

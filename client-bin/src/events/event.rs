@@ -73,8 +73,11 @@ impl Event {
             seq: number("seq").unwrap_or(0),
             at_us: number("at_us")?,
             kind: fields.get("event")?.as_str()?.to_owned(),
-            // Written anew, so that it surely stands on one line.
-            json: serde_json::to_string(&fields).ok()?,
+            // Written anew if it stands on several lines.
+            json: match json.contains(['\n', '\r']) {
+                true => serde_json::to_string(&fields).ok()?,
+                false => json.trim().to_owned(),
+            },
             fields,
         })
     }

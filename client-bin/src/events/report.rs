@@ -159,6 +159,8 @@ fn head() -> Vec<u8> {
     );
     page.extend_from_slice(
         b"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+          style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
           <title>Kvorum: what happened</title>\n",
     );
     page.extend_from_slice(format!("<style>\n{STYLE}</style>\n<script>\n").as_bytes());
@@ -167,4 +169,67 @@ fn head() -> Vec<u8> {
     page.extend_from_slice(format!("</script>\n</head>\n<body>\n{BODY}").as_bytes());
     page.extend_from_slice(b"<script type=\"application/x-ndjson\" id=\"events\">\n");
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(seq: u64, kind: &str) -> Event {
+        let hostile = "</script><script>alert(1)</script><!--";
+        let fields = serde_json::json!({
+            "node": 1, "seq": seq, "at_us": seq, "term": 1, "event": kind, "reason": hostile,
+            "addresses": { "1": hostile },
+        });
+        Event::read(&fields.to_string()).expect("an event")
+    }
+
+    fn written(format: FileFormat, bytes_max: u64, events: &[Event]) -> String {
+        let report = Report::begin(Vec::new(), format).expect("memory takes everything");
+        let mut report = report.within(bytes_max);
+        events.iter().for_each(|event| report.push(event).expect("memory takes everything"));
+        let written = report.finish().expect("memory takes everything");
+        String::from_utf8(written).expect("it is text")
+    }
+
+    #[test]
+    fn nothing_that_is_told_is_a_part_of_the_page() {
+        let page = written(FileFormat::Html, u64::MAX, &[event(1, "role"), event(2, "<b>")]);
+        let (_, data) = page.split_once("id=\"events\">\n").expect("the events");
+        let data = data.strip_suffix("</script>\n</body>\n</html>\n").expect("the end");
+        assert!(!data.contains('<'), "{data}");
+        let lines: Vec<serde_json::Value> =
+            data.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(lines[0]["addresses"]["1"], "</script><script>alert(1)</script><!--");
+        assert_eq!((lines.len(), &lines[1]["event"]), (2, &serde_json::json!("<b>")));
+        assert!(lines[0]["words"].as_str().expect("words").contains("<script>"));
+    }
+
+    #[test]
+    fn a_page_asks_nobody_for_anything() {
+        let page = written(FileFormat::Html, u64::MAX, &[]);
+        let allowed = page.replace("http://www.w3.org/2000/svg", "");
+        for words in ["http:", "https:", "src=", "@import", "url(\"", "fetch("] {
+            assert!(!allowed.contains(words), "{words} stands in the page");
+        }
+    }
+
+    #[test]
+    fn a_report_that_is_full_keeps_what_is_rare_and_says_what_is_missing() {
+        let events: Vec<Event> = (1..=4_000)
+            .map(|seq| event(seq, if seq % 100 == 0 { "role" } else { "message" }))
+            .collect();
+        let text = written(FileFormat::JsonLines, 100_000, &events);
+        assert!(text.len() <= 100_000, "{}", text.len());
+        let kinds: Vec<String> =
+            text.lines().map(|line| Event::read(line).expect("an event").kind).collect();
+        assert_eq!(kinds.iter().filter(|kind| *kind == "left_out").count(), 1);
+        let place = kinds.iter().position(|kind| kind == "left_out").expect("it says so");
+        assert!(kinds[..place].contains(&"message".to_owned()));
+        assert!(!kinds[place..].contains(&"message".to_owned()));
+        assert_eq!(kinds.iter().filter(|kind| *kind == "role").count(), 40, "all of them");
+        let text = written(FileFormat::JsonLines, 20_000, &events[..].repeat(3));
+        assert!(text.len() <= 20_000);
+        assert!(text.lines().last().expect("lines").contains("left_out"));
+    }
 }

@@ -20,11 +20,14 @@ pub(super) fn of(event: &Event) -> String {
         "persisted" => format!("has {} on disk{}", span(event), turns(event)),
         "committed" => committed(event),
         "replaced" => format!("gives up {}, which the leader does not have", span(event)),
-        "behind" => format!(
-            "finds node {} behind: both have entries up to {} at most",
-            number(event, "peer"),
-            entry(event, "last")
-        ),
+        "behind" => match event.field("last") {
+            Some(_) => format!(
+                "finds node {} behind: its log agrees up to {} at most",
+                number(event, "peer"),
+                entry(event, "last")
+            ),
+            None => format!("finds node {} behind", number(event, "peer")),
+        },
         "caught_up" => format!(
             "node {} has caught up: it has everything up to {}",
             number(event, "peer"),
@@ -35,8 +38,8 @@ pub(super) fn of(event: &Event) -> String {
         }
         "snapshot" => format!("takes over a snapshot up to {}", entry(event, "last")),
         "members" => members(event),
-        "link" if event.is("up") => format!("hears from node {} again", number(event, "peer")),
-        "link" => format!("has lost the link from node {}", number(event, "peer")),
+        "link" if event.is("up") => format!("is linked with node {}", number(event, "peer")),
+        "link" => format!("has lost the link with node {}", number(event, "peer")),
         "waiting" => format!("waits for word of {}", nodes(event, "of")),
         "admitted" => format!("counts from now on: {}", event.text("reason")),
         _ => rare(event),

@@ -315,7 +315,7 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let network = start_network(&wire, (&to_consensus, &to_api), &taps);
     let watch = start_watch((&to_consensus, &to_api), &taps, faults);
     let mut effects = effects((&log_store, &snapshot_store), (&network, &watch, &to_api));
-    effects.happened.extend(start_teller(&wire, faults));
+    effects.story = start_teller(&wire, faults);
     let guard = FaultGuard::new("Consensus", faults);
     consensus.run(Consensus::new(replica, clock, taps.on(effects), guard));
     let play = start_player(&wire, (&to_consensus, &network, &to_api), faults);
@@ -393,7 +393,8 @@ fn effects(
         described: api.clone().recipient(),
         tuned: api.clone().recipient(),
         traced: api.clone().recipient(),
-        happened: vec![api.clone().recipient()],
+        happened: api.clone().recipient(),
+        story: None,
         role: None,
     }
 }

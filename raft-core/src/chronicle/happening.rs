@@ -145,12 +145,14 @@ pub enum What {
         #[serde(skip_serializing_if = "is_one")]
         turns: u64,
     },
-    /// A follower refused an append: its log lacks what comes before. Told by the leader.
+    /// A follower lacks entries that are committed, or refused an append because its log lacks
+    /// what comes before. Told by the leader.
     Behind {
         /// The follower.
         peer: NodeId,
-        /// The last entry that the two may have in common.
-        last: EntryId,
+        /// The last entry that the two surely have in common, or may have, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last: Option<EntryId>,
     },
     /// A follower that was behind has everything again. Told by the leader.
     CaughtUp {

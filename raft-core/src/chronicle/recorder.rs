@@ -12,7 +12,7 @@ use crate::consensus::message::{AppendResult, Envelope, Message};
 use crate::consensus::ready::{Notice, Persist, RoleName};
 use crate::replica::event::{Effects, Event};
 use crate::replica::snapshots::SnapshotFact;
-use crate::types::{Index, NodeId, Term, Time};
+use crate::types::{EntryId, Index, NodeId, Term, Time};
 
 /// Of each kind of messages about so many are told in a second.
 const HEARTBEATS_PER_SECOND: u32 = 256;
@@ -29,6 +29,8 @@ const WAITING_MAX: usize = 4_096;
 pub struct Chronicle {
     waiting: Vec<Happening>,
     newest: u64,
+    /// The term as far as it has been told.
+    term: Term,
     /// The newest link from each peer, by connection number.
     links: BTreeMap<NodeId, u64>,
     /// Followers that refused an append and have not caught up.
@@ -55,6 +57,7 @@ impl Chronicle {
         let mut chronicle = Self {
             waiting: Vec::new(),
             newest: 0,
+            term: raft.term(),
             links: BTreeMap::new(),
             behind: BTreeSet::new(),
             last: log.last().index,
@@ -112,6 +115,7 @@ impl Chronicle {
             Event::PeerConnected { peer, connection, .. } => {
                 self.links.insert(*peer, *connection);
                 self.tell(now, raft.term(), What::Link { peer: *peer, up: true });
+                self.see_again(now, raft, *peer);
             }
             Event::PeerLost { peer, connection } => {
                 if self.links.get(peer) == Some(connection) {
@@ -148,10 +152,11 @@ impl Chronicle {
 
     /// Sees what followed from the events of a turn, before it is done.
     pub fn turn(&mut self, now: Time, raft: &Raft, effects: &Effects) {
-        let term = raft.term();
         for notice in &effects.notices {
-            self.notice(now, term, notice);
+            self.notice(now, notice);
         }
+        let term = raft.term();
+        self.term = term;
         self.append(now, raft, effects.persist.as_ref());
         self.persist(now, raft);
         self.commit(now, raft);
@@ -174,6 +179,18 @@ impl Chronicle {
         }
     }
 
+    /// Sees, on a leader, that whoever comes back has missed something. Who has acknowledged
+    /// nothing to this leader lacks at least the entry that its leadership began with.
+    fn see_again(&mut self, now: Time, raft: &Raft, peer: NodeId) {
+        let log = raft.log();
+        let Some(index) = raft.match_index(peer) else { return };
+        if index < log.commit_index() && self.behind.insert(peer) {
+            let known = (Index::ZERO < index).then(|| log.term_at(index)).flatten();
+            let last = known.map(|term| EntryId { term, index });
+            self.tell(now, raft.term(), What::Behind { peer, last });
+        }
+    }
+
     /// Sees, on a leader, who falls behind and catches up again.
     fn follow_progress(&mut self, now: Time, raft: &Raft, envelope: &Envelope) {
         let Message::AppendEntriesResponse { result, .. } = &envelope.message else { return };
@@ -189,7 +206,7 @@ impl Chronicle {
             AppendResult::Rejected { hint, .. } => {
                 let leads = raft.role_name() == RoleName::Leader && envelope.term == term;
                 if leads && self.behind.insert(peer) {
-                    self.tell(now, term, What::Behind { peer, last: hint });
+                    self.tell(now, term, What::Behind { peer, last: Some(hint) });
                 }
             }
         }
@@ -230,7 +247,7 @@ impl Chronicle {
         }
     }
 
-    fn notice(&mut self, now: Time, term: Term, notice: &Notice) {
+    fn notice(&mut self, now: Time, notice: &Notice) {
         // Told again with each word of such a node.
         let foreign =
             if let Notice::ForeignIncarnation { peer } = notice { Some(*peer) } else { None };
@@ -238,14 +255,14 @@ impl Chronicle {
             return;
         }
         self.foreign = foreign.or(self.foreign);
-        // A term of its own, because a turn may have several.
-        let term = if let Notice::Role { term, .. } = notice { *term } else { term };
-        if let Notice::Role { role, .. } = notice
-            && *role != RoleName::Leader
-        {
-            self.behind.clear();
+        // A turn may have several terms.
+        if let Notice::Role { role, term, .. } = notice {
+            self.term = *term;
+            if *role != RoleName::Leader {
+                self.behind.clear();
+            }
         }
-        self.tell(now, term, what(notice));
+        self.tell(now, self.term, what(notice));
     }
 }
 

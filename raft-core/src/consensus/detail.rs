@@ -4,6 +4,7 @@
 //! `chronicle`.
 
 use crate::consensus::candidate::Campaign;
+use crate::consensus::progress::Progress;
 use crate::consensus::raft::{Raft, Role};
 use crate::consensus::ready::Notice;
 use crate::consensus::state::State;
@@ -101,6 +102,13 @@ impl Raft {
             Role::Follower(_) | Role::Leader(_) => return,
         };
         self.state.detail(Detail::TimerBegan { wait_us: deadline.since(now) });
+    }
+
+    /// How far a follower's log is known to agree with this node's, if this node leads it.
+    #[must_use]
+    pub fn match_index(&self, peer: NodeId) -> Option<Index> {
+        let Role::Leader(role) = &self.role else { return None };
+        role.progress().get(&peer).map(Progress::match_index)
     }
 
     /// Who holds the log up to this entry, as far as this node knows as a leader; nobody if it

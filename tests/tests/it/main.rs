@@ -24,6 +24,7 @@ mod discovery;
 mod doors;
 mod embedding;
 mod etcd_door;
+mod events;
 mod large_clusters;
 mod local_cluster;
 mod machines;

@@ -10,7 +10,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::wait;
 
 /// A cluster in which every node reaches every other one.
-async fn linked(count: u16) -> Cluster {
+pub(crate) async fn linked(count: u16) -> Cluster {
     let cluster = Cluster::start(count).await;
     for id in cluster.ids() {
         wait::until("answers of all", async || {

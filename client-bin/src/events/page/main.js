@@ -5,6 +5,7 @@ const ZOOM = 2;
 const MOMENT_US = 400000;
 const WINDOW_US_MIN = 200;
 const MOMENTS_MAX = 200;
+const ROLES = ["leader", "candidate", "pre-candidate", "follower", "down"];
 
 function begin() {
   const by = (id) => document.getElementById(id);
@@ -62,7 +63,9 @@ function begin() {
 
   function zoom(factor) {
     const { from, to } = state.view;
-    const [middle, half] = [(from + to) / 2, ((to - from) / 2) * factor];
+    const at = state.chosen === null ? -1 : story.events[state.chosen].at_us;
+    const isSeen = from <= at && at <= to;
+    const [middle, half] = [isSeen ? at : (from + to) / 2, ((to - from) / 2) * factor];
     show(middle - half, middle + half);
   }
 
@@ -152,7 +155,7 @@ function listMoments(list, story, choose) {
     put(button, "time", `+${duration(event.at_us - story.begin)}`);
     put(button, "span", `node ${event.node} ${event.words}`);
     const role = { killed: "down", stopped: "down", started: "follower" }[event.event] || event.role;
-    if (role) button.style.setProperty("--of-role", `var(--${role})`);
+    if (ROLES.includes(role)) button.style.setProperty("--of-role", `var(--${role})`);
     button.addEventListener("click", () => choose(event));
   }
   if (!story.moments.length) put(list, "li", "Nothing but messages.");
@@ -176,7 +179,6 @@ function boxes(fieldset, choices, change) {
 }
 
 function legend(list) {
-  const roles = ["leader", "candidate", "pre-candidate", "follower", "down"];
   const messages = [["entries", "entries and answers"], ["votes", "votes"],
     ["beat", "heartbeats"], ["other", "other messages"]];
   const add = (colour, text, className) => {
@@ -186,7 +188,7 @@ function legend(list) {
     else sample.style.background = `var(--${colour})`;
     item.append(text);
   };
-  for (const role of roles) add(role, role === "down" ? "does not run" : role, "");
+  for (const role of ROLES) add(role, role === "down" ? "does not run" : role, "");
   for (const [name, text] of messages) add(name, text, "thin");
   put(list, "li", "a dashed arrow has no arrival that was told");
 }

@@ -39,12 +39,14 @@ function axis(place, view, story) {
   for (let n = first; story.begin + n * every <= view.to; n += 1) {
     const x = place.x(story.begin + n * every);
     draw(place.svg, "line", { class: "grid", x1: x, x2: x, y1: 0, y2: place.height - 16 });
+    if (place.width - x < 30) continue;
     const text = n === 0 ? "0" : `+${duration(n * every)}`;
     draw(place.svg, "text", { class: "soft", x, y: place.height - 4, "text-anchor": "middle" },
       text);
   }
 }
 
+/** A lane for each node with its roles. */
 function bands(place, story, view, lane, thickness) {
   for (const node of story.nodes) {
     const y = lane(node);
@@ -60,9 +62,19 @@ function bands(place, story, view, lane, thickness) {
       });
       const term = span.term === null ? "" : `, term ${span.term}`;
       draw(band, "title", {}, `node ${node}: ${span.role}${term}, ${duration(span.to - span.from)}`);
-      if (span.role === "leader" && thickness > 11 && to - from > 60) {
-        draw(place.svg, "text", { class: "inside", x: from + 6, y: y + 4 }, `term ${span.term}`);
-      }
+    }
+  }
+}
+
+/** Which term is led, inside the bands or, where `above` is more than nothing, over them. */
+function labels(place, story, view, lane, above) {
+  for (const node of story.nodes) {
+    for (const span of story.spans.get(node)) {
+      const from = Math.max(place.x(Math.max(span.from, view.from)), place.left);
+      const width = place.x(Math.min(span.to, view.to)) - from;
+      if (span.role !== "leader" || width < 75) continue;
+      draw(place.svg, "text", { class: above ? "over" : "inside", x: from + 6,
+        y: lane(node) + (above ? -above : 4) }, `leads term ${span.term}`);
     }
   }
 }
@@ -73,6 +85,7 @@ function drawOverview(svg, story, view) {
   axis(place, whole, story);
   const lane = (node) => 16 + story.nodes.indexOf(node) * 20;
   bands(place, story, whole, lane, 12);
+  labels(place, story, whole, lane, 0);
   const x = place.x(view.from);
   draw(svg, "rect", { class: "chosen", x, width: Math.max(place.x(view.to) - x, 2), y: 1,
     height: place.height - 18, rx: 3 });
@@ -144,5 +157,6 @@ function drawPicture(svg, story, view, how) {
   const [arrows, left] = arrowsToDraw(story, view, how.shows);
   for (const arrow of arrows) drawArrow(place, lane, arrow, how.choose);
   drawMarks(place, story, view, { lane, ...how });
+  labels(place, story, view, lane, 12);
   return left;
 }

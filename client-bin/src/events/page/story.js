@@ -3,6 +3,7 @@
 
 const SKEW_US = 5000;
 const FLIGHT_US_MAX = 10e6;
+const ANSWER_US_MAX = 1e6;
 
 const KINDS = [
   { name: "elections", of: ["role", "timer", "vote_asked", "vote_given", "vote_refused",
@@ -104,9 +105,12 @@ function arrowsIn(events) {
   for (const event of messages) {
     if (event.from === undefined) continue;
     const waiting = underWay.get(key(event, event.from, event.node)) || [];
+    // Answers to heartbeats share a number, so they are taken in turn; what else has the number
+    // of an earlier message is that message, sent again because it was lost.
+    const most = event.is_heartbeat ? ANSWER_US_MAX : FLIGHT_US_MAX;
     const fits = (arrow) => !arrow.arrival && arrow.sent.at_us <= event.at_us + SKEW_US
-      && event.at_us - arrow.sent.at_us < FLIGHT_US_MAX;
-    const arrow = waiting.find(fits);
+      && event.at_us - arrow.sent.at_us < most;
+    const arrow = event.is_heartbeat ? waiting.find(fits) : waiting.findLast(fits);
     if (arrow) arrow.arrival = event;
   }
   return arrows;

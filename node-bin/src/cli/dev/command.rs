@@ -34,6 +34,7 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
     ("status", "prints a line for each node"),
     ("health", "says whether each node is ready to serve; doctor what is wrong"),
     ("mon get PATH", "shows live values; mon get / lists them; mon watch, mon set"),
+    ("events", "tells what has happened; events --follow, events export --html FILE"),
     ("kill N", "ends a node as kill -9 would; its disk stays"),
     ("revive [N]", "starts a dead node again, or every dead node"),
     ("pause N [MS]", "makes a node stand still as SIGSTOP would, until resume, or for MS ms"),
@@ -93,6 +94,10 @@ pub(super) const WORDS: &[Word] = &[
     Word {
         name: "mon",
         usage: "get PATH|watch PATH [--interval SECONDS] [--count N]|set PATH VALUE",
+    },
+    Word {
+        name: "events",
+        usage: "[--follow] [--node N] [--kind KIND,...]|export --html FILE|--jsonl FILE",
     },
     Word { name: "kill", usage: "N|leader" },
     Word { name: "revive", usage: "[N]" },

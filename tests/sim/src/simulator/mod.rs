@@ -29,6 +29,7 @@ mod run;
 mod schedule;
 mod stalemate;
 mod storage;
+mod tale;
 mod trace;
 mod traffic;
 mod turns;

@@ -17,6 +17,7 @@ use crate::simulator::disk::Crash;
 use crate::simulator::files::Files;
 use crate::simulator::plan::{Limits, Plan};
 use crate::simulator::storage::{Disks, Opened, Storage, UnderWay};
+use crate::simulator::tale::Tale;
 use crate::simulator::watch_actor::WatchActor;
 use crate::simulator::witness::Witness;
 
@@ -90,6 +91,7 @@ pub(crate) struct Process {
     /// Requests that it has taken and not answered.
     pub(crate) unanswered: BTreeSet<Ticket>,
     pub(crate) watches: WatchActor,
+    tale: Tale,
 }
 
 impl Node {
@@ -199,6 +201,7 @@ impl Node {
         };
         let replica = replica.with_session_limits(limits.sessions);
         self.process = Some(Process {
+            tale: Tale::begin(now, replica.raft()),
             replica,
             storage: opened.storage,
             files: opened.files,
@@ -249,8 +252,13 @@ impl Node {
 impl Process {
     /// Takes events, and then a turn.
     pub(crate) fn run(&mut self, now: Time, events: impl IntoIterator<Item = Event>) -> Effects {
-        events.into_iter().for_each(|event| self.replica.handle(now, event));
-        self.replica.turn(now)
+        for event in events {
+            self.tale.event(now, self.replica.raft(), &event);
+            self.replica.handle(now, event);
+        }
+        let effects = self.replica.turn(now);
+        self.tale.turn(now, self.replica.raft(), &effects);
+        effects
     }
 
     /// Does the job that is due, and of those behind it as many as belong to one drain of the
