@@ -19,6 +19,7 @@ mod lock;
 mod member;
 mod monitor;
 mod output;
+mod paint;
 mod session;
 mod shell;
 mod snapshot;
@@ -37,7 +38,6 @@ use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal as _, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -166,7 +166,7 @@ where
     T: Into<OsString> + Clone,
 {
     let Streams { input, input_is_terminal, output, errors } = streams;
-    let parsed = match Arguments::try_parse_from(arguments) {
+    let parsed = match Arguments::read(arguments) {
         Ok(parsed) => parsed,
         Err(error) => return arguments::report(&error, output, errors),
     };

@@ -3,6 +3,7 @@
 mod bench;
 mod data;
 mod dev;
+mod examples;
 mod member;
 mod monitor;
 mod snapshot;
@@ -11,7 +12,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, CommandFactory as _, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::bench::BenchArguments;
 use self::data::parse_ttl;
@@ -99,6 +100,40 @@ pub(crate) enum Format {
     Json,
     /// Columns for people
     Table,
+}
+
+impl Arguments {
+    /// Reads a command line, whose help has examples.
+    ///
+    /// Errors: clap's, also where help is asked for.
+    pub(crate) fn read<I, T>(words: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        read(Self::command(), "kvctl ", words)
+    }
+}
+
+impl Line {
+    /// The same of a line of the shell.
+    pub(crate) fn read(words: &[String]) -> Result<Self, clap::Error> {
+        read(Self::command(), "", words)
+    }
+}
+
+fn read<A: FromArgMatches, I, T>(
+    command: Command,
+    program: &str,
+    words: I,
+) -> Result<A, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let mut command = examples::with(command, program);
+    let matches = command.try_get_matches_from_mut(words)?;
+    A::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use tokio::time::Instant;
 
 use super::arguments::{Format, Line, LineAction, Shared, one_line};
@@ -103,7 +103,7 @@ impl Order {
         if let Some(first) = words.first_mut() {
             *first = first.to_lowercase();
         }
-        match Line::try_parse_from(&words) {
+        match Line::read(&words) {
             Ok(Line { write_out, request_id, action }) => {
                 Ok(Self { what: What::Action(Box::new(action)), write_out, request_id })
             }
