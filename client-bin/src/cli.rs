@@ -195,7 +195,8 @@ pub(crate) struct Console<'a> {
 
 impl Console<'_> {
     fn act(&mut self, shared: &Shared, action: Action) -> Result<u8, CommandError> {
-        if shared.trace && !matches!(action, Action::Data(_)) {
+        let is_traced = matches!(action, Action::Data(_) | Action::Lock(_) | Action::Elect(_));
+        if shared.trace && !is_traced {
             return Err(trace::not_traced());
         }
         // Standard input is read before anything is asked: Ctrl-C still ends the program then.
@@ -227,13 +228,13 @@ impl Console<'_> {
                 });
             }
             Action::Lock(arguments) => {
-                return self.until_interrupted(async |output, stop| {
-                    lock::run(output, shared, arguments, stop).await
+                return self.until_interrupted_telling(async |told, stop| {
+                    lock::run(told, shared, arguments, stop).await
                 });
             }
             Action::Elect(arguments) => {
-                return self.until_interrupted(async |output, stop| {
-                    elect::run(output, shared, arguments, stop).await
+                return self.until_interrupted_telling(async |told, stop| {
+                    elect::run(told, shared, arguments, stop).await
                 });
             }
             Action::Completion { shell } => return completion::run(self.output, shell),
@@ -260,11 +261,8 @@ impl Console<'_> {
     }
 
     fn snapshot(&mut self, shared: &Shared, command: SnapshotCommand) -> Result<u8, CommandError> {
-        block_on(async {
-            let mut interrupts = Interrupts::new()?;
-            let mut stop = Stop::when(interrupts.next());
-            let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
-            snapshot::run(told, shared, command, &mut stop).await
+        self.until_interrupted_telling(async |told, stop| {
+            snapshot::run(told, shared, command, stop).await
         })
     }
 
@@ -276,6 +274,18 @@ impl Console<'_> {
         block_on(async {
             let mut interrupts = Interrupts::new()?;
             run(self.output, &mut Stop::when(interrupts.next())).await
+        })
+    }
+
+    /// The same of one that has something to say beside its answer.
+    fn until_interrupted_telling(
+        &mut self,
+        run: impl AsyncFnOnce(commands::Told<'_>, &mut Stop<'_>) -> Result<u8, CommandError>,
+    ) -> Result<u8, CommandError> {
+        block_on(async {
+            let mut interrupts = Interrupts::new()?;
+            let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
+            run(told, &mut Stop::when(interrupts.next())).await
         })
     }
 }

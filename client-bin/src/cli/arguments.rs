@@ -436,6 +436,9 @@ pub(crate) enum LineAction {
     /// Opens sessions, for writes that are repeated by hand
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Takes backups, looks at them, and puts them back
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Takes a lock, and holds it while a command runs, or until you have had enough
     #[command(override_usage = "lock [OPTIONS] <NAME> [-- COMMAND [ARGUMENT]...]")]
     Lock(LockArguments),
@@ -459,7 +462,7 @@ impl LineAction {
             },
             Self::Lock(arguments) => arguments.command.is_empty(),
             Self::Elect(_) => true,
-            Self::Session(_) | Self::Exit => false,
+            Self::Session(_) | Self::Snapshot(_) | Self::Exit => false,
         }
     }
 
@@ -470,7 +473,7 @@ impl LineAction {
             Self::Data(DataCommand::Mon(MonCommand::Watch { .. })) => true,
             Self::Data(_) => self.is_endless(),
             Self::Lock(_) | Self::Elect(_) => true,
-            Self::Session(_) | Self::Exit => false,
+            Self::Session(_) | Self::Snapshot(_) | Self::Exit => false,
         }
     }
 }

@@ -82,6 +82,19 @@ async fn the_way_of_a_put_through_a_follower_is_printed() {
     ] {
         assert!(told.stderr.contains(&line), "{line}: {told:?}");
     }
+    // A lease and a lock are writes as others are.
+    for words in [&["--trace", "lease", "grant", "60"][..], &["--trace", "lock", "l", "--", "true"]]
+    {
+        let told = cluster.begin_kvctl_at(&through, words).end().await;
+        assert_eq!(told.code, Some(0), "{told:?}");
+        for line in [
+            format!("node {follower}  Api takes the request"),
+            format!("node {leader}  Consensus hands it to the LogStore"),
+            format!("node {follower}  Api replies"),
+        ] {
+            assert!(told.stderr.contains(&line), "{words:?}: {line}: {told:?}");
+        }
+    }
     let usage = cluster.kvctl(&["--trace", "status"]).await;
     assert_eq!(usage.code, Some(2), "{usage:?}");
 }
