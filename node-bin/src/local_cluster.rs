@@ -42,6 +42,7 @@ use crate::node::{
     SNAPSHOT_LOG_BYTES, VOTERS_TARGET, Wires,
 };
 use crate::playground::{Asked, Playground};
+use crate::story::Story;
 
 /// Nodes in one process at most.
 pub(crate) const NODES_MAX: u64 = 50;
@@ -102,6 +103,8 @@ pub struct ClusterOptions {
     pub players: Option<mpsc_async::UnboundedSender<Asked>>,
     /// As `NodeOptions::console_messages`.
     pub console_messages: Option<ConsoleMessages>,
+    /// As `NodeOptions::story`.
+    pub story: Option<Story>,
     /// As `NodeOptions::checks`.
     pub checks: BodyChecks,
     /// As `NodeOptions::resp`.
@@ -128,6 +131,7 @@ impl ClusterOptions {
             time_scale_percent: 100,
             players: None,
             console_messages: None,
+            story: None,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
             logs: None,
@@ -152,6 +156,8 @@ pub struct LocalCluster<S> {
     places: BTreeMap<NodeId, Place>,
     wires: Wires,
     links: Links,
+    /// As the story of the cluster knows them.
+    links_told: Links,
     /// Ways in for clients, if somebody wanted them.
     doors: Option<Doors>,
     /// Kept until the nodes are gone.
@@ -215,6 +221,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             places,
             wires,
             links,
+            links_told: Links::default(),
             doors,
             _exchange: exchange,
         };
@@ -252,6 +259,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             faults: Some(self.links.of(id)),
             playground: self.options.players.clone().map(Playground::Owner),
             console_messages: self.options.console_messages,
+            story: self.options.story.clone(),
             wires: self.wires.clone(),
             checks: self.options.checks,
             resp: self.options.resp,

@@ -13,6 +13,7 @@ pub(crate) mod change;
 pub(crate) mod compaction;
 pub mod config;
 mod contact;
+pub mod detail;
 mod digest;
 pub mod error;
 mod features;
@@ -39,6 +40,7 @@ pub(crate) mod snapshot_transfer;
 pub(crate) mod space;
 pub(crate) mod state;
 pub mod timeouts;
+mod view;
 
 pub use config::RaftConfig;
 pub use error::ProposeError;

@@ -79,6 +79,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("mon set", &["mon set /node/1/log/level debug", "mon set /cluster/log/level info"]),
+    ("events", &["events --node 1 --kind role,timer", "events --follow --heartbeats"]),
+    ("events export", &["events export --html story.html", "events export --jsonl story.jsonl"]),
     ("verify", &["verify"]),
     ("member list", &["member list", "member list -w table"]),
     ("member add", &["member add 10.0.0.4:2379", "member add 10.0.0.4:2379 --dry-run"]),

@@ -1,9 +1,10 @@
 //! What operators look at and turn while a cluster runs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::process::{Ended, Process};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kvorum_client::transaction::{Relation, Transaction, key, put};
 use kvorum_client::{Client, ClientError, Options};
@@ -12,11 +12,12 @@ use sim::linearizability::{
     History, Operation, Outcome, Register, RegisterAnswer, RegisterOperation, Verdict, check,
 };
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::harness::wait;
 
 const CLIENTS: u64 = 8;
-const KEYS: u64 = 3;
+const KEYS: usize = 3;
 
 /// How many steps a history may take, a few seconds.
 const STEPS_MAX: u64 = 100_000_000;
@@ -115,9 +116,9 @@ impl Shared {
 async fn work(shared: Arc<Shared>, number: u64) -> Vec<Call> {
     let client = shared.connect(number).await;
     let mut rng = Rng::new(number);
-    let (mut calls, mut last_seen) = (Vec::new(), [None; KEYS as usize]);
+    let (mut calls, mut last_seen) = (Vec::new(), [None; KEYS]);
     while !shared.is_over.load(Ordering::Relaxed) {
-        let key = rng.in_range(0, KEYS);
+        let key = rng.in_range(0, last_seen.len() as u64);
         let seen = &mut last_seen[usize::try_from(key).unwrap()];
         let new = 1 + shared.written.fetch_add(1, Ordering::Relaxed);
         let asked = match rng.in_range(0, 10) {
