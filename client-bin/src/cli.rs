@@ -92,13 +92,18 @@ pub enum CommandError {
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
     /// A lock is somebody else's, or nobody's.
-    #[error("{0} is not held, nothing was done")]
+    #[error("{0} is not held, nothing was done; take the lock again: kvctl lock")]
     NotHeld(String),
     /// A lock was lost while it was to be held.
-    #[error("{0} is lost: its lease has ended")]
+    #[error(
+        "{0} is lost: its lease has ended; take it again, with a longer --ttl if nodes were away"
+    )]
     Lost(String),
     /// Somebody else has a lock or an election for too long.
-    #[error("{0:?} was somebody else's for all of the time")]
+    #[error(
+        "{0:?} was somebody else's for all of the time; see whose: kvctl elect NAME --listen, or \
+         give a longer --wait"
+    )]
     NotToBeHad(String),
     /// Others change a key again and again.
     #[error("{0:?} was changed by others each time, nothing was done; try again")]

@@ -82,7 +82,18 @@ async fn the_way_of_a_put_through_a_follower_is_printed() {
     ] {
         assert!(told.stderr.contains(&line), "{line}: {told:?}");
     }
-    // A lease and a lock are writes as others are.
+    let usage = cluster.kvctl(&["--trace", "status"]).await;
+    assert_eq!(usage.code, Some(2), "{usage:?}");
+}
+
+/// A lease and a lock are writes as others are.
+#[tokio::test]
+async fn the_way_of_a_lease_and_of_a_lock_is_printed() {
+    let _turn = wait::turn().await;
+    let cluster = linked(3).await;
+    let (leader, follower) = (cluster.leader().await, cluster.follower().await);
+    wait::until("known leader", async || cluster.status(follower).await.leader_id).await;
+    let through = cluster.address(follower).to_owned();
     for words in [&["--trace", "lease", "grant", "60"][..], &["--trace", "lock", "l", "--", "true"]]
     {
         let told = cluster.begin_kvctl_at(&through, words).end().await;
@@ -95,6 +106,6 @@ async fn the_way_of_a_put_through_a_follower_is_printed() {
             assert!(told.stderr.contains(&line), "{words:?}: {line}: {told:?}");
         }
     }
-    let usage = cluster.kvctl(&["--trace", "status"]).await;
-    assert_eq!(usage.code, Some(2), "{usage:?}");
+    let listens = cluster.kvctl(&["--trace", "elect", "l", "--listen"]).await;
+    assert_eq!(listens.code, Some(2), "{listens:?}");
 }
