@@ -105,7 +105,10 @@ fn rows(answer: &MonitorAnswer, before: &mut BTreeMap<u64, Counts>) -> Vec<Row> 
         Some(MonitorValue::Number(number)) => Some(*number),
         Some(MonitorValue::Flag(_) | MonitorValue::Text(_)) | None => None,
     };
-    let leads = |part: &&MonitorPart| matches!(value(part, "raft/role"), Some(MonitorValue::Text(role)) if role == "leader");
+    let leads = |part: &&MonitorPart| {
+        let role = value(part, "raft/role");
+        role.is_some_and(|role| matches!(role, MonitorValue::Text(role) if role == "leader"))
+    };
     let leader = answer.parts.iter().find(leads);
     // What a leader knows of the others stands in their rows.
     let known = |id: u64| {
