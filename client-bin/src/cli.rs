@@ -20,6 +20,7 @@ mod lock;
 mod member;
 mod monitor;
 mod output;
+mod paint;
 mod session;
 mod shell;
 mod snapshot;
@@ -38,7 +39,6 @@ use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal as _, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -92,13 +92,18 @@ pub enum CommandError {
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
     /// A lock is somebody else's, or nobody's.
-    #[error("{0} is not held, nothing was done")]
+    #[error("{0} is not held, nothing was done; take the lock again: kvctl lock")]
     NotHeld(String),
     /// A lock was lost while it was to be held.
-    #[error("{0} is lost: its lease has ended")]
+    #[error(
+        "{0} is lost: its lease has ended; take it again, with a longer --ttl if nodes were away"
+    )]
     Lost(String),
     /// Somebody else has a lock or an election for too long.
-    #[error("{0:?} was somebody else's for all of the time")]
+    #[error(
+        "{0:?} was somebody else's for all of the time; see whose: kvctl elect NAME --listen, or \
+         give a longer --wait"
+    )]
     NotToBeHad(String),
     /// Others change a key again and again.
     #[error("{0:?} was changed by others each time, nothing was done; try again")]
@@ -167,7 +172,7 @@ where
     T: Into<OsString> + Clone,
 {
     let Streams { input, input_is_terminal, output, errors } = streams;
-    let parsed = match Arguments::try_parse_from(arguments) {
+    let parsed = match Arguments::read(arguments) {
         Ok(parsed) => parsed,
         Err(error) => return arguments::report(&error, output, errors),
     };
@@ -196,7 +201,8 @@ pub(crate) struct Console<'a> {
 
 impl Console<'_> {
     fn act(&mut self, shared: &Shared, action: Action) -> Result<u8, CommandError> {
-        if shared.trace && !matches!(action, Action::Data(_)) {
+        let is_traced = matches!(action, Action::Data(_) | Action::Lock(_) | Action::Elect(_));
+        if shared.trace && !is_traced {
             return Err(trace::not_traced());
         }
         // Standard input is read before anything is asked: Ctrl-C still ends the program then.
@@ -228,13 +234,13 @@ impl Console<'_> {
                 });
             }
             Action::Lock(arguments) => {
-                return self.until_interrupted(async |output, stop| {
-                    lock::run(output, shared, arguments, stop).await
+                return self.until_interrupted_telling(async |told, stop| {
+                    lock::run(told, shared, arguments, stop).await
                 });
             }
             Action::Elect(arguments) => {
-                return self.until_interrupted(async |output, stop| {
-                    elect::run(output, shared, arguments, stop).await
+                return self.until_interrupted_telling(async |told, stop| {
+                    elect::run(told, shared, arguments, stop).await
                 });
             }
             Action::Completion { shell } => return completion::run(self.output, shell),
@@ -261,11 +267,8 @@ impl Console<'_> {
     }
 
     fn snapshot(&mut self, shared: &Shared, command: SnapshotCommand) -> Result<u8, CommandError> {
-        block_on(async {
-            let mut interrupts = Interrupts::new()?;
-            let mut stop = Stop::when(interrupts.next());
-            let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
-            snapshot::run(told, shared, command, &mut stop).await
+        self.until_interrupted_telling(async |told, stop| {
+            snapshot::run(told, shared, command, stop).await
         })
     }
 
@@ -277,6 +280,18 @@ impl Console<'_> {
         block_on(async {
             let mut interrupts = Interrupts::new()?;
             run(self.output, &mut Stop::when(interrupts.next())).await
+        })
+    }
+
+    /// The same of one that has something to say beside its answer.
+    fn until_interrupted_telling(
+        &mut self,
+        run: impl AsyncFnOnce(commands::Told<'_>, &mut Stop<'_>) -> Result<u8, CommandError>,
+    ) -> Result<u8, CommandError> {
+        block_on(async {
+            let mut interrupts = Interrupts::new()?;
+            let told: commands::Told<'_> = (&mut *self.output, &mut *self.errors);
+            run(told, &mut Stop::when(interrupts.next())).await
         })
     }
 }

@@ -429,6 +429,14 @@ impl<S: StateMachine + Unpin + 'static> Handler<TakeTurn> for Consensus<S> {
     type Result = ();
 
     fn handle(&mut self, _: TakeTurn, context: &mut Self::Context) {
+        let raft = self.replica.raft();
+        let _turn = tracing::trace_span!(
+            "turn",
+            node = raft.config().id.number(),
+            term = raft.term().0,
+            commit = raft.log().commit_index().0
+        )
+        .entered();
         self.is_turn_due = false;
         let now = self.clock.now();
         let effects = self.replica.turn(now);

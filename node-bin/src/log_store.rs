@@ -224,6 +224,7 @@ impl Handler<Flush> for LogStore {
     type Result = ();
 
     fn handle(&mut self, _: Flush, context: &mut Self::Context) {
+        let _sync = tracing::trace_span!("sync").entered();
         self.is_flush_due = false;
         self.flush(context);
     }

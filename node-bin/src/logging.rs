@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use actix::Recipient;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::{Layered, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -100,8 +101,9 @@ pub fn begin(settings: LogSettings) -> io::Result<(LogControl, LogGuard)> {
     Ok((LogControl { level, outputs, format }, LogGuard(guard)))
 }
 
+/// A span is told when it ends, with how long it was at work.
 fn plain() -> fmt::Layer<Filtered> {
-    fmt::layer().with_target(false).with_ansi(false)
+    fmt::layer().with_target(false).with_ansi(false).with_span_events(FmtSpan::CLOSE)
 }
 
 fn stderr(format: LogFormat) -> Output {

@@ -140,6 +140,7 @@ impl Handler<Orders> for SnapshotStore {
     type Result = ();
 
     fn handle(&mut self, Orders(orders): Orders, _: &mut Self::Context) {
+        let _orders = tracing::trace_span!("snapshot", orders = orders.len()).entered();
         let Some(files) = &mut self.files else { return };
         let facts: Vec<SnapshotFact> =
             orders.into_iter().filter_map(|order| files.execute(order)).collect();

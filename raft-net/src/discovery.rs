@@ -11,7 +11,7 @@ pub mod asking;
 pub mod beacon;
 pub mod belonging;
 mod complaints;
-mod dns;
+pub mod dns;
 pub mod search;
 pub mod seeking;
 pub mod socket;

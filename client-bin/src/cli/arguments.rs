@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod dev;
 mod events;
+mod examples;
 mod member;
 mod monitor;
 mod snapshot;
@@ -12,7 +13,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, CommandFactory as _, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::bench::BenchArguments;
 use self::data::parse_ttl;
@@ -101,6 +102,40 @@ pub(crate) enum Format {
     Json,
     /// Columns for people
     Table,
+}
+
+impl Arguments {
+    /// Reads a command line, whose help has examples.
+    ///
+    /// Errors: clap's, also where help is asked for.
+    pub(crate) fn read<I, T>(words: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        read(Self::command(), "kvctl ", words)
+    }
+}
+
+impl Line {
+    /// The same of a line of the shell.
+    pub(crate) fn read(words: &[String]) -> Result<Self, clap::Error> {
+        read(Self::command(), "", words)
+    }
+}
+
+fn read<A: FromArgMatches, I, T>(
+    command: Command,
+    program: &str,
+    words: I,
+) -> Result<A, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let mut command = examples::with(command, program);
+    let matches = command.try_get_matches_from_mut(words)?;
+    A::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 #[derive(Debug, Subcommand)]
@@ -410,6 +445,9 @@ pub(crate) enum LineAction {
     /// Opens sessions, for writes that are repeated by hand
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Takes backups, looks at them, and puts them back
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Takes a lock, and holds it while a command runs, or until you have had enough
     #[command(override_usage = "lock [OPTIONS] <NAME> [-- COMMAND [ARGUMENT]...]")]
     Lock(LockArguments),
@@ -434,7 +472,7 @@ impl LineAction {
             },
             Self::Lock(arguments) => arguments.command.is_empty(),
             Self::Elect(_) => true,
-            Self::Session(_) | Self::Exit => false,
+            Self::Session(_) | Self::Snapshot(_) | Self::Exit => false,
         }
     }
 
@@ -446,7 +484,7 @@ impl LineAction {
             Self::Data(DataCommand::Events(arguments)) => arguments.follow,
             Self::Data(_) => self.is_endless(),
             Self::Lock(_) | Self::Elect(_) => true,
-            Self::Session(_) | Self::Exit => false,
+            Self::Session(_) | Self::Snapshot(_) | Self::Exit => false,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::arguments::Format;
+use super::paint::{self, Tone};
 use super::{CommandError, DECIDED_NO, output};
 use crate::doctor::{Examined, Finding, Prefix, View, examine, findings};
 
@@ -159,13 +160,14 @@ fn lines(output: &mut dyn Write, examined: &Examined, found: &[Finding]) -> io::
 
 fn table(output: &mut dyn Write, found: &[Finding]) -> io::Result<()> {
     let row = |finding: &Finding| {
-        vec![
+        let cells = vec![
             finding.kind.to_owned(),
             finding.node_id.map_or("-".to_owned(), |id| id.to_string()),
             output::printable(finding.what.as_bytes()),
             output::printable(finding.advice.as_bytes()),
-        ]
+        ];
+        (Tone::Bad, cells)
     };
-    let rows: Vec<_> = found.iter().map(row).collect();
-    output::table(output, &["FINDING", "NODE", "WHAT", "WHAT TO DO"], &rows)
+    let rows = found.iter().map(row).collect();
+    paint::table(output, &["FINDING", "NODE", "WHAT", "WHAT TO DO"], rows)
 }

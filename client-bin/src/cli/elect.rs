@@ -4,31 +4,38 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::arguments::{ElectArguments, Shared};
+use super::commands::Told;
 use super::lock::Claim;
 use super::stop::Stop;
-use super::{CommandError, output};
+use super::{CommandError, output, trace};
 use crate::client::{Client, Options};
 use crate::{Interest, KeyRange, WatchOptions};
 
 /// Carries the command out. Returns the exit code.
 pub(super) async fn run(
-    output: &mut dyn Write,
+    (output, errors): Told<'_>,
     shared: &Shared,
     arguments: ElectArguments,
     stop: &mut Stop<'_>,
 ) -> Result<u8, CommandError> {
     let ElectArguments { name, value, claim, listen } = arguments;
+    if listen && shared.trace {
+        return Err(trace::not_traced());
+    }
     if listen {
         return tokio::select! {
             result = show_winners(output, shared, name.as_bytes()) => result,
             () = stop.comes() => Ok(0),
         };
     }
-    let claimed = Claim::begin(shared, claim.ttl).await?;
+    let (claimed, trace) = Claim::begin(shared, claim.ttl).await?;
     let held = tokio::select! {
         held = claimed.win(&name, value.as_bytes(), claim) => held,
         () = stop.comes() => Err(CommandError::Interrupted),
     };
+    if let Some(trace) = trace {
+        trace.tell(shared.write_out, errors, shared.timeout()).await?;
+    }
     let result = match held {
         Ok(held) => claimed.hold(output, shared.write_out, &held, stop).await,
         Err(error) => Err(error),

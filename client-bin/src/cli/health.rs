@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::arguments::Format;
+use super::paint::{self, Tone};
 use super::{CommandError, DECIDED_NO, output};
 use crate::monitor::{MonitorPart, MonitorRequest, MonitorValue, monitor};
 use crate::status::cluster_status;
@@ -115,10 +116,12 @@ fn write(members: &[Member], format: Format, output: &mut dyn Write) -> io::Resu
         Format::Table => {
             let row = |member: &Member| {
                 let reasons = member.reasons.join("; ");
-                vec![id(member), member.address.clone(), state(member).to_owned(), reasons]
+                let cells =
+                    vec![id(member), member.address.clone(), state(member).to_owned(), reasons];
+                (if member.is_ready { Tone::Plain } else { Tone::Bad }, cells)
             };
-            let rows: Vec<_> = members.iter().map(row).collect();
-            output::table(output, &["NODE", "ADDRESS", "STATE", "WHY"], &rows)
+            let rows = members.iter().map(row).collect();
+            paint::table(output, &["NODE", "ADDRESS", "STATE", "WHY"], rows)
         }
     }
 }

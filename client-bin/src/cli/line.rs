@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use tokio::time::Instant;
 
 use super::arguments::{Format, Line, LineAction, Shared, one_line};
 use super::commands::{Job, Target};
 use super::stop::Stop;
-use super::{CommandError, elect, lock, session};
+use super::{CommandError, elect, lock, session, snapshot};
 use crate::client::{Client, Options};
 use crate::client_name::{ClientName, RequestName};
 use crate::prompt::Word;
@@ -47,6 +47,7 @@ pub const WORDS: &[Word] = &[
     Word { name: "lock", usage: "NAME [-- COMMAND]" },
     Word { name: "elect", usage: "NAME [VALUE] [--listen]" },
     Word { name: "session", usage: "open" },
+    Word { name: "snapshot", usage: "save FILE|inspect FILE|restore FILE [--dry-run]" },
     Word { name: "member", usage: "list|add|remove|promote|demote|replace|update|transfer" },
     Word { name: "dev", usage: "kill|revive|pause|resume|cut|heal|delay|add|remove|transfer|..." },
     Word { name: "verify", usage: "" },
@@ -107,7 +108,7 @@ impl Order {
         if let Some(first) = words.first_mut() {
             *first = first.to_lowercase();
         }
-        match Line::try_parse_from(&words) {
+        match Line::read(&words) {
             Ok(Line { write_out, request_id, action }) => {
                 Ok(Self { what: What::Action(Box::new(action)), write_out, request_id })
             }
@@ -198,19 +199,25 @@ impl Lines {
         let command = match action {
             LineAction::Exit => return Ok(0),
             LineAction::Data(command) => command,
-            LineAction::Lock(_) | LineAction::Elect(_) | LineAction::Session(_)
+            LineAction::Lock(_)
+            | LineAction::Elect(_)
+            | LineAction::Session(_)
+            | LineAction::Snapshot(_)
                 if request_id.is_some() =>
             {
                 return Err(CommandError::name_of_no_write());
             }
             LineAction::Lock(arguments) => {
-                return lock::run(output, &shared, arguments, stop).await;
+                return lock::run((output, errors), &shared, arguments, stop).await;
             }
             LineAction::Elect(arguments) => {
-                return elect::run(output, &shared, arguments, stop).await;
+                return elect::run((output, errors), &shared, arguments, stop).await;
             }
             LineAction::Session(command) => {
                 return session::run(output, &shared, command, stop).await;
+            }
+            LineAction::Snapshot(command) => {
+                return snapshot::run((output, errors), &shared, command, stop).await;
             }
         };
         let (job, deadline) = (Job::new(command, None)?, Instant::now() + self.shared.timeout());

@@ -12,7 +12,9 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::arguments::{ClaimArguments, Format, LockArguments, Shared};
+use super::commands::Told;
 use super::stop::Stop;
+use super::trace::Trace;
 use super::{CommandError, WRONG_USAGE, output};
 use crate::client::{Client, Options};
 use crate::error::ClientError;
@@ -32,17 +34,20 @@ pub(super) struct Claim {
 
 /// Carries the command out. Returns the exit code.
 pub(super) async fn run(
-    output: &mut dyn std::io::Write,
+    (output, errors): Told<'_>,
     shared: &Shared,
     arguments: LockArguments,
     stop: &mut Stop<'_>,
 ) -> Result<u8, CommandError> {
     let LockArguments { name, claim, command } = arguments;
-    let claimed = Claim::begin(shared, claim.ttl).await?;
+    let (claimed, trace) = Claim::begin(shared, claim.ttl).await?;
     let held = tokio::select! {
         held = claimed.win(&name, b"", claim) => held,
         () = stop.comes() => Err(CommandError::Interrupted),
     };
+    if let Some(trace) = trace {
+        trace.tell(shared.write_out, errors, shared.timeout()).await?;
+    }
     let result = match held {
         Ok(held) if command.is_empty() => claimed.hold(output, shared.write_out, &held, stop).await,
         Ok(held) => claimed.hold_for(command, &held, stop).await,
@@ -53,12 +58,22 @@ pub(super) async fn run(
 }
 
 impl Claim {
-    /// Connects and asks for a lease.
-    pub(super) async fn begin(shared: &Shared, ttl: Duration) -> Result<Self, CommandError> {
+    /// Connects and asks for a lease; members look out for what makes the claim if that is
+    /// wanted: the lease, the claim, and the queries by which it waits.
+    pub(super) async fn begin(
+        shared: &Shared,
+        ttl: Duration,
+    ) -> Result<(Self, Option<Trace<'_>>), CommandError> {
         let options = Options { timeout: shared.timeout() };
         let client = Client::connect(shared.endpoints.clone(), options).await?;
+        let trace = if shared.trace {
+            let names = [1, 2, 0].map(|serial| format!("{}:{serial}", client.session())).to_vec();
+            Some(Trace::begin(&shared.endpoints, names, shared.timeout()).await?)
+        } else {
+            None
+        };
         let lease = client.grant_lease(ttl).await?;
-        Ok(Self { client, lease })
+        Ok((Self { client, lease }, trace))
     }
 
     /// Waits until the name is held.

@@ -13,6 +13,7 @@ use super::CommandError;
 use super::arguments::{Format, MemberCommand};
 use super::commands::Target;
 use super::output;
+use super::paint::{self, Tone};
 use crate::members::{Member, MemberChange, change_when_possible, members, transfer};
 
 /// How long a change that is under way is waited for without being asked to. The nodes make
@@ -119,10 +120,11 @@ fn list(output: &mut dyn Write, format: Format, members: &[Member]) -> io::Resul
             let row = |member: &Member| {
                 let leads = if member.leads { "leader" } else { "" };
                 let Member { id, role, address, .. } = member;
-                vec![id.to_string(), role.clone(), address.clone(), leads.to_owned()]
+                let cells = vec![id.to_string(), role.clone(), address.clone(), leads.to_owned()];
+                (if member.leads { Tone::Good } else { Tone::Plain }, cells)
             };
-            let rows: Vec<Vec<String>> = members.iter().map(row).collect();
-            output::table(output, &["NODE", "ROLE", "ADDRESS", "LEADS"], &rows)
+            let rows = members.iter().map(row).collect();
+            paint::table(output, &["NODE", "ROLE", "ADDRESS", "LEADS"], rows)
         }
     }
 }

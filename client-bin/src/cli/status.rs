@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::CommandError;
 use super::arguments::Format;
 use super::output;
+use super::paint::{self, Tone};
 use crate::status::{ClusterStatus, NodeStatus, SilentNode, cluster_status};
 
 /// Asks every node and writes what they say. Returns the exit code.
@@ -158,7 +159,12 @@ fn table(output: &mut dyn Write, cluster: &ClusterStatus) -> io::Result<()> {
     ];
     let or_none = |id: Option<u64>| id.map_or("-".to_owned(), |id| id.to_string());
     let answered = |node: &NodeStatus| {
-        vec![
+        let tone = match (node.fenced, node.leader_id == Some(node.node_id)) {
+            (true, _) => Tone::Bad,
+            (false, true) => Tone::Good,
+            (false, false) => Tone::Plain,
+        };
+        let cells = vec![
             node.node_id.to_string(),
             node.address.clone(),
             node.role.clone(),
@@ -169,13 +175,15 @@ fn table(output: &mut dyn Write, cluster: &ClusterStatus) -> io::Result<()> {
             node.revision.to_string(),
             if node.fenced { "fenced".to_owned() } else { format!("{:016x}", node.state_hash) },
             node.version.clone(),
-        ]
+        ];
+        (tone, cells)
     };
-    let silent =
-        |node: &SilentNode| vec![or_none(node.node_id), node.address.clone(), node.reason()];
-    let rows: Vec<Vec<String>> =
+    let silent = |node: &SilentNode| {
+        (Tone::Bad, vec![or_none(node.node_id), node.address.clone(), node.reason()])
+    };
+    let rows =
         cluster.nodes.values().map(answered).chain(cluster.silent.iter().map(silent)).collect();
-    output::table(output, &heads, &rows)
+    paint::table(output, &heads, rows)
 }
 
 fn waits(node: &NodeStatus) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
 
 use super::arguments::{Format, Shared, TopArguments};
+use super::paint::{self, Tone};
 use super::stop::Stop;
 use super::{CommandError, output};
 use crate::monitor::{MonitorAnswer, MonitorPart, MonitorRequest, MonitorValue, MonitorWatch};
@@ -23,6 +24,8 @@ const HEADS: &[&str] = &[
     "LIVE",
     "CLIENTS",
     "WATCHES",
+    "BEHIND",
+    "RTT",
 ];
 
 /// Moves to the upper left corner and clears what is below.
@@ -30,11 +33,6 @@ const HOME: &str = "\x1b[H\x1b[J";
 
 /// Begins with an empty screen.
 const CLEAR: &str = "\x1b[2J";
-
-const BOLD: &str = "\x1b[1m";
-const GREEN: &str = "\x1b[32m";
-const RED: &str = "\x1b[31m";
-const PLAIN: &str = "\x1b[0m";
 
 /// Draws until `stop` comes, or as often as it was told. Returns the exit code.
 pub(super) async fn run(
@@ -64,7 +62,9 @@ pub(super) async fn run(
         let rows = rows(&answer, &mut before);
         match shared.write_out {
             Format::Json => output::json(output, &document(&rows))?,
-            Format::Simple | Format::Table if is_terminal => draw(output, &rows)?,
+            Format::Simple | Format::Table if is_terminal => {
+                draw(output, &rows, paint::is_wanted())?;
+            }
             Format::Simple | Format::Table => {
                 let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.cells).collect();
                 output::table(output, HEADS, &rows)?;
@@ -101,7 +101,36 @@ struct Counts {
 }
 
 fn rows(answer: &MonitorAnswer, before: &mut BTreeMap<u64, Counts>) -> Vec<Row> {
-    answer.parts.iter().map(|part| row(part, before)).collect()
+    let number = |part: &MonitorPart, path: &str| match value(part, path) {
+        Some(MonitorValue::Number(number)) => Some(*number),
+        Some(MonitorValue::Flag(_) | MonitorValue::Text(_)) | None => None,
+    };
+    let leads = |part: &&MonitorPart| {
+        let role = value(part, "raft/role");
+        role.is_some_and(|role| matches!(role, MonitorValue::Text(role) if role == "leader"))
+    };
+    let leader = answer.parts.iter().find(leads);
+    // What a leader knows of the others stands in their rows.
+    let known = |id: u64| {
+        let leader = leader?;
+        let of = |name: &str| number(leader, &format!("raft/peers/{id}/{name}"));
+        let behind = number(leader, "raft/last")?.saturating_sub(of("match")?);
+        Some((behind.to_string(), of("rtt_us").map_or("-".to_owned(), |us| in_ms(us) + " ms")))
+    };
+    let all = answer.parts.iter().map(|part| {
+        let mut row = row(part, before);
+        if row.kind != Kind::Silent {
+            let (behind, round_trip) =
+                known(part.node_id).unwrap_or_else(|| ("-".to_owned(), "-".to_owned()));
+            row.cells.extend([behind, round_trip]);
+        }
+        row
+    });
+    all.collect()
+}
+
+fn value<'p>(part: &'p MonitorPart, path: &str) -> Option<&'p MonitorValue> {
+    part.entries.iter().find(|entry| entry.path == path).map(|entry| &entry.value)
 }
 
 fn row(part: &MonitorPart, before: &mut BTreeMap<u64, Counts>) -> Row {
@@ -111,8 +140,7 @@ fn row(part: &MonitorPart, before: &mut BTreeMap<u64, Counts>) -> Row {
         let text = output::printable(error.text.as_bytes());
         return Row { cells: vec![id.to_string(), text], kind: Kind::Silent };
     }
-    let value =
-        |path: &str| part.entries.iter().find(|entry| entry.path == path).map(|entry| &entry.value);
+    let value = |path: &str| value(part, path);
     let text = |path: &str| value(path).map_or("-".to_owned(), ToString::to_string);
     let number = |path: &str| match value(path) {
         Some(MonitorValue::Number(number)) => *number,
@@ -183,23 +211,17 @@ fn document(rows: &[Row]) -> Vec<BTreeMap<&'static str, &str>> {
 }
 
 /// Draws over what was drawn before.
-fn draw(output: &mut dyn Write, rows: &[Row]) -> io::Result<()> {
-    // Columns are made without colours, which have a width of their own.
-    let all = rows.iter().filter(|row| row.kind != Kind::Silent);
-    let cells: Vec<Vec<String>> = all.clone().map(|row| row.cells.clone()).collect();
-    let mut table = Vec::new();
-    output::table(&mut table, HEADS, &cells)?;
-    let table = String::from_utf8_lossy(&table);
-    let mut lines = table.lines();
-    write!(output, "{HOME}{BOLD}{}{PLAIN}\r\n", lines.next().unwrap_or_default())?;
-    for (line, row) in lines.zip(all) {
-        let colour = if row.kind == Kind::Leader { GREEN } else { "" };
-        write!(output, "{colour}{line}{PLAIN}\r\n")?;
-    }
-    for row in rows.iter().filter(|row| row.kind == Kind::Silent) {
-        write!(output, "{RED}{}{PLAIN}\r\n", row.cells.join("  "))?;
-    }
-    Ok(())
+fn draw(output: &mut dyn Write, rows: &[Row], is_coloured: bool) -> io::Result<()> {
+    let (silent, all): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().partition(|row| row.kind == Kind::Silent);
+    let tone = |row: &Row| if row.kind == Kind::Leader { Tone::Good } else { Tone::Plain };
+    let told = all.into_iter().map(|row| (tone(row), row.cells.clone())).collect();
+    let missed = silent.into_iter().map(|row| (Tone::Bad, vec![row.cells.join("  ")])).collect();
+    let lines = paint::lines(HEADS, told, is_coloured)?;
+    // They have no columns, and so no heads.
+    let missed = paint::lines(&[""], missed, is_coloured)?.into_iter().skip(1);
+    write!(output, "{HOME}")?;
+    lines.into_iter().chain(missed).try_for_each(|line| write!(output, "{line}\r\n"))
 }
 
 #[cfg(test)]
@@ -235,13 +257,30 @@ mod tests {
         assert_eq!((first.cells[4].as_str(), first.cells[9].as_str()), ("-", "-"));
         let second = row(&look(3_000, 450, 510), &mut before);
         assert_eq!((second.cells[4].as_str(), second.cells[9].as_str()), ("200", "25%"));
-        assert_eq!((second.kind, second.cells.len()), (Kind::Leader, HEADS.len()));
+        assert_eq!((second.kind, second.cells.len()), (Kind::Leader, HEADS.len() - 2));
         assert_eq!(
             (second.cells[8].as_str(), second.cells[10].as_str()),
             ("1.23/0.00 ms", "1.5 MiB")
         );
         let restarted = row(&look(10, 1, 1), &mut before);
         assert_eq!(restarted.cells[4], "-", "its clock went back");
+    }
+
+    #[test]
+    fn how_far_others_are_is_what_the_leader_knows() {
+        let mut leader = look(1, 1, 1);
+        let of_peer = part(&[
+            ("raft/last", 70_u64.into()),
+            ("raft/peers/2/match", 67_u64.into()),
+            ("raft/peers/2/rtt_us", 1_250_u64.into()),
+            ("raft/peers/3/match", 70_u64.into()),
+        ]);
+        leader.entries.extend(of_peer.entries);
+        let other = |id| MonitorPart { node_id: id, ..part(&[("raft/role", "follower".into())]) };
+        let answer = MonitorAnswer { parts: vec![leader, other(2), other(3)] };
+        let rows = rows(&answer, &mut BTreeMap::new());
+        let last = |row: &Row| row.cells[HEADS.len() - 2..].join(" ");
+        assert_eq!(rows.iter().map(last).collect::<Vec<_>>(), ["- -", "3 1.25 ms", "0 -"]);
     }
 
     #[test]
@@ -252,10 +291,14 @@ mod tests {
         let answer = MonitorAnswer { parts: vec![look(1, 1, 1), silent] };
         let rows = rows(&answer, &mut before);
         let mut drawn = Vec::new();
-        draw(&mut drawn, &rows).unwrap();
+        draw(&mut drawn, &rows, true).unwrap();
         let drawn = String::from_utf8(drawn).unwrap();
         assert!(drawn.contains("\x1b[32m1     leader"), "{drawn:?}");
         assert!(drawn.contains("\x1b[31m2  no answer\x1b[0m"), "{drawn:?}");
+        let mut plain = Vec::new();
+        draw(&mut plain, &rows, false).unwrap();
+        let plain = String::from_utf8(plain).unwrap();
+        assert_eq!(plain.matches('\x1b').count(), 2, "only the way to the corner: {plain:?}");
         assert_eq!(document(&rows)[1]["ERROR"], "no answer");
     }
 }

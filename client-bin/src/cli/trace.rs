@@ -42,30 +42,67 @@ pub(super) async fn run(
         Some(name) => vec![name.id(&client, target.endpoints, deadline).await?.to_string()],
         None => [1, 0].map(|serial| format!("{}:{serial}", client.session())).to_vec(),
     };
-    let mut answers = ask(target.endpoints, &names, Some("on"), left()).await?;
-    let began = Instant::now();
+    let trace = Trace::begin(target.endpoints, names, left()).await?;
     let known = Target { shell: Some(&client), ..*target };
     let told: Told<'_> = (&mut *output, &mut *errors);
     let result = job.run_until(stop, (&known, deadline), format, told).await;
-    let took = began.elapsed();
     output.flush()?;
-    let until = began + PATIENCE;
-    loop {
-        let seen = ask(target.endpoints, &names, None, left().max(PAUSE)).await?;
-        if is_whole(&seen) || until <= Instant::now() {
-            answers.extend(seen);
-            break;
-        }
-        sleep(PAUSE).await;
-    }
-    // Nobody is left to be told that standard error is closed.
-    let _ = tell(&in_order(&answers), took, format, errors);
+    trace.tell(format, errors, left()).await?;
     result
+}
+
+/// Requests that every member looks out for.
+pub(super) struct Trace<'t> {
+    endpoints: &'t [String],
+    names: Vec<String>,
+    answers: Vec<MonitorAnswer>,
+    began: Instant,
+}
+
+impl<'t> Trace<'t> {
+    /// Has the members look out for requests with these names.
+    ///
+    /// Errors: if nobody can be asked to.
+    pub(super) async fn begin(
+        endpoints: &'t [String],
+        names: Vec<String>,
+        within: Duration,
+    ) -> Result<Self, ClientError> {
+        let answers = ask(endpoints, &names, Some("on"), within).await?;
+        Ok(Self { endpoints, names, answers, began: Instant::now() })
+    }
+
+    /// Writes what they have seen, when all has been done or after a while.
+    ///
+    /// Errors: if nobody can be asked any more.
+    pub(super) async fn tell(
+        self,
+        format: Format,
+        errors: &mut dyn Write,
+        within: Duration,
+    ) -> Result<(), ClientError> {
+        let Self { endpoints, names, mut answers, began } = self;
+        let took = began.elapsed();
+        let (deadline, until) = (Instant::now() + within, Instant::now() + PATIENCE);
+        let left = || deadline.saturating_duration_since(Instant::now()).max(PAUSE);
+        loop {
+            let seen = ask(endpoints, &names, None, left()).await?;
+            if is_whole(&seen) || until <= Instant::now() {
+                answers.extend(seen);
+                break;
+            }
+            sleep(PAUSE).await;
+        }
+        // Nobody is left to be told that standard error is closed.
+        let _ = tell(&in_order(&answers), took, format, errors);
+        Ok(())
+    }
 }
 
 /// Commands that are many requests, or none.
 pub(super) fn not_traced() -> CommandError {
-    let text = "--trace shows the way of a command that reads or writes keys, such as get and put";
+    let text = "--trace shows the way of a command that reads or writes keys, such as get and put, \
+                or takes a lock";
     CommandError::Usage(text.to_owned())
 }
 

@@ -355,6 +355,8 @@ impl Handler<FromClient> for Api {
 
     fn handle(&mut self, from: FromClient, context: &mut Self::Context) {
         let FromClient { connection, frames } = from;
+        let _requests =
+            tracing::trace_span!("requests", connection, frames = frames.len()).entered();
         for frame in frames {
             match Request::decode(&frame) {
                 Ok(request) => self.on_request(connection, &request),
@@ -400,6 +402,7 @@ impl Handler<Answered> for Api {
     type Result = ();
 
     fn handle(&mut self, Answered(answers): Answered, context: &mut Self::Context) {
+        let _answers = tracing::trace_span!("answers").entered();
         self.term = answers.term;
         self.writes.end(self.monitor.clock(), &answers.list);
         self.reads.end(self.monitor.clock(), &answers.list);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use actix::{AsyncContext, Handler, Message};
+use actix::{AsyncContext, Handler, Message, SpawnHandle};
 use bytes::Bytes;
 use kv_store::watching::{Owner, Tally};
 use raft_core::configuration::MEMBERS_MAX;
@@ -91,6 +91,10 @@ pub(super) struct Monitor {
     tasks: BTreeMap<u64, Task>,
     /// Tasks that have no deadline yet.
     begun: Vec<(u64, Duration)>,
+    /// What ends tasks at their deadlines.
+    timers: BTreeMap<u64, SpawnHandle>,
+    /// The timers of tasks that were answered before.
+    needless: Vec<SpawnHandle>,
     watches: BTreeMap<Owner, MonitorRequest>,
     pub(super) traces: Traces,
 }
@@ -150,6 +154,8 @@ impl Monitor {
             newest: 0,
             tasks: BTreeMap::new(),
             begun: Vec::new(),
+            timers: BTreeMap::new(),
+            needless: Vec::new(),
             watches: BTreeMap::new(),
             traces: Traces::default(),
         }
@@ -285,15 +291,20 @@ impl Api {
         self.outlets.count_watches.do_send(CountWatches { task: number });
     }
 
-    /// Gives the tasks that were begun in this message their deadlines.
+    /// Gives the tasks that were begun in this message their deadlines, and ends the timers of
+    /// those that are answered.
     pub(super) fn time_tasks(&mut self, context: &mut <Self as actix::Actor>::Context) {
         for (number, patience) in std::mem::take(&mut self.monitor.begun) {
             if self.monitor.tasks.contains_key(&number) {
-                context.run_later(patience, move |own, context| {
+                let timer = context.run_later(patience, move |own, context| {
                     own.expire_task(number);
                     own.settle(context);
                 });
+                self.monitor.timers.insert(number, timer);
             }
+        }
+        for timer in std::mem::take(&mut self.monitor.needless) {
+            context.cancel_future(timer);
         }
     }
 
@@ -401,6 +412,7 @@ impl Api {
 
     fn end_task(&mut self, number: u64) {
         let Some(task) = self.monitor.tasks.remove(&number) else { return };
+        self.monitor.needless.extend(self.monitor.timers.remove(&number));
         let mut parts = task.parts;
         parts.sort_by_key(|part| part.node_id);
         self.answer_values(task.asker, parts);

@@ -1,7 +1,8 @@
 //! Backups that a node takes of itself, and an archive of its log's closed segments.
 //!
-//! A thread of its own asks the node as any client does, so that nothing here can hold up the
-//! node, and a failure is a line in the log. Each node that is told to writes its own: a backup
+//! A thread of its own asks the node as any client does, and another one copies segments, so that
+//! nothing here can hold up the node, no segment is cut while a long backup is taken, and a
+//! failure is a line in the log. Each node that is told to writes its own: a backup
 //! needs no leader then, and does not stop when another one leads.
 
 use std::fs::{self, File};
@@ -21,8 +22,11 @@ use super::settings::wrong;
 use crate::clock::Clock;
 use crate::error::StartError;
 
-/// How often it is looked whether something is to be done.
+/// How often it is looked whether a backup is to be taken.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a segment was closed: snapshots may cut it soon.
+const LOOK_FOR_SEGMENTS_EVERY: Duration = Duration::from_millis(200);
 
 /// How long each request to the own node may take.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -52,7 +56,7 @@ pub(super) struct BackupArguments {
 }
 
 /// A node that takes backups of itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Backups {
     /// Where it is reached.
     pub(super) endpoint: String,
@@ -62,7 +66,7 @@ pub(super) struct Backups {
     pub(super) data: PathBuf,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Schedule {
     node: Backups,
     directory: PathBuf,
@@ -95,9 +99,8 @@ impl BackupArguments {
     /// Begins to take backups, if there is a folder for them, until what is returned is dropped.
     ///
     /// Errors: `Thread`.
-    pub(super) fn start(&self, node: Backups) -> Result<Option<Sender<()>>, StartError> {
-        let Some(directory) = self.backup_dir.clone() else { return Ok(None) };
-        let (until, ends) = mpsc::channel();
+    pub(super) fn start(&self, node: Backups) -> Result<Vec<Sender<()>>, StartError> {
+        let Some(directory) = self.backup_dir.clone() else { return Ok(Vec::new()) };
         let mut schedule = Schedule {
             node,
             directory,
@@ -108,21 +111,37 @@ impl BackupArguments {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(StartError::Thread)?;
-        let run = move || {
-            // Without the right to be modest it disturbs a little more.
-            let _ = rustix::process::nice(NICE);
-            schedule.resume();
-            loop {
-                schedule.look(&runtime);
-                let pause = LOOK_EVERY.min(schedule.interval);
-                if ends.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-                    return;
-                }
-            }
-        };
-        let spawned = thread::Builder::new().name("backups".to_owned()).spawn(run);
-        spawned.map(|_| Some(until)).map_err(StartError::Thread)
+        schedule.resume();
+        let mut archiving = schedule.clone();
+        let pause = LOOK_EVERY.min(schedule.interval);
+        Ok(vec![
+            repeat("backups", pause, move || schedule.look(&runtime))?,
+            repeat("archive", LOOK_FOR_SEGMENTS_EVERY, move || archiving.look_for_segments())?,
+        ])
     }
+}
+
+/// Does something again and again on a modest thread, until what is returned is dropped.
+///
+/// Errors: `Thread`.
+fn repeat(
+    name: &str,
+    pause: Duration,
+    mut look: impl FnMut() + Send + 'static,
+) -> Result<Sender<()>, StartError> {
+    let (until, ends) = mpsc::channel();
+    let run = move || {
+        // Without the right to be modest it disturbs a little more.
+        let _ = rustix::process::nice(NICE);
+        loop {
+            look();
+            if ends.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    };
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map(|_| until).map_err(StartError::Thread)
 }
 
 impl Schedule {
@@ -163,10 +182,14 @@ impl Schedule {
         backups.into_iter().map(|name| self.directory.join(name)).collect()
     }
 
-    fn look(&mut self, runtime: &tokio::runtime::Runtime) {
-        if let Err(error) = self.archive_segments() {
-            self.tell(format!("the log is not archived: {error}"));
+    fn look_for_segments(&mut self) {
+        match self.archive_segments() {
+            Ok(()) => self.told.clear(),
+            Err(error) => self.tell(format!("the log is not archived: {error}")),
         }
+    }
+
+    fn look(&mut self, runtime: &tokio::runtime::Runtime) {
         let now = Duration::from_micros(Clock::wall_time());
         if now < self.next_at {
             return;

@@ -123,11 +123,19 @@ fn enter_cluster(
 /// endorsed that.
 fn begin(directory: &Path, expects: Option<u32>) -> Result<Seeks, StartError> {
     let fresh = Seeks { rank: new_rank(), expects, endorses: None };
-    if expects.is_none() {
-        return Ok(fresh);
-    }
-    if let Some(remembered) = founding::load(directory, expects)? {
-        return Ok(remembered);
+    match (founding::load(directory, expects)?, expects) {
+        // Others may count on it: it must not found, or endorse, another cluster.
+        (Some(_), None) => {
+            return Err(StartError::Setting(format!(
+                "{} waits for others to found a cluster with it: give --bootstrap-expect as \
+                 before, or --join if the cluster is there; if it was never founded, empty the \
+                 directories of all nodes that wait",
+                directory.display()
+            )));
+        }
+        (Some(remembered), Some(_)) => return Ok(remembered),
+        (None, None) => return Ok(fresh),
+        (None, Some(_)) => {}
     }
     let failed =
         |source: io::Error| StartError::Directory { directory: directory.to_owned(), source };

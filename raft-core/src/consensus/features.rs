@@ -5,8 +5,10 @@
 //! make of the same log. A leader raises the level when it is connected to every member, learners
 //! included, and each of them knows the next one; nobody lowers it.
 
+use crate::consensus::raft::Raft;
 use crate::consensus::state::State;
 use crate::entry::Entries;
+use crate::snapshot::SnapshotId;
 use crate::types::NodeId;
 
 impl State {
@@ -47,5 +49,19 @@ impl State {
                 entry.feature_level()
             );
         }
+    }
+}
+
+impl Raft {
+    /// Panics: if a snapshot from the leader, which covers entries of this level, has what this
+    /// version does not know; a Fault as of such an entry, before anything of it is in use.
+    pub(crate) fn check_snapshot_level(&self, id: SnapshotId, feature_level: u16) {
+        let known = self.config().feature_level_max;
+        assert!(
+            feature_level <= known,
+            "the snapshot up to entry {} was written under feature level {feature_level}, and \
+             this version knows up to {known}; start the version that the other nodes run",
+            id.last
+        );
     }
 }

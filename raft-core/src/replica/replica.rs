@@ -641,8 +641,9 @@ impl<S: StateMachine> Replica<S> {
     }
 
     fn load_part(&mut self, part: &[u8]) {
-        let Some((_, loader)) = &mut self.loading else { return };
+        let Some((id, loader)) = &mut self.loading else { return };
         if loader.load(part).is_ok() {
+            self.raft.check_snapshot_level(*id, loader.feature_level());
             self.orders.push(SnapshotOrder::LoadNext);
         } else {
             self.fail_loading();

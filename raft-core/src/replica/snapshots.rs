@@ -309,6 +309,11 @@ impl<S: StateMachine> Loader<S> {
         }
     }
 
+    /// The highest feature level that the snapshot covers, as far as it is known.
+    pub(crate) fn feature_level(&self) -> u16 {
+        self.state.as_ref().map_or(FEATURE_LEVEL_MIN, |state| state.feature_level)
+    }
+
     /// The state machine, when every part was taken.
     ///
     /// Errors: if something is missing.

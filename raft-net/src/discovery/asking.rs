@@ -40,7 +40,7 @@ const LINE_ATTEMPTS: u32 = 30;
 pub(super) const PAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// How many beacons of others an answer has.
-pub(super) const PASSED_ON_MAX: usize = 100;
+pub const PASSED_ON_MAX: usize = 100;
 
 /// What was heard by asking or being asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Targets {
         let places = match self {
             Self::Host(name, port) | Self::Name(name, port) => vec![(name.clone(), *port)],
             // A name server that fails has not said that there are none.
-            Self::Service(name, port) => match dns::services(&format!("{SERVICE}.{name}")).await? {
+            Self::Service(name, port) => match dns::look_up(&format!("{SERVICE}.{name}")).await? {
                 services if services.is_empty() => vec![(name.clone(), *port)],
                 services => services,
             },
@@ -151,7 +151,8 @@ async fn ask(address: SocketAddr, said: Option<&[u8]>) -> io::Result<Vec<u8>> {
 }
 
 /// The answer of a node that seeks: its beacon, and those that it has heard itself.
-pub(super) fn page(beacons: &[Vec<u8>]) -> String {
+#[must_use]
+pub fn page(beacons: &[Vec<u8>]) -> String {
     let digits = |beacon: &Vec<u8>| format!("\"{}\"", to_hex(beacon));
     let (own, others) = beacons.split_first().map_or((String::new(), Vec::new()), |(own, rest)| {
         (digits(own), rest.iter().take(PASSED_ON_MAX).map(digits).collect())
@@ -160,7 +161,8 @@ pub(super) fn page(beacons: &[Vec<u8>]) -> String {
 }
 
 /// The beacons in an answer, that of the node itself first.
-fn beacons_in_page(page: &[u8]) -> Vec<Vec<u8>> {
+#[must_use]
+pub fn beacons_in_page(page: &[u8]) -> Vec<Vec<u8>> {
     let Ok(page) = std::str::from_utf8(page) else { return Vec::new() };
     let Some((_, rest)) = page.split_once("\"beacon\":") else { return Vec::new() };
     let own = rest.split('"').nth(1);
@@ -172,7 +174,8 @@ fn beacons_in_page(page: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The beacon in the head of a request, if it has one.
-pub(super) fn beacon_in_request(head: &str) -> Option<Vec<u8>> {
+#[must_use]
+pub fn beacon_in_request(head: &str) -> Option<Vec<u8>> {
     let of_beacon = |line: &str| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case(BEACON_HEADER).then(|| from_hex(value.trim())).flatten()

@@ -20,7 +20,7 @@ const ANSWER_BYTES_MAX: usize = 4_096;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How many records are read.
-const RECORDS_MAX: usize = 100;
+pub const RECORDS_MAX: usize = 100;
 
 /// The longest name, and label. Units: bytes.
 const NAME_BYTES_MAX: usize = 253;
@@ -37,7 +37,7 @@ const RCODE: u16 = 0x000f;
 /// The hosts and ports of a service.
 ///
 /// Errors: if no name server answers, or there is no such service.
-pub(super) async fn services(name: &str) -> io::Result<Vec<(String, u16)>> {
+pub(super) async fn look_up(name: &str) -> io::Result<Vec<(String, u16)>> {
     let servers = servers(&std::fs::read_to_string(RESOLV_CONF).unwrap_or_default());
     let mut failed = io::Error::other("there is no name server");
     for server in servers {
@@ -77,7 +77,7 @@ async fn ask(server: SocketAddr, name: &str) -> io::Result<Vec<(String, u16)>> {
         // Whatever else arrives was not asked for.
         if answer.starts_with(&number.to_be_bytes()) {
             let bad = || io::Error::new(io::ErrorKind::InvalidData, "its answer makes no sense");
-            let (rcode, services) = read(answer).ok_or_else(bad)?;
+            let (rcode, services) = services(answer).ok_or_else(bad)?;
             return match rcode {
                 0 => Ok(services),
                 // There is no such name.
@@ -88,7 +88,10 @@ async fn ask(server: SocketAddr, name: &str) -> io::Result<Vec<(String, u16)>> {
     }
 }
 
-fn question(number: u16, name: &str) -> Option<Vec<u8>> {
+/// The question for the services of a name; `None` if it is no name. `number` is that of the
+/// question, which its answer begins with.
+#[must_use]
+pub fn question(number: u16, name: &str) -> Option<Vec<u8>> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let mut bytes = Vec::new();
     for word in [number, FLAGS, 1, 0, 0, 0] {
@@ -110,8 +113,10 @@ fn question(number: u16, name: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The code of an answer, and the services in it, the most wanted first.
-fn read(answer: &[u8]) -> Option<(u16, Vec<(String, u16)>)> {
+/// The code of an answer, and the hosts and ports in it, the most wanted first; `None` if it makes
+/// no sense.
+#[must_use]
+pub fn services(answer: &[u8]) -> Option<(u16, Vec<(String, u16)>)> {
     let flags = word(answer, 2)?;
     let (questions, answers) = (word(answer, 4)?, word(answer, 6)?);
     if flags & IS_ANSWER == 0 {
@@ -193,7 +198,7 @@ mod tests {
 
     #[test]
     fn services_are_read_by_priority() {
-        let (rcode, services) = read(&answer()).unwrap();
+        let (rcode, services) = services(&answer()).unwrap();
         let expected = [("a.example".to_owned(), 2379), ("b.example".to_owned(), 2379)];
         assert_eq!((rcode, services.as_slice()), (0, &expected[..]));
     }
@@ -202,13 +207,13 @@ mod tests {
     fn whatever_is_cut_or_altered_is_read_or_not_and_never_for_ever() {
         let whole = answer();
         for end in 0..whole.len() {
-            assert_eq!(read(&whole[..end]), None, "cut at {end}");
+            assert_eq!(services(&whole[..end]), None, "cut at {end}");
         }
         for place in 0..whole.len() {
             for value in 0..=255 {
                 let mut altered = whole.clone();
                 altered[place] = value;
-                let _ = read(&altered);
+                let _ = services(&altered);
             }
         }
     }

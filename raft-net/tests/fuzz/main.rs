@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is test, also what stands outside of one")]
 
 mod addresses;
+mod discovery;
 mod drive;
 mod frames;
 mod mutate;
@@ -68,5 +69,35 @@ fn addresses() {
         seeds: Vec::new,
         check: addresses::check,
         words: addresses::WORDS,
+    });
+}
+
+#[test]
+fn beacons() {
+    drive(&Target {
+        name: "beacons",
+        seeds: discovery::beacon_seeds,
+        check: discovery::beacons,
+        words: discovery::BEACON_WORDS,
+    });
+}
+
+#[test]
+fn discovery_pages() {
+    drive(&Target {
+        name: "discovery_pages",
+        seeds: Vec::new,
+        check: discovery::pages,
+        words: discovery::PAGE_WORDS,
+    });
+}
+
+#[test]
+fn dns_answers() {
+    drive(&Target {
+        name: "dns_answers",
+        seeds: Vec::new,
+        check: discovery::answers,
+        words: discovery::ANSWER_WORDS,
     });
 }

@@ -1,6 +1,7 @@
 //! What makes no sense is refused in one line that says what, where and what to do, with the
 //! right exit code, and whoever did make sense is served on.
 
+mod circumstances;
 mod frames;
 mod members;
 mod peers;

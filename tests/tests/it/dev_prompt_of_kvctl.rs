@@ -35,6 +35,10 @@ async fn check_commands(transport: &str) {
     assert!(members.iter().all(|line| line.contains("voter")), "{members:?}");
     let verified = it.answered("verify", 1).await;
     assert!(verified[0].starts_with("nodes 1, 2, 3 are equal, index "), "{verified:?}");
+    it.check_words("snapshot save backup.kvb", &["backup.kvb"]).await;
+    it.check("SET n 9", &["OK"]).await;
+    it.check_words("snapshot restore backup.kvb", &["restored "]).await;
+    it.check("GET n", &["2"]).await;
     it.check("use 2", &["through node 2"]).await;
     it.check("get n --prefix", &["n", "2"]).await;
     it.check("kill 2", &["node 2 killed"]).await;

@@ -10,16 +10,12 @@ use super::parse_seconds;
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub(crate) enum MonCommand {
     /// Prints a value, or all that stand below a path
-    ///
-    /// kvctl mon get /node/1/raft/role; kvctl mon get /cluster/raft/applied
     Get {
         /// Which, from / on
         #[arg(default_value = "/")]
         path: String,
     },
     /// Prints values again and again, or the log of a node line by line, until Ctrl-C
-    ///
-    /// kvctl mon watch /cluster/raft/applied; kvctl mon watch /node/1/log
     Watch {
         /// Which
         path: String,
@@ -31,8 +27,6 @@ pub(crate) enum MonCommand {
         count: Option<u64>,
     },
     /// Sets a value that mon get marks as one that can be set
-    ///
-    /// kvctl mon set /node/1/log/level debug; kvctl mon set /cluster/log/level info
     Set {
         /// Which
         path: String,

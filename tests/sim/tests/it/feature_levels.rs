@@ -3,8 +3,10 @@
 
 use raft_core::consensus::RaftConfig;
 use raft_core::consensus::log::Slice;
+use raft_core::consensus::message::Message;
 use raft_core::entry::{FEATURE_LEVEL, FEATURE_LEVEL_MIN};
 use sim::cluster::{Cluster, node};
+use sim::lone_replica::{LoneReplica, snapshot_of};
 
 /// The level of the newest entry that a node has, which it has applied.
 fn applied(cluster: &Cluster, id: u64) -> u16 {
@@ -105,4 +107,14 @@ fn a_version_that_does_not_know_the_level_of_an_entry_does_not_apply_it() {
     let mut cluster = Cluster::led_by_with(3, node(1), held);
     meet(&mut cluster, &[(1, FEATURE_LEVEL), (2, FEATURE_LEVEL), (3, FEATURE_LEVEL)]);
     write(&mut cluster, 1, "too new");
+}
+
+/// The same of a snapshot, which is looked at before anything of it is in use.
+#[test]
+#[should_panic(expected = "was written under feature level 1, and this version knows up to 0")]
+fn a_version_that_does_not_know_the_level_of_a_snapshot_does_not_load_it() {
+    let (id, data) = snapshot_of(&["put a 1", "put b 2"]);
+    let mut older = LoneReplica::new(|config| config.feature_level_max = FEATURE_LEVEL_MIN - 1);
+    older.take(2, 1, Message::InstallSnapshot { id, offset: 0, data });
+    older.settle();
 }

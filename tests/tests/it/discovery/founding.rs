@@ -52,8 +52,12 @@ async fn with_a_number_given_nobody_founds_before_all_are_there() {
     let (first, second) = (start("first"), start("second"));
     first.0.complains(&["waiting for 3 empty nodes: 2 are here"]).await;
     assert_eq!((first.0.stdout(), second.0.stdout()), (String::new(), String::new()));
-    // Who has said its rank keeps it.
+    // Who has said its rank keeps it, and founds nothing else meanwhile.
     second.0.kill();
+    let forgetful = place.start("second");
+    let ended = forgetful.0.end().await;
+    let words = "second waits for others to found a cluster with it: give --bootstrap-expect";
+    assert!(ended.code == Some(2) && ended.stderr.contains(words), "{ended:?}");
     let (second, third) = (start("second"), start("third"));
     let said = first.said().await;
     for node in [second, third] {

@@ -102,13 +102,30 @@ impl Cluster {
         address
     }
 
+    /// The same below another program, which runs it in its place.
+    pub(crate) fn revive_below(&mut self, id: u64, words: &[&str]) {
+        let arguments = self.arguments(id, &[]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let below = [&words[1..], &[KVORUM], &arguments].concat();
+        self.put(id, Process::start(&self.scratch, &format!("node-{id}"), words[0], &below));
+    }
+
     fn begin(&mut self, id: u64, flags: &[&str]) {
+        let arguments = self.arguments(id, flags);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.put(id, Process::start(&self.scratch, &format!("node-{id}"), KVORUM, &arguments));
+    }
+
+    fn arguments(&self, id: u64, flags: &[&str]) -> Vec<String> {
         let name = format!("node-{id}");
         let own = ["--listen", self.address(id), "--data-dir", &name];
         // Nodes start sooner if they do not fill 64 MiB first.
         let mut arguments = [&own[..], &["--wal-segment-bytes", "1048576"], flags].concat();
         arguments.extend(self.flags.iter().map(String::as_str));
-        let process = Process::start(&self.scratch, &name, KVORUM, &arguments);
+        arguments.into_iter().map(str::to_owned).collect()
+    }
+
+    fn put(&mut self, id: u64, process: Process) {
         let before = self.nodes[place(id)].replace(process);
         assert!(before.is_none(), "node {id} is alive");
     }

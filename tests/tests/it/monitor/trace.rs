@@ -85,3 +85,27 @@ async fn the_way_of_a_put_through_a_follower_is_printed() {
     let usage = cluster.kvctl(&["--trace", "status"]).await;
     assert_eq!(usage.code, Some(2), "{usage:?}");
 }
+
+/// A lease and a lock are writes as others are.
+#[tokio::test]
+async fn the_way_of_a_lease_and_of_a_lock_is_printed() {
+    let _turn = wait::turn().await;
+    let cluster = linked(3).await;
+    let (leader, follower) = (cluster.leader().await, cluster.follower().await);
+    wait::until("known leader", async || cluster.status(follower).await.leader_id).await;
+    let through = cluster.address(follower).to_owned();
+    for words in [&["--trace", "lease", "grant", "60"][..], &["--trace", "lock", "l", "--", "true"]]
+    {
+        let told = cluster.begin_kvctl_at(&through, words).end().await;
+        assert_eq!(told.code, Some(0), "{told:?}");
+        for line in [
+            format!("node {follower}  Api takes the request"),
+            format!("node {leader}  Consensus hands it to the LogStore"),
+            format!("node {follower}  Api replies"),
+        ] {
+            assert!(told.stderr.contains(&line), "{words:?}: {line}: {told:?}");
+        }
+    }
+    let listens = cluster.kvctl(&["--trace", "elect", "l", "--listen"]).await;
+    assert_eq!(listens.code, Some(2), "{listens:?}");
+}

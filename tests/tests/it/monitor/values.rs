@@ -60,6 +60,21 @@ async fn any_node_tells_the_values_of_any_node() {
         assert!(all[path].is_u64(), "{path} of {all}");
     }
     assert_ne!(all["disk/sync/p50_us"], json!(0), "a put was synced");
+    // A leader says how far the others are, and nobody else does.
+    for id in cluster.ids().into_iter().filter(|id| *id != leader) {
+        let path = format!("/node/{leader}/raft/peers/{id}");
+        wait::until("a follower that has everything", async || {
+            let words = ["-w", "json", "mon", "get", &format!("/node/{leader}")];
+            let values = json_of(&ask(&words).await);
+            let of = |name: &str| values[format!("raft/peers/{id}/{name}")].clone();
+            let is_even = of("match") == values["raft/last"] && of("state") == json!("replicate");
+            (is_even && of("rtt_us").is_u64() && of("linked") == json!(true)).then_some(())
+        })
+        .await;
+        assert!(said(&ask(&["mon", "get", &path]).await).contains("/silent_ms = "));
+    }
+    let nothing = ask(&["mon", "get", &format!("/node/{follower}/raft/peers")]).await;
+    assert_eq!(nothing.code, Some(1), "{nothing:?}");
     assert_eq!(all["address"], json!(cluster.address(leader)));
     assert_eq!(all["version"], json!(env!("CARGO_PKG_VERSION")));
     assert!(all["load"].as_str().unwrap().parse::<f64>().is_ok());
