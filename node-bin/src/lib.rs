@@ -15,6 +15,7 @@ pub mod cli;
 mod clock;
 mod consensus;
 mod console;
+mod dashboard;
 mod directory;
 mod disk;
 mod doors;
@@ -26,6 +27,7 @@ mod log_store;
 pub mod logging;
 mod monitor;
 mod node;
+mod pace;
 mod playground;
 mod snapshot_store;
 #[cfg(test)]

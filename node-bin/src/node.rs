@@ -32,14 +32,16 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 pub(crate) use self::playing::Pause;
 use self::playing::Standstill;
-use crate::api::{BodyChecks, Call, CallOutcome, Operation};
+use crate::api::{AskValues, BodyChecks, Call, CallOutcome, Operation};
 use crate::consensus::Urge;
 use crate::console::ConsoleMessages;
+use crate::dashboard::surroundings::Surround;
 use crate::directory::{Data, new_incarnation};
 use crate::disk::NodeDisk;
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::logging::LogControl;
+use crate::pace::SetPace;
 use crate::playground::Playground;
 
 /// The default of `NodeOptions::election_timeout_ms`.
@@ -309,6 +311,10 @@ pub(crate) struct Started {
     pub(crate) calls: Recipient<Call>,
     pub(crate) urge: Recipient<Urge>,
     pub(crate) set_faults: Recipient<SetFaults>,
+    pub(crate) set_pace: Recipient<SetPace>,
+    pub(crate) values: Recipient<AskValues>,
+    /// If the node has pages.
+    pub(crate) surround: Option<Recipient<Surround>>,
 }
 
 /// What a node's thread leaves behind.

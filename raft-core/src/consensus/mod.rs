@@ -14,6 +14,7 @@ pub(crate) mod compaction;
 pub mod config;
 mod contact;
 mod digest;
+pub mod election_timer;
 pub mod error;
 mod features;
 pub(crate) mod follower;

@@ -11,7 +11,7 @@ use crate::consensus::{Tune, Tuned};
 use crate::logging::LogControl;
 use crate::monitor::health;
 use crate::monitor::machine::Machine;
-use crate::monitor::path::{LOG, covers};
+use crate::monitor::path::{LOG, VIEW, covers};
 use crate::monitor::values::{
     Counts, ELECTION_TIMEOUT, HEARTBEAT_INTERVAL, LOG_LEVEL, Readings, entries,
 };
@@ -35,6 +35,7 @@ impl Api {
                 None => return,
             },
             None if covers(HEALTH, rest) => return self.begin_health(number, rest),
+            None if rest == VIEW => self.values(number, ""),
             None => self.values(number, rest),
         };
         self.add_own(number, found);
@@ -48,7 +49,8 @@ impl Api {
         let readings = Readings {
             role: description::role(&described.status),
             status: &described.status,
-            pulse: described.pulse,
+            member: description::part(&described.status.configuration, described.status.node),
+            pulse: &described.pulse,
             tally: task.tally.unwrap_or_default(),
             counts: &counts,
             machine: &machine,
