@@ -10,6 +10,7 @@
 
 pub(crate) mod assets;
 mod hello;
+mod news;
 mod pages;
 mod picture;
 mod sights;
@@ -112,6 +113,9 @@ impl Dashboard {
         }
         self.show(now_us);
         self.is_shown = false;
+        if let Some(news) = self.sights.news() {
+            self.pages.show(now_us, &news);
+        }
         for question in self.sights.questions(now_us, &self.surroundings) {
             self.put(question, context);
         }

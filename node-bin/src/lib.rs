@@ -30,6 +30,7 @@ mod node;
 mod pace;
 mod playground;
 mod snapshot_store;
+mod story;
 #[cfg(test)]
 mod tests;
 mod ticker;
@@ -55,3 +56,4 @@ pub use raft_net::discovery::asking::Targets;
 pub use raft_net::discovery::socket::{Airwave, MULTICAST_GROUP};
 pub use raft_net::faults::Faults;
 pub use raft_net::opens::{Door, Opens};
+pub use story::Story;

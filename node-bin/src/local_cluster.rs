@@ -45,6 +45,7 @@ use crate::node::{
     SNAPSHOT_LOG_BYTES, VOTERS_TARGET, Wires,
 };
 use crate::playground::{Asked, Playground};
+use crate::story::Story;
 
 /// Nodes in one process at most.
 pub(crate) const NODES_MAX: u64 = 50;
@@ -105,6 +106,8 @@ pub struct ClusterOptions {
     pub players: Option<mpsc_async::UnboundedSender<Asked>>,
     /// As `NodeOptions::console_messages`.
     pub console_messages: Option<ConsoleMessages>,
+    /// As `NodeOptions::story`.
+    pub story: Option<Story>,
     /// As `NodeOptions::checks`.
     pub checks: BodyChecks,
     /// As `NodeOptions::resp`.
@@ -131,6 +134,7 @@ impl ClusterOptions {
             time_scale_percent: 100,
             players: None,
             console_messages: None,
+            story: None,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
             logs: None,
@@ -156,6 +160,8 @@ pub struct LocalCluster<S> {
     wires: Wires,
     links: Links,
     time: TimePassing,
+    /// As the story of the cluster knows them.
+    links_told: Links,
     /// Ways in for clients, if somebody wanted them.
     doors: Option<Doors>,
     /// Kept until the nodes are gone.
@@ -221,6 +227,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             wires,
             links,
             time,
+            links_told: Links::default(),
             doors,
             _exchange: exchange,
         };
@@ -259,6 +266,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             faults: Some(self.faults_of(id)),
             playground: self.options.players.clone().map(Playground::Owner),
             console_messages: self.options.console_messages,
+            story: self.options.story.clone(),
             wires: self.wires.clone(),
             checks: self.options.checks,
             resp: self.options.resp,

@@ -3,6 +3,7 @@
 //! Pure: the actors bring readings and take entries. Api asks for them and answers; watches of
 //! them wait in Watch.
 
+pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod latencies;
 pub(crate) mod lines;

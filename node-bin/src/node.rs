@@ -43,6 +43,7 @@ use crate::error::{NodeEnd, StartError};
 use crate::logging::LogControl;
 use crate::pace::SetPace;
 use crate::playground::Playground;
+use crate::story::Story;
 
 /// The default of `NodeOptions::election_timeout_ms`.
 pub(crate) const ELECTION_TIMEOUT_MS: u64 = 250;
@@ -181,6 +182,8 @@ pub struct NodeOptions {
     pub time_scale_percent: u64,
     /// Whether every message between actors and nodes is shown on standard error; not by default.
     pub console_messages: Option<ConsoleMessages>,
+    /// Who takes what happens on the node while it runs; nobody by default.
+    pub story: Option<Story>,
     /// What is refused before it is replicated.
     pub checks: BodyChecks,
     /// Lets Redis clients in, if the state machine is the store that ships.
@@ -228,6 +231,7 @@ impl NodeOptions {
             faults: None,
             playground: None,
             console_messages: None,
+            story: None,
             time_scale_percent: 100,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,

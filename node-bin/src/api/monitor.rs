@@ -27,6 +27,7 @@ use super::Api;
 use crate::clock::Clock;
 use crate::consensus::{Describe, Described};
 use crate::logging::{LogControl, LogLine};
+use crate::monitor::events::{Events, Happened};
 use crate::monitor::lines::Lines;
 use crate::monitor::path::{self, Aim, VIEW};
 use crate::monitor::trace::{TraceId, Traces};
@@ -84,6 +85,7 @@ pub(crate) struct MonitorOptions {
 pub(super) struct Monitor {
     options: MonitorOptions,
     lines: Lines,
+    events: Events,
     newest: u64,
     tasks: BTreeMap<u64, Task>,
     /// Tasks that have no deadline yet.
@@ -143,6 +145,7 @@ impl Monitor {
         Self {
             options,
             lines: Lines::default(),
+            events: Events::default(),
             newest: 0,
             tasks: BTreeMap::new(),
             begun: Vec::new(),
@@ -502,6 +505,14 @@ impl Handler<LogLine> for Api {
     fn handle(&mut self, mut line: LogLine, _: &mut Self::Context) {
         let text = std::mem::take(&mut line.line);
         self.monitor.lines.push(text, line.dropped);
+    }
+}
+
+impl Handler<Happened> for Api {
+    type Result = ();
+
+    fn handle(&mut self, happened: Happened, _: &mut Self::Context) {
+        self.monitor.events.push(happened);
     }
 }
 

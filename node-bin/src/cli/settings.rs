@@ -183,6 +183,10 @@ pub(super) struct DevArguments {
     #[arg(long, value_enum, value_name = "full", env = "KVORUM_CONSOLE_MESSAGES",
           num_args = 0..=1, default_missing_value = "names")]
     pub(super) console_messages: Option<MessageDetail>,
+    /// Writes what happens on the nodes into this file: a page for a browser if its name ends in
+    /// .html, a JSON document on each line if in .jsonl
+    #[arg(long, value_name = "FILE", env = "KVORUM_DEV_REPORT")]
+    pub(super) report: Option<PathBuf>,
     #[command(flatten)]
     pub(super) log: LogArguments,
     /// How much is written to the log

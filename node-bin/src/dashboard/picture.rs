@@ -21,8 +21,14 @@ const STILL_AFTER_US: u64 = 450_000;
 const BEHIND_ENTRIES_MAX: u64 = 1_000;
 
 /// Values that change while nothing happens.
-const RESTLESS: [&str; 5] =
-    ["clock/up_ms", "clock/wall_us", "cpu/used_ms", "load", "memory/resident_bytes"];
+const RESTLESS: [&str; 6] = [
+    "clock/up_ms",
+    "clock/wall_us",
+    "cpu/used_ms",
+    "load",
+    "memory/resident_bytes",
+    "events/count",
+];
 
 /// The whole cluster at a moment.
 #[derive(Debug, Serialize)]

@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use raft_net::client_protocol::{MonitorEntry, MonitorPart, MonitorRequest, MonitorValue};
 use serde::Serialize;
 
+use super::news::News;
 use super::pages::{self, Part};
 use super::surroundings::Surroundings;
-use crate::monitor::path::{LOG, VIEW};
+use crate::monitor::path::{EVENTS, LOG, VIEW};
 
 /// How long a node may take to answer. Units: milliseconds.
 const PATIENCE_MS: u64 = 1_000;
+
+/// So many events of before somebody looked are shown, of each node.
+const EVENTS_BEFORE: u64 = 200;
 
 /// What is asked of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +23,8 @@ pub(super) enum Kind {
     View,
     /// New lines of its log.
     Lines,
+    /// What has happened there.
+    Events,
 }
 
 /// Something to ask.
@@ -30,12 +36,14 @@ pub(super) struct Question {
 }
 
 /// What is known.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sights {
     own: u64,
     nodes: BTreeMap<u64, Sight>,
     /// What was asked and is not answered.
     asked: BTreeSet<(u64, Kind)>,
+    /// What has happened and was not shown yet.
+    news: News,
 }
 
 /// What is known of one node.
@@ -53,6 +61,8 @@ pub(super) struct Sight {
     first_asked_us: Option<u64>,
     /// The newest line of its log that was heard.
     lines_seen: Option<u64>,
+    /// The newest event of it that was heard.
+    events_seen: Option<u64>,
 }
 
 /// A line of a log.
@@ -66,7 +76,7 @@ struct Line<'a> {
 impl Sights {
     /// Nothing is known but who looks.
     pub(super) fn of(own: u64) -> Self {
-        Self { own, nodes: [(own, Sight::default())].into(), asked: BTreeSet::new() }
+        Self { own, nodes: [(own, Sight::default())].into(), ..Self::default() }
     }
 
     /// The nodes and what is known of each.
@@ -95,6 +105,11 @@ impl Sights {
         sights.map(|(id, sight)| (*id, sight.address.clone())).collect()
     }
 
+    /// What has happened since this was asked last, as a part of the stream.
+    pub(super) fn news(&mut self) -> Option<Part> {
+        self.news.event()
+    }
+
     /// What is to be asked now: of each node whatever is not under way already.
     pub(super) fn questions(&mut self, now_us: u64, around: &Surroundings) -> Vec<Question> {
         self.note_who_there_is(around);
@@ -104,11 +119,12 @@ impl Sights {
                 continue;
             }
             sight.first_asked_us.get_or_insert(now_us);
-            for kind in [Kind::View, Kind::Lines] {
+            for kind in [Kind::View, Kind::Lines, Kind::Events] {
                 // Nodes of one process write one log.
                 let is_twice =
                     kind == Kind::Lines && node != self.own && around.nodes.contains_key(&node);
-                if !is_twice && self.asked.insert((node, kind)) {
+                let is_early = kind == Kind::Events && sight.events_seen.is_none();
+                if !is_twice && !is_early && self.asked.insert((node, kind)) {
                     questions.push(Question { node, kind, request: sight.request(node, kind) });
                 }
             }
@@ -149,9 +165,15 @@ impl Sights {
             (Kind::View, None) => {
                 sight.values = part.entries;
                 sight.heard_at_us = Some(now_us);
+                let newest = sight.number("events/count");
+                sight.events_seen.get_or_insert(newest.saturating_sub(EVENTS_BEFORE));
                 sight.error = None;
             }
-            (Kind::Lines, Some(_)) => {}
+            (Kind::Lines | Kind::Events, Some(_)) => {}
+            (Kind::Events, None) => {
+                sight.events_seen = Some(part.lines_seen);
+                self.news.take(part.entries);
+            }
             (Kind::Lines, None) => {
                 sight.lines_seen = Some(part.lines_seen);
                 return lines(node, &part.entries);
@@ -181,12 +203,14 @@ impl Sight {
             Kind::View => (VIEW, 0),
             // Streams are for those who go on asking.
             Kind::Lines => (LOG, PATIENCE_MS),
+            Kind::Events => (EVENTS, PATIENCE_MS),
         };
+        let seen = if kind == Kind::Events { self.events_seen } else { self.lines_seen };
         MonitorRequest {
             path: format!("/node/{node}/{what}"),
             timeout_ms: PATIENCE_MS,
             interval_ms,
-            lines_seen: self.lines_seen.map(|seen| (node, seen)).into_iter().collect(),
+            lines_seen: seen.map(|seen| (node, seen)).into_iter().collect(),
             ..MonitorRequest::default()
         }
     }

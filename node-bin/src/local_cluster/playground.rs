@@ -142,7 +142,15 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
 
     /// Tells every node what is wrong with its links; one that stands still reads it when it goes
     /// on, and one that is dead when it starts.
-    pub(super) fn tell_links(&self) {
+    pub(super) fn tell_links(&mut self) {
+        let before = std::mem::replace(&mut self.links_told, self.links.clone());
+        if let Some(story) = &self.options.story {
+            for ((from, to), word, delay_ms) in self.links.since(&before) {
+                let late = (delay_ms != 0).then(|| ("delay_ms", delay_ms.into()));
+                let about = [("peer", to.number().into())].into_iter().chain(late);
+                story.tell(from, word, &about.collect::<Vec<_>>());
+            }
+        }
         for &id in self.places.keys() {
             if let Some(node) = self.living(id) {
                 node.set_faults(self.faults_of(id));

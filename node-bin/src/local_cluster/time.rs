@@ -91,7 +91,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
 
     /// Tells every node how time passes, and its pages. One that stands still reads it when it
     /// goes on.
-    fn tell_time(&self) {
+    fn tell_time(&mut self) {
         for node in self.places.keys().filter_map(|&id| self.living(id)) {
             self.tell_time_to(node);
         }

@@ -52,6 +52,8 @@ pub(crate) struct Counts {
     pub(crate) log_level: Option<String>,
     /// The number of the newest line of the log.
     pub(crate) log_lines: u64,
+    /// The number of the newest event.
+    pub(crate) events: u64,
 }
 
 /// Everything that values are made of.
@@ -108,6 +110,7 @@ pub(crate) fn entries(readings: &Readings<'_>, asked: &str) -> Vec<MonitorEntry>
     values.add("clients/native", counts.native_clients);
     values.add("clients/redis", counts.redis_clients);
     values.add("clients/streams", counts.streams);
+    values.add("events/count", counts.events);
     values.add("watches/count", tally.watches);
     values.add("watches/paused", tally.paused);
     values.add("watches/slow_readers", tally.slow_readers);

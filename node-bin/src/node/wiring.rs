@@ -44,9 +44,11 @@ use crate::doors::{Backstage, Behind, Doors, Hashing, Hosts, Introduction, Snaps
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
+use crate::monitor::events::Happened;
 use crate::pace::SetPace;
 use crate::playground::{self, AskedToPlay, Player, Playground};
 use crate::snapshot_store::{CloseSnapshots, SnapshotStore};
+use crate::story::{Story, Teller};
 use crate::ticker;
 use crate::watch::{self, Watch, WatchTick};
 
@@ -75,6 +77,12 @@ where
     S: StateMachine + Unpin + 'static,
 {
     let system = System::new();
+    let (story, node_id) = (options.story.clone(), options.node_id);
+    let tell = |event: &str| {
+        if let Some(story) = &story {
+            story.tell(node_id, event, &[]);
+        }
+    };
     let stopped = Remains { end: NodeEnd::Stopped, disks: None };
     let remains = system.block_on(async {
         let running = match start(options, machine, &faults).await {
@@ -93,15 +101,27 @@ where
         loop {
             match orders.recv().await {
                 // The whole thread stands still, and with it whatever the node does but its disk.
-                Some(Control::Pause(pause)) => pause.wait(),
-                Some(Control::Stop) => return running.stop().await,
+                Some(Control::Pause(pause)) => {
+                    tell("paused");
+                    pause.wait();
+                    tell("resumed");
+                }
+                Some(Control::Stop) => {
+                    let remains = running.stop().await;
+                    tell("stopped");
+                    return remains;
+                }
                 Some(Control::GiveWay(Elder { cluster_id, address })) => {
                     let end = NodeEnd::GaveWay { cluster_id, address };
                     return Remains { end, ..running.stop().await };
                 }
-                Some(Control::Kill) | None => return running.close(false).await,
+                Some(Control::Kill) | None => {
+                    tell("killed");
+                    return running.close(false).await;
+                }
                 Some(Control::Fault { actor }) => {
                     tracing::error!(actor, "this node has ended: an invariant does not hold");
+                    tell("failed");
                     let remains = running.close(false).await;
                     return Remains { end: NodeEnd::Fault { actor }, ..remains };
                 }
@@ -151,6 +171,7 @@ struct Wire {
     faults: Option<Faults>,
     playground: Option<Playground>,
     console: Option<ConsoleMessages>,
+    story: Option<Story>,
     /// Where peers are reached whatever the log says.
     places: BTreeMap<NodeId, String>,
     /// What its beacons carry.
@@ -212,6 +233,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         faults: options.faults,
         playground: options.playground,
         console: options.console_messages,
+        story: options.story,
         places: if claim.renews_addresses { claim.members } else { BTreeMap::new() },
         sender: directory::new_incarnation().0,
     };
@@ -310,7 +332,8 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let snapshot_store = start_snapshot_store(snapshot_files, &snapshot_thread, &to_api, aside);
     let network = start_network(&wire, (&to_consensus, &to_api), &taps);
     let watch = start_watch((&to_consensus, &to_api), &taps, faults);
-    let effects = effects((&log_store, &snapshot_store), (&network, &watch, &to_api));
+    let mut effects = effects((&log_store, &snapshot_store), (&network, &watch, &to_api));
+    effects.happened.extend(start_teller(&wire, faults));
     let guard = FaultGuard::new("Consensus", faults);
     consensus.run(Consensus::new(replica, clock, taps.on(effects), guard));
     let page = store_doors.then(|| start_dashboard(&wire, (&info, clock), &to_api, faults));
@@ -397,6 +420,7 @@ fn effects(
         described: api.clone().recipient(),
         tuned: api.clone().recipient(),
         traced: api.clone().recipient(),
+        happened: vec![api.clone().recipient()],
         role: None,
     }
 }
@@ -415,6 +439,16 @@ fn start_watch<S: StateMachine + Unpin + 'static>(
         counted: api.clone().recipient(),
     };
     Watch::new(told, FaultGuard::new("Watch", faults)).start()
+}
+
+/// Tells whoever writes it down what happens on the node.
+fn start_teller(
+    wire: &Wire,
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Option<Recipient<Happened>> {
+    let guard = FaultGuard::new("Teller", faults);
+    let teller = Teller::new(wire.story.clone()?, wire.identity.node_id.number(), guard);
+    Some(teller.start().recipient())
 }
 
 /// Makes time pass.
