@@ -9,7 +9,9 @@
 mod asked;
 mod document;
 mod events;
+mod history;
 pub(super) mod node;
+mod patch;
 mod read;
 mod refused;
 mod watcher;
@@ -93,6 +95,10 @@ async fn serve(
             let value = asked.form.value(&collect(body, BODY_BYTES_MAX).await?)?;
             write::put(behind, &asked, &value).await
         }
+        Asked::Patch(asked) => {
+            patch::patch(behind, &asked, &collect(body, BODY_BYTES_MAX).await?).await
+        }
+        Asked::History(asked) => history::show(behind, &asked).await,
         Asked::Delete(asked) => write::delete(behind, &asked).await,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, Request, Response, StatusCode, header};
@@ -11,6 +12,7 @@ use raft_core::types::NodeId;
 use raft_net::client_protocol::playground::{Play, PlayOrder, TimeScale};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tonic::body::Body;
 
 use super::super::rest::{Refused, collect};
@@ -28,6 +30,9 @@ const BODY_BYTES_MAX: usize = 4 * 1024;
 
 /// Deletes every key; a page's own word.
 const CLEAR_STORE: &str = "clear-store";
+
+/// How long clearing the store may take.
+const CLEAR_DEADLINE: Duration = Duration::from_secs(45);
 
 /// What a page sends.
 #[derive(Debug, Default, Deserialize)]
@@ -62,7 +67,12 @@ pub(super) async fn play(
     check_token(&backstage.token, &request)?;
     let order = order(&collect(request.into_body(), BODY_BYTES_MAX).await?)?;
     if order.action == CLEAR_STORE {
-        return clearing::clear(behind).await.map(|text| done(Ok(text), None));
+        // While time stands still, no request is answered.
+        let cleared = timeout(CLEAR_DEADLINE, clearing::clear(behind)).await;
+        let late = "the store was not cleared in time; is there a leader, and does time pass?";
+        let text =
+            cleared.map_err(|_| Refused::new(StatusCode::GATEWAY_TIMEOUT, late.to_owned()))?;
+        return text.map(|text| done(Ok(text), None));
     }
     let play = order.to_play().map_err(Refused::bad)?;
     if let (Play::Transfer(_), PlaysWith::Node) = (play, plays_with) {
