@@ -102,7 +102,7 @@ fn file(asset: &Asset, request: &Request<Incoming>) -> Response<Body> {
     let mut response = if known.any(|it| it.trim().trim_start_matches("W/") == tag) {
         pages::empty(StatusCode::NOT_MODIFIED)
     } else {
-        pages::of_kind(StatusCode::OK, asset.kind, asset.bytes)
+        pages::of_kind(StatusCode::OK, asset.kind(), asset.bytes)
     };
     put(&mut response, header::CACHE_CONTROL, "no-cache");
     put(&mut response, header::ETAG, &tag);
