@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use raft_core::replica::StateMachine;
 use raft_core::types::NodeId;
-use raft_net::client_protocol::playground::{NodeName, Play};
+use raft_net::client_protocol::playground::{NodeName, Play, TimeScale};
 
 use super::playground::{LOOK_INTERVAL, now};
 use super::{LocalCluster, PlaceError, Way};
@@ -91,7 +91,10 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             }
             Play::TimeScale(scale) => {
                 self.set_time_scale(scale);
-                Ok(format!("time passes {scale} times as slow"))
+                Ok(match scale {
+                    TimeScale::NONE => "time passes as it does outside".to_owned(),
+                    scale => format!("time passes {scale} times as slow"),
+                })
             }
             Play::Freeze => self.freeze().map(|()| "time stands still".to_owned()),
             Play::Thaw => self.thaw().map(|()| "time goes on".to_owned()),
