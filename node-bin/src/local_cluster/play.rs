@@ -75,18 +75,20 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             }
             Play::Campaign(name) => {
                 let id = self.find(name).await?;
-                let leader = self.campaign(id, within).await?;
-                let Some(leader) = leader else {
+                if self.is_frozen() {
+                    self.begin_campaign(id).await?;
                     return Ok(format!("node {id} stands for election; time stands still"));
-                };
+                }
+                let leader = self.campaign(id, within).await?;
                 Ok(format!("node {id} stood for election; node {leader} leads"))
             }
             Play::StepDown(name) => {
                 let id = self.find(name).await?;
-                let leader = self.step_down(id, within).await?;
-                let Some(leader) = leader else {
+                if self.is_frozen() {
+                    self.begin_step_down(id).await?;
                     return Ok(format!("node {id} stepped down; time stands still"));
-                };
+                }
+                let leader = self.step_down(id, within).await?;
                 Ok(format!("node {id} stepped down; node {leader} leads"))
             }
             Play::TimeScale(scale) => {
