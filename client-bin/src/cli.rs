@@ -11,6 +11,7 @@ mod completion;
 mod dev;
 mod doctor;
 mod elect;
+mod events;
 mod health;
 mod leave;
 mod line;

@@ -32,6 +32,7 @@ pub mod doctor;
 pub mod document;
 mod driver;
 mod error;
+pub mod events;
 mod exchange;
 mod leases;
 mod locks;

@@ -1,15 +1,16 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
 //! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Tune`, `Trace`, `Transfer`,
-//! `HandOver` (Api and the node), `Urge` (the node's owner), `ReadChanges` (Watch),
+//! `HandOver` (Api and the node), `Urge`, `SetPace` (the node's owner), `ReadChanges` (Watch),
 //! `WantSnapshot` (doors, Api), `Tick`.
 //! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched`, `DiskFull`
 //! (LogStore), `SnapshotsMoved` (SnapshotStore).
-//! Facts out: `Answered`, `Greeted`, `Described`, `Tuned`, `Traced` (to Api), `Applied`,
-//! `ChangesRead` (to Watch).
+//! Facts out: `Answered`, `Greeted`, `Described`, `Tuned`, `Traced`, `Happened` (to Api),
+//! `Applied`, `ChangesRead` (to Watch).
 //! Limits: what is in flight is bounded by Api and by the replica; the mailbox itself is not.
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
+use raft_core::chronicle::Chronicle;
 use raft_core::consensus::ready::Notice;
 use raft_core::consensus::timeouts::TimeoutsRefused;
 use raft_core::entry::ClientId;
@@ -24,9 +25,12 @@ use crate::clock::Clock;
 use crate::console::RoleTold;
 use crate::fault::FaultGuard;
 use crate::log_store::{Configure, CutBefore, DiskFull, Fetch, Fetched, Persist, Persisted};
+use crate::monitor::events::Happened;
 use crate::monitor::latencies::Latencies;
+use crate::monitor::newest::newest;
 use crate::monitor::trace::{Note, TraceId, Traces};
 use crate::monitor::values::Pulse;
+use crate::pace::{Passing, SetPace};
 use crate::snapshot_store::{Orders, SnapshotsMoved};
 use crate::watch::{Applied, ChangesRead, ReadChanges};
 
@@ -64,6 +68,8 @@ pub(crate) struct Greet {
 pub(crate) struct Describe {
     /// Who asked.
     pub ticket: Ticket,
+    /// Whether the newest entries of the log are wanted, too.
+    pub with_entries: bool,
 }
 
 /// Hands leadership over, because the node is about to stop.
@@ -216,6 +222,8 @@ pub(crate) struct Outlets {
     pub tuned: Recipient<Tuned>,
     /// To Api.
     pub traced: Recipient<Traced>,
+    /// To Api, and to whoever else reads the story of the node.
+    pub happened: Vec<Recipient<Happened>>,
 }
 
 /// Ends a drain of the mailbox: everything that came in together goes out together.
@@ -228,6 +236,8 @@ struct TakeTurn;
 pub(crate) struct Consensus<S> {
     replica: Replica<S>,
     clock: Clock,
+    /// Time as the replica lives through it.
+    passing: Passing,
     outlets: Outlets,
     is_turn_due: bool,
     /// What was written to the log last.
@@ -235,6 +245,7 @@ pub(crate) struct Consensus<S> {
     /// How long the log takes.
     syncs: Latencies,
     traces: Traces,
+    chronicle: Chronicle,
     _fault: FaultGuard,
 }
 
@@ -246,8 +257,10 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
         fault: FaultGuard,
     ) -> Self {
         Self {
+            chronicle: Chronicle::begin(clock.now(), replica.raft()),
             replica,
             clock,
+            passing: Passing::default(),
             outlets,
             is_turn_due: false,
             told: None,
@@ -268,7 +281,9 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
         if !self.traces.is_empty() {
             self.traces.event(now.0, &event, took_us);
         }
-        self.replica.handle(now, event);
+        let inside = self.passing.inside(now);
+        self.chronicle.event(now, self.replica.raft(), &event);
+        self.replica.handle(inside, event);
         if !self.is_turn_due {
             self.is_turn_due = true;
             context.notify(TakeTurn);
@@ -318,6 +333,9 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
             self.outlets.applied.do_send(Applied(progress));
         }
         for notice in notices {
+            if matches!(notice, Notice::Detail(_)) {
+                continue;
+            }
             if let (Some(to), Notice::Role { role, .. }) = (&self.outlets.role, &notice) {
                 to.do_send(RoleTold(*role));
             }
@@ -405,6 +423,7 @@ fn tell(node: u64, notice: &Notice) {
             "a node with this id runs on another data directory than the cluster knows: \
              it is ignored; start it on its own directory"
         ),
+        Notice::Detail(_) => {}
     }
 }
 
@@ -417,7 +436,13 @@ impl<S: StateMachine + Unpin + 'static> Handler<TakeTurn> for Consensus<S> {
 
     fn handle(&mut self, _: TakeTurn, context: &mut Self::Context) {
         self.is_turn_due = false;
-        let effects = self.replica.turn(self.clock.now());
+        let now = self.clock.now();
+        let effects = self.replica.turn(self.passing.inside(now));
+        self.chronicle.turn(now, self.replica.raft(), &effects);
+        if self.chronicle.has_news() {
+            let told = Happened::of(now, Clock::wall_time(), self.chronicle.take());
+            self.outlets.happened.iter().for_each(|to| to.do_send(told.clone()));
+        }
         if !self.traces.is_empty() {
             let commit_index = self.replica.raft().log().commit_index();
             self.traces.effects(self.clock.now().0, &effects, commit_index);
@@ -439,17 +464,30 @@ impl<S: StateMachine + Unpin + 'static> Handler<Greet> for Consensus<S> {
 impl<S: StateMachine + Unpin + 'static> Handler<Describe> for Consensus<S> {
     type Result = ();
 
-    fn handle(&mut self, Describe { ticket }: Describe, _: &mut Self::Context) {
+    fn handle(&mut self, describe: Describe, _: &mut Self::Context) {
+        let Describe { ticket, with_entries } = describe;
         let status = self.replica.status();
         let clock_us = self.clock.now().0;
-        let config = self.replica.raft().config();
+        let raft = self.replica.raft();
+        let config = raft.config();
         let pulse = Pulse {
             clock_us,
             syncs: self.syncs.summary(clock_us),
             election_timeout_us: config.election_timeout_us,
             heartbeat_interval_us: config.heartbeat_interval_us,
+            vote: raft.hard_state().vote.map(|id| id.number()),
+            timer: raft.election_timer(self.passing.inside(self.clock.now())),
+            newest: with_entries.then(|| newest(raft.log())),
         };
         self.outlets.described.do_send(Described { ticket, status, pulse });
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<SetPace> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, SetPace(pace): SetPace, _: &mut Self::Context) {
+        self.passing.set(self.clock.now(), pace);
     }
 }
 

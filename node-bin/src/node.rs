@@ -32,15 +32,18 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 pub(crate) use self::playing::Pause;
 use self::playing::Standstill;
-use crate::api::{BodyChecks, Call, CallOutcome, Operation};
+use crate::api::{AskValues, BodyChecks, Call, CallOutcome, Operation};
 use crate::consensus::Urge;
 use crate::console::ConsoleMessages;
+use crate::dashboard::surroundings::Surround;
 use crate::directory::{Data, new_incarnation};
 use crate::disk::NodeDisk;
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::logging::LogControl;
+use crate::pace::SetPace;
 use crate::playground::Playground;
+use crate::story::Story;
 
 /// The default of `NodeOptions::election_timeout_ms`.
 pub(crate) const ELECTION_TIMEOUT_MS: u64 = 250;
@@ -179,6 +182,8 @@ pub struct NodeOptions {
     pub time_scale_percent: u64,
     /// Whether every message between actors and nodes is shown on standard error; not by default.
     pub console_messages: Option<ConsoleMessages>,
+    /// Who takes what happens on the node while it runs; nobody by default.
+    pub story: Option<Story>,
     /// What is refused before it is replicated.
     pub checks: BodyChecks,
     /// Lets Redis clients in, if the state machine is the store that ships.
@@ -226,6 +231,7 @@ impl NodeOptions {
             faults: None,
             playground: None,
             console_messages: None,
+            story: None,
             time_scale_percent: 100,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
             resp: None,
@@ -309,6 +315,10 @@ pub(crate) struct Started {
     pub(crate) calls: Recipient<Call>,
     pub(crate) urge: Recipient<Urge>,
     pub(crate) set_faults: Recipient<SetFaults>,
+    pub(crate) set_pace: Recipient<SetPace>,
+    pub(crate) values: Recipient<AskValues>,
+    /// If the node has pages.
+    pub(crate) surround: Option<Recipient<Surround>>,
 }
 
 /// What a node's thread leaves behind.

@@ -3,6 +3,7 @@
 //! Nothing in this crate knows a socket, a file, a clock, a thread, an actor or chance: time
 //! and randomness are arguments, disks are a trait, messages are values.
 
+pub mod chronicle;
 pub mod configuration;
 pub mod consensus;
 pub mod entry;

@@ -3,6 +3,7 @@
 mod bench;
 mod data;
 mod dev;
+mod events;
 mod member;
 mod monitor;
 mod snapshot;
@@ -21,6 +22,7 @@ pub(crate) use self::data::{
     WatchArguments,
 };
 pub(crate) use self::dev::DevCommand;
+pub(crate) use self::events::{EventFilter, EventsArguments, EventsCommand, ExportTo};
 pub(crate) use self::member::{How, MemberCommand};
 pub(crate) use self::monitor::{MonCommand, TopArguments, interval};
 pub(crate) use self::snapshot::SnapshotCommand;
@@ -360,6 +362,13 @@ pub(crate) enum DataCommand {
     /// what there is, and docs/monitor.md says what it means. Any node can be asked.
     #[command(subcommand)]
     Mon(MonCommand),
+    /// Tells what has happened on the nodes: elections, votes, messages, entries, links, each with
+    /// its reason
+    ///
+    /// Prints what the nodes still know and goes on with --follow. events export writes a file: a
+    /// page that a browser shows, with pictures of roles and messages over time, or a JSON
+    /// document on each line. docs/events.md has the names.
+    Events(EventsArguments),
     /// Compares what all nodes have made of the same commands
     ///
     /// Says up to which index they are equal, or the first one at which they differ, exit code 1;
@@ -419,6 +428,7 @@ impl LineAction {
                 DataCommand::Watch(WatchArguments { events, .. })
                 | DataCommand::Subscribe(SubscribeArguments { events, .. }) => events.is_none(),
                 DataCommand::Mon(command) => command.is_endless(),
+                DataCommand::Events(arguments) => arguments.is_endless(),
                 DataCommand::Lease(arguments) => arguments.is_keep_alive(),
                 _ => false,
             },
@@ -433,6 +443,7 @@ impl LineAction {
         match self {
             Self::Data(DataCommand::Watch(_) | DataCommand::Subscribe(_)) => true,
             Self::Data(DataCommand::Mon(MonCommand::Watch { .. })) => true,
+            Self::Data(DataCommand::Events(arguments)) => arguments.follow,
             Self::Data(_) => self.is_endless(),
             Self::Lock(_) | Self::Elect(_) => true,
             Self::Session(_) | Self::Exit => false,

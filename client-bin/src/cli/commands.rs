@@ -7,15 +7,15 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt};
 use tokio::time::Instant;
 
 use super::arguments::{
-    By, DataCommand, DelArguments, DevCommand, EndArguments, Format, GetArguments, GetDetail,
-    HistoryArguments, MemberCommand, MonCommand, PublishArguments, SubscribeArguments,
+    By, DataCommand, DelArguments, DevCommand, EndArguments, EventsArguments, Format, GetArguments,
+    GetDetail, HistoryArguments, MemberCommand, MonCommand, PublishArguments, SubscribeArguments,
     TypedArguments, WatchArguments,
 };
 use super::output::{self, PairWriter};
 use super::stop::Stop;
 use super::{
-    CommandError, DECIDED_NO, dev, doctor, health, listing, member, monitor, status, subscribe,
-    transaction, value, verify, watch,
+    CommandError, DECIDED_NO, dev, doctor, events, health, listing, member, monitor, status,
+    subscribe, transaction, value, verify, watch,
 };
 use crate::client::{Client, KeyValue, Options, Pages};
 use crate::error::ClientError;
@@ -48,6 +48,7 @@ pub(crate) enum Job {
     Health,
     Doctor,
     Monitor(MonCommand),
+    Events(EventsArguments),
     Verify,
     Member(MemberCommand),
     Dev(DevCommand),
@@ -129,6 +130,7 @@ impl Job {
             DataCommand::Health => Self::Health,
             DataCommand::Doctor => Self::Doctor,
             DataCommand::Mon(command) => Self::Monitor(command),
+            DataCommand::Events(arguments) => Self::Events(arguments),
             DataCommand::Verify => Self::Verify,
             DataCommand::Member(command) => Self::Member(command),
             DataCommand::Dev(command) => Self::Dev(command),
@@ -153,6 +155,7 @@ impl Job {
             | Self::Health
             | Self::Doctor
             | Self::Monitor(_)
+            | Self::Events(_)
             | Self::Verify
             | Self::Subscribe(_)
             | Self::Watch(_) => false,
@@ -177,6 +180,9 @@ impl Job {
         if let Self::Monitor(command) = self {
             return command.is_endless();
         }
+        if let Self::Events(arguments) = self {
+            return arguments.is_endless();
+        }
         matches!(
             self,
             Self::Watch(WatchArguments { events: None, .. })
@@ -192,6 +198,7 @@ impl Job {
                 | Self::Health
                 | Self::Doctor
                 | Self::Monitor(_)
+                | Self::Events(_)
                 | Self::Verify
                 | Self::Member(_)
                 | Self::Dev(_)
@@ -247,6 +254,9 @@ impl Job {
             Self::Doctor => doctor::run(target.endpoints, deadline, format, output).await,
             Self::Monitor(command) => {
                 monitor::run(command, target.endpoints, deadline, format, (output, errors)).await
+            }
+            Self::Events(arguments) => {
+                events::run(arguments, target.endpoints, deadline, format, (output, errors)).await
             }
             Self::Member(command) => member::run(command, target, deadline, (format, output)).await,
             Self::Dev(command) => {
@@ -326,6 +336,7 @@ impl Job {
             | Self::Health
             | Self::Doctor
             | Self::Monitor(_)
+            | Self::Events(_)
             | Self::Member(_)
             | Self::Dev(_)
             | Self::Subscribe(_)

@@ -18,8 +18,7 @@ use raft_core::configuration::MEMBERS_MAX;
 use raft_core::replica::event::{Refusal, Ticket};
 use raft_core::types::NodeId;
 use raft_net::client_protocol::{
-    MonitorAnswer, MonitorEntry, MonitorError, MonitorPart, MonitorRequest, Op, Reply, Response,
-    WatchEnded,
+    MonitorAnswer, MonitorError, MonitorPart, MonitorRequest, Op, Reply, Response, WatchEnded,
 };
 use raft_net::inquiry::{Inquire, Inquired, Inquiry};
 use tokio::sync::oneshot;
@@ -28,8 +27,9 @@ use super::Api;
 use crate::clock::Clock;
 use crate::consensus::{Describe, Described};
 use crate::logging::{LogControl, LogLine};
+use crate::monitor::events::{Events, Happened};
 use crate::monitor::lines::Lines;
-use crate::monitor::path::{self, Aim};
+use crate::monitor::path::{self, Aim, VIEW};
 use crate::monitor::trace::{TraceId, Traces};
 use crate::monitor::values::root;
 use crate::watch::{CountWatches, MonitorDue, MonitorOrders, WatchesCounted};
@@ -85,6 +85,7 @@ pub(crate) struct MonitorOptions {
 pub(super) struct Monitor {
     options: MonitorOptions,
     lines: Lines,
+    events: Events,
     newest: u64,
     tasks: BTreeMap<u64, Task>,
     /// Tasks that have no deadline yet.
@@ -93,20 +94,20 @@ pub(super) struct Monitor {
     pub(super) traces: Traces,
 }
 
-/// Asks for the values of this node at a path, from inside the node.
+/// Asks a question from inside the program.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct AskValues {
-    /// Below the node.
-    pub(crate) path: &'static str,
-    /// Takes them.
-    pub(crate) reply: oneshot::Sender<Vec<MonitorEntry>>,
+    /// What is asked.
+    pub(crate) request: MonitorRequest,
+    /// Takes the answer.
+    pub(crate) reply: oneshot::Sender<Vec<MonitorPart>>,
 }
 
 /// Who wants to know.
 #[derive(Debug)]
 enum Asker {
-    Door(oneshot::Sender<Vec<MonitorEntry>>),
+    Door(oneshot::Sender<Vec<MonitorPart>>),
     Client(Ticket),
     Watch(Owner),
     Peer(NodeId, u64),
@@ -144,6 +145,7 @@ impl Monitor {
         Self {
             options,
             lines: Lines::default(),
+            events: Events::default(),
             newest: 0,
             tasks: BTreeMap::new(),
             begun: Vec::new(),
@@ -258,6 +260,7 @@ impl Api {
             let part = failed(self.info.node_id, MonitorError::NOT_HERE, text);
             return self.answer_values(asker, vec![part]);
         }
+        let with_entries = matches!(&aim, Aim::Node(_, rest) | Aim::Cluster(rest) if rest == VIEW);
         self.monitor.newest += 1;
         let number = self.monitor.newest;
         let patience_ms = match request.timeout_ms {
@@ -278,7 +281,7 @@ impl Api {
         };
         self.monitor.tasks.insert(number, task);
         let ticket = Ticket { connection: QUESTIONS, request: number };
-        self.outlets.describe.do_send(Describe { ticket });
+        self.outlets.describe.do_send(Describe { ticket, with_entries });
         self.outlets.count_watches.do_send(CountWatches { task: number });
     }
 
@@ -410,7 +413,7 @@ impl Api {
             }
             Asker::Door(reply) => {
                 // It may have stopped waiting.
-                let _ = reply.send(parts.into_iter().flat_map(|part| part.entries).collect());
+                let _ = reply.send(parts);
             }
             Asker::Watch(owner) => self.tell_watch_of_values(owner, parts),
             Asker::Peer(to, number) => {
@@ -476,9 +479,7 @@ impl Handler<MonitorDue> for Api {
 impl Handler<AskValues> for Api {
     type Result = ();
 
-    fn handle(&mut self, AskValues { path, reply }: AskValues, context: &mut Self::Context) {
-        let path = format!("/node/{}/{path}", self.info.node_id);
-        let request = MonitorRequest { path, ..MonitorRequest::default() };
+    fn handle(&mut self, AskValues { request, reply }: AskValues, context: &mut Self::Context) {
         self.begin_task(Asker::Door(reply), request);
         self.settle(context);
     }
@@ -504,6 +505,14 @@ impl Handler<LogLine> for Api {
     fn handle(&mut self, mut line: LogLine, _: &mut Self::Context) {
         let text = std::mem::take(&mut line.line);
         self.monitor.lines.push(text, line.dropped);
+    }
+}
+
+impl Handler<Happened> for Api {
+    type Result = ();
+
+    fn handle(&mut self, happened: Happened, _: &mut Self::Context) {
+        self.monitor.events.push(happened);
     }
 }
 

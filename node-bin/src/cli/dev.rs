@@ -4,6 +4,7 @@ mod command;
 mod keyboard;
 mod line;
 mod playing;
+mod report;
 mod session;
 
 use std::io::{self, Write as _};
@@ -12,10 +13,12 @@ use std::process::ExitCode;
 use kv_store::store::Store;
 use kvorum_client::prompt::{self, Entered};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::command::{Command, WORDS, parse};
 use self::keyboard::Keyboard;
+use self::report::ReportWriter;
 use self::session::{Outcome, Session};
 use super::settings::{DevArguments, TransportName};
 use super::{new_store, store_checks};
@@ -32,9 +35,16 @@ const INTERRUPTED: u8 = 130;
 pub(super) fn run(arguments: &DevArguments, logs: LogControl) -> Result<ExitCode, StartError> {
     let scale = arguments.time_scale;
     let (players, asked) = mpsc::unbounded_channel();
+    let (report, story) = match &arguments.report {
+        Some(path) => {
+            ReportWriter::begin(path).map(|(report, story)| (Some(report), Some(story)))?
+        }
+        None => (None, None),
+    };
     let options = ClusterOptions {
         players: Some(players),
         console_messages: arguments.console_messages.map(Into::into),
+        story,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
         memory_max: MEMORY_MAX,
         lease_reads: false,
@@ -62,10 +72,21 @@ pub(super) fn run(arguments: &DevArguments, logs: LogControl) -> Result<ExitCode
         .map_err(StartError::Thread)?;
     let mut session = Session::new(cluster, asked);
     let code = runtime.block_on(async {
-        session.settle().await;
-        converse(&mut session).await
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            code = async {
+                session.settle().await;
+                converse(&mut session).await
+            } => code,
+            _ = terminate.recv() => Ok(ExitCode::SUCCESS),
+        }
     });
     session.cluster().stop();
+    // The last who could tell anything.
+    drop(session);
+    if let Some(report) = report {
+        report.finish();
+    }
     code.map_err(StartError::Thread)
 }
 
@@ -80,6 +101,9 @@ fn greet(arguments: &DevArguments, cluster: &LocalCluster<Store>) {
     eprintln!("data in {}", arguments.data_dir.display());
     let doors: Vec<String> = cluster.client_addresses().into_values().collect();
     eprintln!("from another terminal: kvctl --endpoints {} status", doors.join(","));
+    if let Some(door) = doors.first() {
+        eprintln!("dashboard at http://{door}/");
+    }
     eprintln!("help shows what can be typed here");
 }
 

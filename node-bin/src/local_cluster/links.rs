@@ -1,6 +1,6 @@
 //! Which links of a cluster are spoilt, and what each node is to know of that: pure data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use raft_core::types::NodeId;
@@ -56,6 +56,24 @@ impl Links {
     /// Mends everything; returns whether something was wrong.
     pub(super) fn heal_all(&mut self) -> bool {
         !std::mem::take(&mut self.spoilt).is_empty()
+    }
+
+    /// What has been done to links since they were as in `before`: to which direction, in a word,
+    /// and how late things come there. Units: milliseconds.
+    pub(super) fn since(&self, before: &Self) -> Vec<((NodeId, NodeId), &'static str, u64)> {
+        let known: BTreeSet<_> = before.spoilt.keys().chain(self.spoilt.keys()).copied().collect();
+        let change = |direction: (NodeId, NodeId)| {
+            let link = |links: &Self| links.spoilt.get(&direction).copied().unwrap_or_default();
+            let (was, is) = (link(before), link(self));
+            let word = match is {
+                _ if was == is => return None,
+                Link { is_cut: true, .. } => "cut",
+                Link { is_cut: false, delay_ms: 0 } => "healed",
+                Link { is_cut: false, .. } => "delayed",
+            };
+            Some((direction, word, is.delay_ms))
+        };
+        known.into_iter().filter_map(change).collect()
     }
 
     /// Forgets a node that is gone for ever.

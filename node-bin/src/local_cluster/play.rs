@@ -59,6 +59,9 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
                     _ => format!("{link} delayed by {delay_ms} ms"),
                 })
             }
+            Play::Add | Play::Remove(_) | Play::Transfer(_) if self.is_frozen() => {
+                Err(PlaceError::Frozen)
+            }
             Play::Add => Ok(format!("node {} added", self.add(None, within).await?)),
             Play::Remove(name) => {
                 let id = self.find(name).await?;
@@ -73,12 +76,28 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             Play::Campaign(name) => {
                 let id = self.find(name).await?;
                 let leader = self.campaign(id, within).await?;
+                let Some(leader) = leader else {
+                    return Ok(format!("node {id} stands for election; time stands still"));
+                };
                 Ok(format!("node {id} stood for election; node {leader} leads"))
             }
             Play::StepDown(name) => {
                 let id = self.find(name).await?;
                 let leader = self.step_down(id, within).await?;
+                let Some(leader) = leader else {
+                    return Ok(format!("node {id} stepped down; time stands still"));
+                };
                 Ok(format!("node {id} stepped down; node {leader} leads"))
+            }
+            Play::TimeScale(scale) => {
+                self.set_time_scale(scale);
+                Ok(format!("time passes {scale} times as slow"))
+            }
+            Play::Freeze => self.freeze().map(|()| "time stands still".to_owned()),
+            Play::Thaw => self.thaw().map(|()| "time goes on".to_owned()),
+            Play::Step(ms) => {
+                self.step(Duration::from_millis(ms)).await?;
+                Ok(format!("{ms} ms have passed; time stands still"))
             }
         }
     }
@@ -128,7 +147,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         let patience =
             if self.running().count() < quorum { PATIENCE_WITHOUT_QUORUM } else { PATIENCE };
         // In slow motion elections take longer; otherwise patience stays.
-        let percent = u32::try_from(self.options.time_scale_percent).unwrap_or(u32::MAX);
+        let percent = u32::try_from(self.time.scale.percent).unwrap_or(u32::MAX);
         patience.saturating_mul(percent.max(100)) / 100
     }
 
@@ -197,6 +216,9 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     /// Gives nodes that have just started a moment to find their leader and to catch up, so that
     /// what is done next shows them as they are. Without a quorum they cannot.
     async fn await_caught_up(&self, ids: &[NodeId]) {
+        if self.is_frozen() {
+            return;
+        }
         let deadline = now() + CATCH_UP;
         let Some(leader) = self.await_leader().await.and_then(|id| self.node(id)) else {
             return;

@@ -2,6 +2,7 @@
 
 use kv_store::watching::Tally;
 use raft_core::configuration::Configuration;
+use raft_core::consensus::election_timer::ElectionTimer;
 use raft_core::replica::event::Status;
 use raft_net::client_protocol::{MonitorEntry, MonitorValue};
 
@@ -10,7 +11,7 @@ use super::machine::Machine;
 use super::path::covers;
 
 /// What Consensus says beside the status.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pulse {
     /// The node's monotonic clock. Units: microseconds.
     pub(crate) clock_us: u64,
@@ -20,6 +21,12 @@ pub(crate) struct Pulse {
     pub(crate) election_timeout_us: u64,
     /// Units: microseconds.
     pub(crate) heartbeat_interval_us: u64,
+    /// For whom it voted in its term.
+    pub(crate) vote: Option<u64>,
+    /// When it will stand for election.
+    pub(crate) timer: Option<ElectionTimer>,
+    /// The newest entries of its log, if somebody asked for them.
+    pub(crate) newest: Option<String>,
 }
 
 /// What Api knows by itself.
@@ -45,6 +52,8 @@ pub(crate) struct Counts {
     pub(crate) log_level: Option<String>,
     /// The number of the newest line of the log.
     pub(crate) log_lines: u64,
+    /// The number of the newest event.
+    pub(crate) events: u64,
 }
 
 /// Everything that values are made of.
@@ -52,7 +61,9 @@ pub(crate) struct Counts {
 pub(crate) struct Readings<'a> {
     pub(crate) role: &'a str,
     pub(crate) status: &'a Status,
-    pub(crate) pulse: Pulse,
+    /// What this node is in its cluster.
+    pub(crate) member: &'a str,
+    pub(crate) pulse: &'a Pulse,
     pub(crate) tally: Tally,
     pub(crate) counts: &'a Counts,
     pub(crate) machine: &'a Machine,
@@ -66,6 +77,9 @@ pub(crate) const LOG_LEVEL: &str = "log/level";
 pub(crate) const ELECTION_TIMEOUT: &str = "raft/election_timeout_ms";
 /// Where the heartbeat interval can be set.
 pub(crate) const HEARTBEAT_INTERVAL: &str = "raft/heartbeat_interval_ms";
+
+/// Where the newest entries stand, if they were asked for by `VIEW`.
+pub(crate) const NEWEST: &str = "raft/newest";
 
 /// What can be set.
 pub(crate) const SETTABLE: &[&str] = &[LOG_LEVEL, ELECTION_TIMEOUT, HEARTBEAT_INTERVAL];
@@ -96,6 +110,7 @@ pub(crate) fn entries(readings: &Readings<'_>, asked: &str) -> Vec<MonitorEntry>
     values.add("clients/native", counts.native_clients);
     values.add("clients/redis", counts.redis_clients);
     values.add("clients/streams", counts.streams);
+    values.add("events/count", counts.events);
     values.add("watches/count", tally.watches);
     values.add("watches/paused", tally.paused);
     values.add("watches/slow_readers", tally.slow_readers);
@@ -115,6 +130,15 @@ fn raft(values: &mut Values, readings: &Readings<'_>) {
     values.add("raft/role", readings.role);
     values.add("raft/term", status.term.0);
     values.add("raft/leader", status.leader.map_or(0, |id| id.number()));
+    values.add("raft/vote", pulse.vote.unwrap_or(0));
+    values.add("raft/member", readings.member);
+    if let Some(timer) = pulse.timer {
+        values.add("raft/timer_left_ms", timer.left_us / 1_000);
+        values.add("raft/timer_of_ms", timer.of_us / 1_000);
+    }
+    if let Some(newest) = &pulse.newest {
+        values.add(NEWEST, newest.as_str());
+    }
     values.add("raft/commit", status.commit_index.0);
     values.add("raft/applied", status.applied_index.0);
     values.add("raft/last", status.last_index.0);

@@ -3,10 +3,14 @@
 use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
+use actix::Recipient;
 use raft_net::faults::{Faults, SetFaults};
 
 use super::{Control, Node};
+use crate::api::AskValues;
 use crate::consensus::Urge;
+use crate::dashboard::surroundings::{Surround, Surroundings};
+use crate::pace::{Pace, SetPace};
 
 /// How a node's thread is made to stand still, as a process is by SIGSTOP: nothing is sent,
 /// answered or read, connections stay open, and what the disk was told to do it does.
@@ -88,6 +92,23 @@ impl Node {
     /// Makes the node give up leadership, if it has it, and name no successor.
     pub fn step_down(&self) {
         self.started.urge.do_send(Urge::StepDown);
+    }
+
+    /// Changes how fast time passes for the node.
+    pub(crate) fn set_pace(&self, pace: Pace) {
+        self.started.set_pace.do_send(SetPace(pace));
+    }
+
+    /// Says what is around the node, for its pages.
+    pub(crate) fn surround(&self, surroundings: Surroundings) {
+        if let Some(surround) = &self.started.surround {
+            surround.do_send(Surround(surroundings));
+        }
+    }
+
+    /// Who answers what the node is asked about itself.
+    pub(crate) fn values(&self) -> Recipient<AskValues> {
+        self.started.values.clone()
     }
 
     /// Replaces what is wrong with the node's wires; nothing happens without

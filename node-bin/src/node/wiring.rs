@@ -35,15 +35,20 @@ use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, MonitorOptions, Node
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver, Tick, Urge};
 use crate::console::{ConsoleMessages, LogFacts, SnapshotFacts, Taps, WatchWords};
+use crate::dashboard::surroundings::{SpoiltLinks, Surround};
+use crate::dashboard::{self, Dashboard, Introduced, PlaysWith};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
-use crate::doors::{Behind, Doors, Hashing, Hosts, Introduction, SnapshotSource, Web};
+use crate::doors::{Backstage, Behind, Doors, Hashing, Hosts, Introduction, SnapshotSource, Web};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
+use crate::monitor::events::Happened;
+use crate::pace::SetPace;
 use crate::playground::{self, AskedToPlay, Player, Playground};
 use crate::snapshot_store::{CloseSnapshots, SnapshotStore};
+use crate::story::{Story, Teller};
 use crate::ticker;
 use crate::watch::{self, Watch, WatchTick};
 
@@ -72,6 +77,12 @@ where
     S: StateMachine + Unpin + 'static,
 {
     let system = System::new();
+    let (story, node_id) = (options.story.clone(), options.node_id);
+    let tell = |event: &str| {
+        if let Some(story) = &story {
+            story.tell(node_id, event, &[]);
+        }
+    };
     let stopped = Remains { end: NodeEnd::Stopped, disks: None };
     let remains = system.block_on(async {
         let running = match start(options, machine, &faults).await {
@@ -90,15 +101,27 @@ where
         loop {
             match orders.recv().await {
                 // The whole thread stands still, and with it whatever the node does but its disk.
-                Some(Control::Pause(pause)) => pause.wait(),
-                Some(Control::Stop) => return running.stop().await,
+                Some(Control::Pause(pause)) => {
+                    tell("paused");
+                    pause.wait();
+                    tell("resumed");
+                }
+                Some(Control::Stop) => {
+                    let remains = running.stop().await;
+                    tell("stopped");
+                    return remains;
+                }
                 Some(Control::GiveWay(Elder { cluster_id, address })) => {
                     let end = NodeEnd::GaveWay { cluster_id, address };
                     return Remains { end, ..running.stop().await };
                 }
-                Some(Control::Kill) | None => return running.close(false).await,
+                Some(Control::Kill) | None => {
+                    tell("killed");
+                    return running.close(false).await;
+                }
                 Some(Control::Fault { actor }) => {
                     tracing::error!(actor, "this node has ended: an invariant does not hold");
+                    tell("failed");
                     let remains = running.close(false).await;
                     return Remains { end: NodeEnd::Fault { actor }, ..remains };
                 }
@@ -125,6 +148,8 @@ struct Actors {
     hand_over: Recipient<HandOver>,
     discovery: Addr<Discovery>,
     urge: Recipient<Urge>,
+    set_pace: Recipient<SetPace>,
+    surround: Option<Recipient<Surround>>,
     log_store: Addr<LogStore>,
     log_thread: Arbiter,
     snapshot_store: Addr<SnapshotStore>,
@@ -146,6 +171,7 @@ struct Wire {
     faults: Option<Faults>,
     playground: Option<Playground>,
     console: Option<ConsoleMessages>,
+    story: Option<Story>,
     /// Where peers are reached whatever the log says.
     places: BTreeMap<NodeId, String>,
     /// What its beacons carry.
@@ -207,6 +233,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         faults: options.faults,
         playground: options.playground,
         console: options.console_messages,
+        story: options.story,
         places: if claim.renews_addresses { claim.members } else { BTreeMap::new() },
         sender: directory::new_incarnation().0,
     };
@@ -216,11 +243,24 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let api = (info, checks, store_doors, MonitorOptions { clock, directory, logs, probe });
     let actors = connect((replica, clock), storage, wire, api, faults);
     let (calls, urge) = (actors.api.clone().recipient(), actors.urge.clone());
-    let set_faults = actors.network.clone().recipient();
+    let (set_faults, set_pace) = (actors.network.clone().recipient(), actors.set_pace.clone());
+    let (values, surround) = (actors.api.clone().recipient(), actors.surround.clone());
     let patience = hand_over_patience(options.lease_reads, options.election_timeout_ms);
     let running = Running { actors, lock, patience };
     let (address, ports) = (listens_at, doors_at);
-    Ok((running, Started { address, ports, cluster_id, members, calls, urge, set_faults }))
+    let started = Started {
+        address,
+        ports,
+        cluster_id,
+        members,
+        calls,
+        urge,
+        set_faults,
+        set_pace,
+        values,
+        surround,
+    };
+    Ok((running, started))
 }
 
 /// How long a hand-over may take until it is given up; with lease reads it begins when promises
@@ -292,14 +332,21 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let snapshot_store = start_snapshot_store(snapshot_files, &snapshot_thread, &to_api, aside);
     let network = start_network(&wire, (&to_consensus, &to_api), &taps);
     let watch = start_watch((&to_consensus, &to_api), &taps, faults);
-    let effects = effects((&log_store, &snapshot_store), (&network, &watch, &to_api));
+    let mut effects = effects((&log_store, &snapshot_store), (&network, &watch, &to_api));
+    effects.happened.extend(start_teller(&wire, faults));
     let guard = FaultGuard::new("Consensus", faults);
     consensus.run(Consensus::new(replica, clock, taps.on(effects), guard));
-    let play = start_player(&wire, (&to_consensus, &network, &to_api), faults);
+    let page = store_doors.then(|| start_dashboard(&wire, (&info, clock), &to_api, faults));
+    let spoilt = page.as_ref().map(|(dashboard, _)| dashboard.clone().recipient());
+    let play = start_player(&wire, (&to_consensus, &network, &to_api), spoilt, faults);
     let outlets = api_outlets(&to_consensus, &snapshot_store, &watch, &network);
     let requests = api::Outlets { play, ..outlets };
-    let door_info =
-        store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
+    let surround = page.as_ref().map(|(dashboard, _)| dashboard.clone().recipient());
+    let door_info = page.map(|(dashboard, introduced)| DoorInfo {
+        info: info.clone(),
+        snapshots: snapshot_source(&to_consensus, &snapshot_store),
+        backstage: backstage(&dashboard, introduced, requests.play.clone()),
+    });
     let told = (wire.resp.unwrap_or_default(), monitor);
     let guard = FaultGuard::new("Api", faults);
     api.run(Api::new(info, checks, taps.on(requests), told, guard));
@@ -307,7 +354,8 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let mut tasks = Vec::from(start_tickers(&to_consensus, watch));
     tasks.extend(start_caretaker(&wire, (&to_api, &discovery), faults));
     let listener = start_listener(wire, (&to_api, door_info), (&network, &discovery), faults);
-    let (hand_over, urge) = (to_consensus.clone().recipient(), to_consensus.recipient());
+    let (hand_over, urge) = (to_consensus.clone().recipient(), to_consensus.clone().recipient());
+    let set_pace = to_consensus.recipient();
     Actors {
         api: to_api,
         listener,
@@ -315,6 +363,8 @@ fn connect<S: StateMachine + Unpin + 'static>(
         hand_over,
         discovery,
         urge,
+        set_pace,
+        surround,
         log_store,
         log_thread,
         snapshot_store,
@@ -370,6 +420,7 @@ fn effects(
         described: api.clone().recipient(),
         tuned: api.clone().recipient(),
         traced: api.clone().recipient(),
+        happened: vec![api.clone().recipient()],
         role: None,
     }
 }
@@ -388,6 +439,16 @@ fn start_watch<S: StateMachine + Unpin + 'static>(
         counted: api.clone().recipient(),
     };
     Watch::new(told, FaultGuard::new("Watch", faults)).start()
+}
+
+/// Tells whoever writes it down what happens on the node.
+fn start_teller(
+    wire: &Wire,
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> Option<Recipient<Happened>> {
+    let guard = FaultGuard::new("Teller", faults);
+    let teller = Teller::new(wire.story.clone()?, wire.identity.node_id.number(), guard);
+    Some(teller.start().recipient())
 }
 
 /// Makes time pass.
@@ -459,6 +520,7 @@ fn start_network<S: StateMachine + Unpin + 'static>(
 fn start_player<S: StateMachine + Unpin + 'static>(
     wire: &Wire,
     (consensus, network, api): (&Addr<Consensus<S>>, &Addr<Network>, &Addr<Api>),
+    spoilt: Option<Recipient<SpoiltLinks>>,
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Option<Recipient<AskedToPlay>> {
     let playground = wire.playground.clone()?;
@@ -466,6 +528,7 @@ fn start_player<S: StateMachine + Unpin + 'static>(
         ended: api.clone().recipient(),
         urge: consensus.clone().recipient(),
         set_faults: network.clone().recipient(),
+        spoilt,
         control: faults.clone(),
     };
     let guard = FaultGuard::new("Playground", faults);
@@ -497,10 +560,48 @@ fn snapshot_source<S: StateMachine + Unpin + 'static>(
     SnapshotSource::new(consensus.clone().recipient(), find, read)
 }
 
+/// What the doors for clients of the store need beside Api.
+struct DoorInfo {
+    info: NodeInfo,
+    snapshots: SnapshotSource,
+    backstage: Backstage,
+}
+
+/// Makes whoever looks at the cluster for the pages of this node.
+fn start_dashboard(
+    wire: &Wire,
+    (info, clock): (&NodeInfo, Clock),
+    api: &Addr<Api>,
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> (Addr<Dashboard>, Introduced) {
+    let introduced = Introduced {
+        node_id: info.node_id,
+        cluster_id: info.cluster_id,
+        token: dashboard::new_token(),
+        playground: wire.playground.as_ref().map(|playground| match playground {
+            Playground::Owner(_) => PlaysWith::Cluster,
+            Playground::Alone { .. } => PlaysWith::Node,
+        }),
+    };
+    let guard = FaultGuard::new("Dashboard", faults);
+    let ask = api.clone().recipient();
+    (Dashboard::new(introduced.clone(), clock, ask, guard).start(), introduced)
+}
+
+/// What the routes of the page reach.
+fn backstage(
+    dashboard: &Addr<Dashboard>,
+    introduced: Introduced,
+    play: Option<Recipient<AskedToPlay>>,
+) -> Backstage {
+    let Introduced { token, playground, .. } = introduced;
+    Backstage { open: dashboard.clone().recipient(), token, play: playground.zip(play) }
+}
+
 /// Opens the door for peers, clients and strangers.
 fn start_listener(
     wire: Wire,
-    (api, door_info): (&Addr<Api>, Option<(NodeInfo, SnapshotSource)>),
+    (api, door_info): (&Addr<Api>, Option<DoorInfo>),
     (network, discovery): (&Addr<Network>, &Addr<Discovery>),
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<Listener> {
@@ -513,7 +614,7 @@ fn start_listener(
         arrived: discovery.clone().recipient(),
     };
     let doors = Doors::new(FaultGuard::new("Doors", faults)).start();
-    let web = door_info.map(|(info, snapshots)| {
+    let web = door_info.map(|DoorInfo { info, snapshots, backstage }| {
         let behind = Behind {
             info,
             calls: api.clone().recipient(),
@@ -524,7 +625,8 @@ fn start_listener(
             hashing: Hashing::default(),
             snapshots,
         };
-        Web::new(behind, (hosts, introduction), FaultGuard::new("Web", faults)).start()
+        let around = (hosts, introduction, backstage);
+        Web::new(behind, around, FaultGuard::new("Web", faults)).start()
     });
     let doors = listener::Doors {
         peers: network.clone().recipient(),

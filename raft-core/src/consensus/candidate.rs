@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::consensus::detail::{Ballot, Detail};
 use crate::consensus::message::Message;
 use crate::consensus::quorum::{VoteResult, vote_result};
 use crate::consensus::raft::Next;
@@ -79,7 +80,7 @@ impl Campaign {
 
     pub(crate) fn on_pre_vote_response(
         &mut self,
-        state: &State,
+        state: &mut State,
         from: NodeId,
         (next_term, granted): (Term, bool),
     ) -> Next {
@@ -88,6 +89,7 @@ impl Campaign {
             return Next::Stay;
         }
         self.answers.insert(from, granted);
+        self.detail_count(state, Ballot::PreVote, (from, granted));
         match self.result(state) {
             VoteResult::Won => Next::Campaign {
                 reason: "a majority would vote for it",
@@ -100,7 +102,7 @@ impl Campaign {
 
     pub(crate) fn on_request_vote_response(
         &mut self,
-        state: &State,
+        state: &mut State,
         (from, incarnation): (NodeId, Incarnation),
         granted: bool,
     ) -> Next {
@@ -109,6 +111,7 @@ impl Campaign {
         if granted {
             self.granted_by.insert(from, incarnation);
         }
+        self.detail_count(state, Ballot::Vote, (from, granted));
         match self.result(state) {
             VoteResult::Won => Next::Lead,
             VoteResult::Lost => Next::Follow {
@@ -146,6 +149,15 @@ pub(crate) fn on_request_vote(
     if granted {
         state.vote_for(candidate);
     }
+    let why_not = match state.vote() {
+        Some(given) if given != candidate => "it has voted for another node in this term",
+        _ if leader.is_some() => "it has a leader in this term",
+        _ if !is_complete(state, last) => "its own log has more",
+        _ => "it has promised to elect nobody yet",
+    };
+    let (ballot, term) = (Ballot::Vote, state.term());
+    let why_not = (!granted).then_some(why_not);
+    state.detail(Detail::VoteDecided { ballot, term, candidate, why_not });
     state.send_after_sync(candidate, Message::RequestVoteResponse { granted });
     granted
 }
@@ -165,6 +177,14 @@ pub(crate) fn on_pre_vote(
     let is_content = is_content && !is_removed("content-voters-refuse");
     let refuses = is_content || state.has_promised(now);
     let granted = state.term() < next_term && is_complete(state, last) && !refuses;
+    let why_not = match () {
+        () if is_content => "it hears from its leader",
+        () if next_term <= state.term() => "it is in a later term",
+        () if !is_complete(state, last) => "its own log has more",
+        () => "it has promised to elect nobody yet",
+    };
+    let (ballot, why_not) = (Ballot::PreVote, (!granted).then_some(why_not));
+    state.detail(Detail::VoteDecided { ballot, term: next_term, candidate: from, why_not });
     state.send(from, Message::PreVoteResponse { next_term, granted });
 }
 

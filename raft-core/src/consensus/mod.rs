@@ -13,7 +13,9 @@ pub(crate) mod change;
 pub(crate) mod compaction;
 pub mod config;
 mod contact;
+pub mod detail;
 mod digest;
+pub mod election_timer;
 pub mod error;
 mod features;
 pub(crate) mod follower;
@@ -37,6 +39,7 @@ pub(crate) mod snapshot_transfer;
 pub(crate) mod space;
 pub(crate) mod state;
 pub mod timeouts;
+mod view;
 
 pub use config::RaftConfig;
 pub use error::ProposeError;

@@ -11,6 +11,7 @@ use crate::consensus::admission::{self, Admission};
 use crate::consensus::candidate::{Campaign, on_pre_vote, on_request_vote};
 use crate::consensus::change::Ruling;
 use crate::consensus::config::RaftConfig;
+use crate::consensus::detail::Detail;
 use crate::consensus::error::ProposeError;
 use crate::consensus::follower::Follower;
 use crate::consensus::invariants;
@@ -22,7 +23,6 @@ use crate::consensus::ready::{Fetch, Notice, Persist, Ready, RoleName};
 use crate::consensus::state::State;
 use crate::entry::{Draft, Entries};
 use crate::hard_state::{HardState, Standing};
-use crate::snapshot::SnapshotId;
 use crate::teeth::is_removed;
 use crate::types::{EntryId, Incarnation, Index, NodeId, Term, Time};
 
@@ -347,6 +347,7 @@ impl Raft {
                 assert!(self.state.counts(), "only a node that counts campaigns (I15)");
                 assert!(!matches!(self.role, Role::Leader(_)), "a leader does not campaign");
                 assert!(!self.state.has_promised(now), "nobody asks against its promise");
+                self.state.detail(Detail::TimerRanOut);
                 (Role::PreCandidate(Campaign::pre_vote(&mut self.state, now)), reason, None)
             }
             Next::Campaign { reason, because_of, transfer } => {
@@ -371,6 +372,7 @@ impl Raft {
         self.role = role;
         let (role, term, leader) = (self.role_name(), self.term(), self.leader());
         self.state.notices.push(Notice::Role { role, term, leader, reason, because_of });
+        self.detail_entry(now);
         // A cluster of one has its majority as soon as it asks.
         if let Role::PreCandidate(campaign) = &self.role
             && campaign.result(&self.state) == VoteResult::Won
@@ -566,6 +568,7 @@ impl Raft {
             let reason = "the link to the leader ended";
             let because_of = Some(peer);
             self.state.notices.push(Notice::Role { role, term, leader: None, reason, because_of });
+            self.detail_timer(now);
         }
     }
 
@@ -684,98 +687,6 @@ impl Raft {
         }
         self.fetching = Some(log.epoch());
         Some(Fetch { first, end, bytes_max: FETCH_BYTES_MAX })
-    }
-
-    /// The current term.
-    #[must_use]
-    pub fn term(&self) -> Term {
-        self.state.term()
-    }
-
-    /// The role.
-    #[must_use]
-    pub fn role_name(&self) -> RoleName {
-        match &self.role {
-            Role::Follower(_) => RoleName::Follower,
-            Role::PreCandidate(_) => RoleName::PreCandidate,
-            Role::Candidate(_) => RoleName::Candidate,
-            Role::Leader(_) => RoleName::Leader,
-        }
-    }
-
-    /// Who leads this term, as far as this node knows.
-    #[must_use]
-    pub fn leader(&self) -> Option<NodeId> {
-        match &self.role {
-            Role::Follower(role) => role.leader,
-            Role::PreCandidate(_) | Role::Candidate(_) => None,
-            Role::Leader(_) => Some(self.state.id()),
-        }
-    }
-
-    /// The configuration in force.
-    #[must_use]
-    pub fn configuration(&self) -> &Configuration {
-        self.state.configuration()
-    }
-
-    /// Whether this node was removed for ever: a member said so, or its own log does.
-    #[must_use]
-    pub fn is_removed(&self) -> bool {
-        let log = &self.state.log;
-        let (_, committed) = log.membership().at(log.commit_index());
-        self.state.is_removed || committed.was_removed(self.state.id())
-    }
-
-    /// Where to reach whom. A log that is being caught up with may be in a time before this node
-    /// joined; then those who were there when it did are to be reached.
-    #[must_use]
-    pub fn peers_to_reach(&self) -> BTreeMap<NodeId, String> {
-        let State { config, .. } = &self.state;
-        let in_force = self.state.configuration();
-        let is_behind = in_force.next_id <= config.id.number();
-        let known = if is_behind { &config.configuration } else { in_force };
-        let mut peers = known.members.clone();
-        peers.retain(|id, address| *id != config.id && !address.is_empty());
-        peers
-    }
-
-    /// The newest snapshot of this node.
-    #[must_use]
-    pub fn snapshot(&self) -> Option<SnapshotId> {
-        self.state.snapshot
-    }
-
-    /// The log.
-    #[must_use]
-    pub fn log(&self) -> &RaftLog {
-        &self.state.log
-    }
-
-    /// What must be on disk.
-    #[must_use]
-    pub fn hard_state(&self) -> HardState {
-        self.state.hard_state()
-    }
-
-    /// The settings.
-    #[must_use]
-    pub fn config(&self) -> &RaftConfig {
-        &self.state.config
-    }
-
-    /// The highest log time that this node knows of. Units: microseconds.
-    #[must_use]
-    pub fn log_time(&self) -> u64 {
-        self.state.log.log_time()
-    }
-
-    pub(crate) fn state(&self) -> &State {
-        &self.state
-    }
-
-    pub(crate) fn role(&self) -> &Role {
-        &self.role
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::configuration::Configuration;
+use crate::consensus::detail::Detail;
 use crate::consensus::message::Envelope;
 use crate::entry::Entries;
 use crate::hard_state::HardState;
@@ -189,4 +190,6 @@ pub enum Notice {
         /// The id.
         peer: NodeId,
     },
+    /// What only those want to know who watch closely; too much for a log.
+    Detail(Detail),
 }

@@ -2,19 +2,24 @@
 
 use actix::Handler;
 use raft_core::replica::event::{Outcome, Refusal, Ticket};
-use raft_net::client_protocol::{MonitorEntry, MonitorError, MonitorPart};
+use raft_net::client_protocol::{MonitorEntry, MonitorError, MonitorPart, MonitorRequest};
 
 use super::{HEALTH, Own, QUESTIONS, TRACE};
 use crate::api::{Api, description};
 use crate::clock::Clock;
 use crate::consensus::{Tune, Tuned};
 use crate::logging::LogControl;
+use crate::monitor::events::SHOWN_BYTES_MAX;
 use crate::monitor::health;
+use crate::monitor::lines::Shown;
 use crate::monitor::machine::Machine;
-use crate::monitor::path::{LOG, covers};
+use crate::monitor::path::{EVENTS, LOG, VIEW, covers};
 use crate::monitor::values::{
     Counts, ELECTION_TIMEOUT, HEARTBEAT_INTERVAL, LOG_LEVEL, Readings, entries,
 };
+
+/// What the events of all members together may take in one answer. Units: bytes.
+const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 impl Api {
     /// Says what this node has to say, now or when it knows.
@@ -30,11 +35,13 @@ impl Api {
                 }
             }
             None if rest == LOG => self.lines_for(number),
+            None if rest == EVENTS => self.events_for(number),
             None if rest.starts_with(TRACE) => match self.begin_trace(number, rest, false) {
                 Some(error) => Err(error),
                 None => return,
             },
             None if covers(HEALTH, rest) => return self.begin_health(number, rest),
+            None if rest == VIEW => self.values(number, ""),
             None => self.values(number, rest),
         };
         self.add_own(number, found);
@@ -48,7 +55,8 @@ impl Api {
         let readings = Readings {
             role: description::role(&described.status),
             status: &described.status,
-            pulse: described.pulse,
+            member: description::part(&described.status.configuration, described.status.node),
+            pulse: &described.pulse,
             tally: task.tally.unwrap_or_default(),
             counts: &counts,
             machine: &machine,
@@ -82,6 +90,7 @@ impl Api {
             streams: count(self.streams.len()),
             log_level: self.monitor.logs().map(LogControl::level),
             log_lines: self.monitor.lines.newest(),
+            events: self.monitor.events.newest(),
         }
     }
 
@@ -95,20 +104,26 @@ impl Api {
         let Some(request) = request.filter(|request| request.interval_ms != 0) else {
             return refused("the log is a stream: kvctl mon watch shows it");
         };
-        let own = self.info.node_id;
-        let seen = request.lines_seen.iter().find(|(id, _)| *id == own).map(|(_, seen)| *seen);
-        let shown = self.monitor.lines.after(seen);
-        let entry = |(number, line): (u64, String)| MonitorEntry {
-            path: format!("{LOG}/{number}"),
-            value: line.into(),
-            settable: false,
+        let seen = self.seen_by(request);
+        Ok(shown(LOG, self.monitor.lines.after(seen)))
+    }
+
+    /// What has happened since the asker last looked. Unlike the log it can be asked for once, for
+    /// what is there.
+    fn events_for(&self, number: u64) -> Result<MonitorPart, MonitorError> {
+        let Some(task) = self.monitor.tasks.get(&number) else {
+            return Ok(MonitorPart::default());
         };
-        Ok(MonitorPart {
-            entries: shown.lines.into_iter().map(entry).collect(),
-            lines_seen: shown.seen,
-            lines_lost: shown.lost,
-            ..MonitorPart::default()
-        })
+        let described = task.described.as_ref();
+        let members = described.map_or(1, |it| it.status.configuration.members.len().max(1));
+        let bytes_max = SHOWN_BYTES_MAX.min(ANSWER_BYTES_MAX / members);
+        let seen = self.seen_by(&task.request);
+        Ok(shown(EVENTS, self.monitor.events.after(self.info.node_id, seen, bytes_max)))
+    }
+
+    fn seen_by(&self, request: &MonitorRequest) -> Option<u64> {
+        let own = self.info.node_id;
+        request.lines_seen.iter().find(|(id, _)| *id == own).map(|(_, seen)| *seen)
     }
 
     /// Sets a value; `None` if it is not yet known what comes of it.
@@ -199,6 +214,21 @@ impl Api {
         };
         self.add_own(number, found);
         self.end_task_if_whole(number);
+    }
+}
+
+/// Numbered texts of a stream, as values below its path.
+fn shown(path: &str, shown: Shown) -> MonitorPart {
+    let entry = |(number, text): (u64, String)| MonitorEntry {
+        path: format!("{path}/{number}"),
+        value: text.into(),
+        settable: false,
+    };
+    MonitorPart {
+        entries: shown.lines.into_iter().map(entry).collect(),
+        lines_seen: shown.seen,
+        lines_lost: shown.lost,
+        ..MonitorPart::default()
     }
 }
 

@@ -356,6 +356,8 @@ impl Cluster {
             Notice::MemoryFull { is_full: true, .. } => format!("n{id} has no room in memory"),
             Notice::MemoryFull { is_full: false, .. } => format!("n{id} has room in memory again"),
             Notice::SlowDisk => format!("n{id} has a slow disk"),
+            // Scripts show what it leads to.
+            Notice::Detail(_) => return,
         });
     }
 

@@ -133,6 +133,7 @@ impl World {
                 | Notice::MemoryFull { .. }
                 | Notice::Fenced { .. }
                 | Notice::NoMajorityOfStates { .. }
+                | Notice::Detail(_)
                 | Notice::SlowDisk => {}
             }
         }
