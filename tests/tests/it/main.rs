@@ -16,6 +16,7 @@ mod bench;
 mod completion;
 mod config;
 mod console_messages;
+mod dashboard;
 mod dev_from_elsewhere;
 mod dev_playground;
 mod dev_prompt;

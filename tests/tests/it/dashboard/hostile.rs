@@ -1,0 +1,37 @@
+//! What is stored is text, however much it looks like a page.
+
+use super::Stage;
+use crate::harness::wait;
+
+const SCRIPT: &str = "<script>alert(1)</script>";
+const PICTURE: &str = "<img src=x onerror=\"document.title='run'\">";
+
+#[tokio::test]
+async fn what_is_stored_never_runs() {
+    let _turn = wait::turn().await;
+    let Some(stage) = Stage::open("hostile values", "").await else { return };
+    stage.cluster.kvctl("put", &["put", SCRIPT, PICTURE]).await;
+    stage.cluster.kvctl("again", &["put", SCRIPT, SCRIPT]).await;
+    stage.cluster.kvctl("hash", &["hset", "hash", &format!("{PICTURE}:{SCRIPT}")]).await;
+    stage.cluster.kvctl("set", &["sadd", "set", SCRIPT, PICTURE]).await;
+    let browser = &stage.browser;
+    browser.click("#tab-keys").await;
+    browser.until("four keys", "document.querySelectorAll('.key-row').length === 4").await;
+    let opened = [
+        (SCRIPT, "document.querySelector('#key-value')?.value", SCRIPT),
+        ("hash", "document.querySelector('.items.hash span')?.textContent", PICTURE),
+        ("set", "document.querySelectorAll('.items.set span')[1]?.textContent", SCRIPT),
+    ];
+    for (key, shown, expected) in opened {
+        let choose = format!(
+            "[...document.querySelectorAll('.key-row')].find((row) =>
+                row.firstElementChild.textContent === {key:?}).click()"
+        );
+        browser.eval(&choose).await;
+        browser.until(&format!("{key} as it is"), &format!("{shown} === {expected:?}")).await;
+    }
+    let made = "document.querySelectorAll('main img, main script, main [onerror]').length";
+    assert_eq!(browser.eval(&format!("return {made}")).await, 0);
+    assert_eq!(browser.eval("return document.title").await, "Kvorum");
+    stage.end().await;
+}
