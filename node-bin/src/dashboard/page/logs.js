@@ -7,10 +7,8 @@ import { termColor } from './model.js';
 const CELL_PX = 26;
 /** The column of names, and what the panel keeps free at its sides. */
 const NAME_PX = 92 + 24;
-/** What is in an entry beside commands. */
-const MARKS = {
-  noop: '∅', empty: '∅', configure: 'C', change: 'C', bind: 'B', 'open-session': 'S', session: 'S',
-};
+/** What is in an entry that is no command. */
+const MARKS = { empty: '∅', configure: 'C', bind: 'B' };
 
 export class Logs {
   constructor(model) {

@@ -1,7 +1,9 @@
 //! What is stored is text, however much it looks like a page.
 
+use serde_json::json;
+
 use super::Stage;
-use crate::harness::wait;
+use crate::harness::{http, wait};
 
 const SCRIPT: &str = "<script>alert(1)</script>";
 const PICTURE: &str = "<img src=x onerror=\"document.title='run'\">";
@@ -13,7 +15,10 @@ async fn what_is_stored_never_runs() {
     stage.cluster.kvctl("put", &["put", SCRIPT, PICTURE]).await;
     stage.cluster.kvctl("again", &["put", SCRIPT, SCRIPT]).await;
     stage.cluster.kvctl("hash", &["hset", "hash", &format!("{PICTURE}:{SCRIPT}")]).await;
-    stage.cluster.kvctl("set", &["sadd", "set", SCRIPT, PICTURE]).await;
+    let members = json!({"add": [SCRIPT, PICTURE]}).to_string();
+    let headers = ["Content-Type: application/json"];
+    let reply = http::ask(&stage.host(), "PATCH /kv/set", &headers, members.as_bytes()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
     let browser = &stage.browser;
     browser.click("#tab-keys").await;
     browser.until("four keys", "document.querySelectorAll('.key-row').length === 4").await;
