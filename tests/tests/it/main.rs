@@ -25,6 +25,7 @@ mod discovery;
 mod doors;
 mod embedding;
 mod etcd_door;
+mod in_browser;
 mod large_clusters;
 mod local_cluster;
 mod machines;

@@ -13,10 +13,11 @@ function resolved(color, styles) {
   return name ? styles.getPropertyValue(name).trim() : color;
 }
 
-/** The round number at or above `value` at which an axis ends. */
-export function roundUp(value) {
+/** The round number at or above `value` at which an axis ends; `base` is 1024 for bytes. */
+export function roundUp(value, base = 1000) {
   if (!(value > 0)) return 1;
-  const size = 10 ** Math.floor(Math.log10(value));
+  const unit = base ** Math.max(0, Math.floor(Math.log(value) / Math.log(base)));
+  const size = unit * 10 ** Math.max(0, Math.floor(Math.log10(value / unit)));
   return [1, 2, 2.5, 5, 10].map((step) => step * size).find((step) => step >= value);
 }
 
@@ -29,8 +30,8 @@ export class Charts {
       const keys = element('ul', { class: 'chart-keys' });
       const top = element('span', { class: 'chart-top' });
       const figure = element('figure', { class: 'chart', id: `chart-${chart.id}` },
-        element('figcaption', {}, element('b', { text: chart.title }), keys),
-        element('div', { class: 'chart-body' }, canvas, top));
+        element('figcaption', {}, element('b', { text: chart.title }), top),
+        keys, element('div', { class: 'chart-body' }, canvas));
       byId('charts').append(figure);
       return { chart, canvas, keys, top };
     });
@@ -63,7 +64,7 @@ export class Charts {
       key.title = line.name;
     });
     const highest = Math.max(0, ...lines.flatMap((line) => line.points.map(([, value]) => value ?? 0)));
-    const end = roundUp(highest);
+    const end = roundUp(highest, chart.base);
     setText(top, `${chart.show(end)}${chart.unit ? ` ${chart.unit}` : ''}`);
     drawLines(canvas, lines, end, looks.at(-1)?.at_ms ?? 0, styles);
   }

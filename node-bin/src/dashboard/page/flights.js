@@ -10,14 +10,16 @@ const FLIGHT_MS = 520;
 const FLIGHTS_MAX = 120;
 /** Where a dot ends that never arrives. */
 const LOST_AT = 0.42;
+const RADIUS_PX = { entries: 4.5, heartbeat: 3, answer: 2.5, vote: 4.5 };
 /** Dots run on the right of the link, so that question and answer do not meet. */
 const ASIDE_PX = 5;
 
-/** What the dot of a message looks like: entries, heartbeat, answer or vote. */
+/** What the dot of a message looks like: entries, heartbeat, vote, or an answer and all else. */
 export function kindOf(event) {
   if (/vote/i.test(event.type)) return 'vote';
-  if (/response$/i.test(event.type)) return 'answer';
-  return event.first === undefined ? 'heartbeat' : 'entries';
+  if (event.type === 'Heartbeat') return 'heartbeat';
+  if (event.type === 'AppendEntries') return event.first === undefined ? 'heartbeat' : 'entries';
+  return 'answer';
 }
 
 export class Flights {
@@ -45,7 +47,7 @@ export class Flights {
   start(event, from, to, starts_ms) {
     const fault = this.model.link(event.node, event.to);
     const kind = kindOf(event);
-    const dot = drawn('circle', { class: `flight ${kind}`, r: kind === 'heartbeat' ? 3 : 4 });
+    const dot = drawn('circle', { class: `flight ${kind}`, r: RADIUS_PX[kind] });
     dot.style.setProperty('--term', termColor(event.of_term ?? event.term ?? 0));
     dot.setAttribute('visibility', 'hidden');
     this.place.append(dot);

@@ -28,18 +28,33 @@ function kindOf({ event }) {
   return Object.hasOwn(KIND_OF, event) ? KIND_OF[event] : 'fault';
 }
 
-const UNTOLD = new Set(['node', 'seq', 'at_us', 'event', 'id']);
+const UNTOLD = new Set(['node', 'seq', 'at_us', 'event', 'id', 'addresses', 'term']);
 
 /** An event in words: its fields as they are, for their names are stable. */
 export function wordsOf(event) {
-  return Object.entries(event)
-    .filter(([name, value]) => !UNTOLD.has(name) && value !== null && value !== false)
-    .map(([name, value]) => {
-      if (value === true) return name.replace(/^is_/, '');
-      const told = typeof value === 'object' ? JSON.stringify(value) : value;
-      return `${name.replace(/_/g, ' ')} ${told}`;
-    })
-    .join(' · ');
+  const words = [];
+  if (event.event === 'message') {
+    words.push(`${event.type} ${event.to ? `to ${event.to}` : `from ${event.from}`}`);
+  }
+  if (event.first !== undefined) {
+    words.push(event.first === event.last ? event.first : `${event.first}–${event.last}`);
+  }
+  const isTold = ([name, value]) => !UNTOLD.has(name) && value !== null && value !== false
+    && !(event.event === 'message' && ['to', 'from', 'type'].includes(name))
+    && !(event.first !== undefined && ['first', 'last'].includes(name));
+  for (const [name, value] of Object.entries(event).filter(isTold)) {
+    const label = name.replace(/^is_/, '').replace(/_/g, ' ');
+    words.push(value === true ? label : `${label} ${shown(value)}`);
+  }
+  if (event.term) words.push(`term ${event.term}`);
+  return words.join(' · ');
+}
+
+/** Entries as term/index, lists with commas. */
+function shown(value) {
+  if (Array.isArray(value)) return value.length ? value.join(', ') : 'none';
+  if (typeof value !== 'object') return value;
+  return 'index' in value ? `${value.term}/${value.index}` : JSON.stringify(value);
 }
 
 export class Journal {

@@ -15,7 +15,7 @@ const WORDS = [
   ['t', 'dark or light'],
   ['?', 'this page'],
   ['Esc', 'close what is open'],
-  ['Tab, Enter', 'reach and open nodes, links and buttons'],
+  ['Tab Enter', 'reach and open nodes, links and buttons'],
 ];
 
 const PICTURE_WORDS = [
@@ -23,7 +23,7 @@ const PICTURE_WORDS = [
   ['The arc around a follower is its election timer: at zero it asks for votes. Each word of the '
     + 'leader winds it up again.'],
   ['A filled entry is committed, an outlined one is not. Small letters: ∅ the first entry of a '
-    + 'leader, C members, B a directory that is bound, S a session.'],
+    + 'leader, C a change of members, B a node\'s directory.'],
   ['Dots are messages, sampled under load and slower than they were. A dot that ends at a cut was lost.'],
 ];
 
@@ -54,7 +54,7 @@ export function showHelp() {
     element('h2', { text: 'Keyboard' }),
     element('dl', { class: 'keyboard' }, ...WORDS.flatMap(([keys, text]) => [
       element('dt', {}, ...keys.split(' ').map((key) => (
-        /^(…|,)$/.test(key) ? key : element('kbd', { text: key })))),
+        key === '…' ? key : element('kbd', { text: key })))),
       element('dd', { text }),
     ])),
     element('h2', { text: 'What is seen' }),
@@ -73,7 +73,6 @@ function timerPicture() {
       drawn('circle', {
         cx: 30 + place * 60, cy: 20, r: 15, class: 'timer', pathLength: 1,
         'stroke-dasharray': `${share} 1`, 'data-low': share < 0.25,
-        transform: `rotate(-90 ${30 + place * 60} 20)`,
       }),
     ]));
 }

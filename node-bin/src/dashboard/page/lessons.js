@@ -133,7 +133,7 @@ export class Lessons {
   async waitFor(run, step) {
     const within_ms = step.within_ms ?? WITHIN_MS;
     this.wait.dataset.state = 'waiting';
-    setText(this.wait, `waiting for ${told(step.what, run.stage)}`);
+    setText(this.wait, `waiting: ${told(step.what, run.stage)}`);
     const holds = await run.stage.until(() => run.isLeft || step.until(run.stage), within_ms);
     if (run.isLeft) return;
     this.wait.dataset.state = holds ? 'seen' : 'missed';

@@ -130,9 +130,8 @@ const replication = {
       text: (stage) => 'What the leader sends arrives a little later now, so that each step can be '
         + `seen. Node ${stage.leader} leads.`,
       act: async (stage) => {
-        const timeout_ms = stage.value(stage.leader, 'raft/election_timeout_ms') ?? 300;
         await stage.slowDown(SLOW);
-        const ms = Math.max(50, Math.round(timeout_ms * 0.6));
+        const ms = Math.round(stage.timeout_ms * 0.6);
         for (const { id } of stage.model.nodes()) {
           if (id !== stage.leader) {
             await stage.do('delay', { node: stage.leader, other: id, ms, one_way: true }, true);

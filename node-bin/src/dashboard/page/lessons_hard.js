@@ -2,7 +2,21 @@
 
 const SLOW = 5;
 
-const timeoutOf = (stage) => stage.value(stage.own, 'raft/election_timeout_ms') ?? 300;
+/** Who has stood for election in the same term since the leader was paused: the most of them. */
+function candidatesOf(stage) {
+  stage.kept.paused_us ??= stage.from_us;
+  const byTerm = new Map();
+  for (const event of stage.model.events) {
+    if (event.event !== 'vote_asked' || event.pre_vote || event.at_us < stage.kept.paused_us) continue;
+    byTerm.set(event.for_term, (byTerm.get(event.for_term) ?? new Set()).add(event.node));
+  }
+  return [...byTerm.values()].reduce((most, one) => (one.size > most.size ? one : most), new Set());
+}
+
+/** Whether another node leads than the one that was paused. */
+function isReplaced(stage) {
+  return Boolean(stage.leader) && stage.leader !== stage.kept.away && stage.term > stage.kept.term;
+}
 
 const splitVote = {
   name: 'split-vote',
@@ -25,7 +39,7 @@ const splitVote = {
         const rest = stage.up.map((node) => node.id).filter((id) => id !== stage.kept.away);
         // With five nodes a second one stands still: an even number is left to be split.
         stage.kept.rest = rest.slice(0, 2 * Math.floor(rest.length / 2));
-        const ms = Math.round(timeoutOf(stage) * 0.5);
+        const ms = Math.round(stage.timeout_ms * 0.45);
         for (const [place, id] of rest.entries()) {
           for (const other of rest.slice(place + 1)) {
             await stage.do('delay', { node: id, other, ms }, true);
@@ -37,40 +51,36 @@ const splitVote = {
     },
     {
       title: 'The leader stands still',
-      text: (stage) => `Node ${stage.kept.away} is paused. The arcs of the others run out almost `
-        + 'together, and each asks for votes.',
+      text: (stage) => `Node ${stage.kept.away} is paused. The arcs of the others run out, perhaps `
+        + 'almost together, and each asks for votes.',
       act: (stage) => stage.do('pause', { node: stage.kept.away }),
-      what: 'two nodes that ask',
-      until: (stage) => {
-        const asking = stage.up.filter((node) => /candidate/.test(node.role)).length;
-        const asked = new Set(stage.model.events
-          .filter((event) => event.at_us >= stage.from_us && event.event === 'vote_asked')
-          .map((event) => event.node));
-        return asking > 1 || asked.size > 1;
-      },
+      what: (stage) => (candidatesOf(stage).size > 1 ? 'two candidates in one term'
+        : 'nodes that ask for votes'),
+      until: (stage) => candidatesOf(stage).size > 1 || isReplaced(stage),
       within_ms: 30_000,
     },
     {
-      title: 'Each voted for itself',
-      text: 'A node has one vote in a term. Who has given it to itself refuses the other, so both '
-        + 'may end without a majority. If one was early enough the vote was not split this time: '
-        + 'that is chance, too.',
-      what: 'a refused vote',
-      until: (stage) => stage.happened((event) => event.event === 'vote_refused'
-        || (event.event === 'vote_counted' && event.granted === false)),
+      title: 'One vote for each node and term',
+      text: (stage) => (candidatesOf(stage).size > 1
+        ? `Nodes ${[...candidatesOf(stage)].join(' and ')} stood in the same term, and each gave its `
+          + 'one vote to itself. Both refuse the other: nobody has a majority.'
+        : 'This time one node was early enough to have the vote of the other before that asked '
+          + 'itself, so the vote was not split: that is chance, too. Play it again to see the other case.'),
+      what: (stage) => (candidatesOf(stage).size > 1 ? 'a refused vote' : 'a vote that was given'),
+      until: (stage) => stage.model.events.some((event) => event.at_us >= stage.kept.paused_us
+        && (event.event === 'vote_refused' || event.event === 'vote_given')),
       within_ms: 15_000,
     },
     {
       title: 'Another round',
-      text: (stage) => (stage.leader && stage.term > stage.kept.term
+      text: (stage) => (isReplaced(stage)
         ? `New timers, drawn anew: node ${stage.leader} was first, and leads in term ${stage.term}. `
           + `The election cost ${stage.term - stage.kept.term} `
           + `term${stage.term - stage.kept.term === 1 ? '' : 's'}.`
         : 'Both draw new times at random. Delays go, so that the first is heard in time.'),
       act: (stage) => stage.do('heal', {}, true),
       what: 'a leader',
-      until: (stage) => stage.leader && stage.leader !== stage.kept.away
-        && stage.term > stage.kept.term,
+      until: isReplaced,
       within_ms: 30_000,
     },
     {
@@ -219,7 +229,7 @@ const figureEight = {
           + 'without it is as new. Links to it are slow now.'
         : 'The leader hears from no majority and gives up; the others elect.'),
       act: async (stage) => {
-        const ms = Math.round(timeoutOf(stage) * 0.35);
+        const ms = Math.round(stage.timeout_ms * 0.35);
         for (const { id } of stage.model.nodes()) {
           if (id !== stage.own && id !== stage.kept.friend) {
             await stage.do('delay', { node: stage.kept.friend, other: id, ms }, true);

@@ -2,14 +2,13 @@
 
 import { byId, element, keep, setAttribute, setText } from './dom.js';
 import { count, plural } from './format.js';
-import { nodeColor, termColor } from './model.js';
+import { termColor } from './model.js';
 
 const CELL_PX = 26;
-const NAME_PX = 92;
-/** What is in an entry beside commands. */
-const MARKS = {
-  noop: '∅', empty: '∅', configure: 'C', change: 'C', bind: 'B', 'open-session': 'S', session: 'S',
-};
+/** The column of names, and what the panel keeps free at its sides. */
+const NAME_PX = 92 + 24;
+/** What is in an entry that is no command. */
+const MARKS = { empty: '∅', configure: 'C', bind: 'B' };
 
 export class Logs {
   constructor(model) {
@@ -55,21 +54,22 @@ export class Logs {
   }
 }
 
-function makeRow(node) {
+function makeRow() {
   const name = element('div', { class: 'log-name' }, element('b', {}), element('small', {}));
-  name.style.setProperty('--node', nodeColor(node.id));
   return element('div', { class: 'log-row' }, name, element('div', { class: 'cells' }));
 }
 
 function updateCell(cell, index, entry, log, snapshot) {
   const isInSnapshot = log && index <= snapshot;
   const kind = entry ? (index <= log.commit ? 'committed' : 'open')
-    : isInSnapshot ? 'snapshot' : 'none';
+    : isInSnapshot ? 'snapshot' : log && index >= log.first && index <= log.last ? 'stored' : 'none';
   setAttribute(cell, 'data-kind', kind);
   setAttribute(cell, 'data-boundary', snapshot > 0 && index === snapshot);
   if (!entry) {
     setText(cell, '');
-    setAttribute(cell, 'title', isInSnapshot ? `entry ${index} is in the snapshot` : null);
+    setAttribute(cell, 'data-mark', null);
+    setAttribute(cell, 'title', isInSnapshot ? `entry ${index} is in the snapshot`
+      : kind === 'stored' ? `entry ${index} is on disk only` : null);
     return;
   }
   const [, term, what, size] = entry;

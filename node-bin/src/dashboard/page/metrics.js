@@ -64,8 +64,14 @@ export const CHARTS = [
     perNode: (values) => (typeof values['raft/last'] === 'number'
       ? values['raft/last'] - (values['raft/snapshot'] ?? 0) : null),
   },
-  { id: 'memory', title: 'Memory', unit: '', show: bytes, ...perNode('memory/resident_bytes') },
-  { id: 'live', title: 'Live data', unit: '', show: bytes, ...perNode('store/live_bytes') },
+  {
+    id: 'memory', title: 'Memory', unit: '', show: bytes, base: 1024,
+    ...perNode('memory/resident_bytes'),
+  },
+  {
+    id: 'live', title: 'Live data', unit: '', show: bytes, base: 1024,
+    ...perNode('store/live_bytes'),
+  },
   {
     id: 'clients', title: 'Watches and leases', unit: '', show: short, lines: [
       { name: 'watches', at: overAll(sum, 'watches/count') },

@@ -6,10 +6,7 @@ import { say } from './toast.js';
 /** How long time passes when one step is taken while it stands still. */
 const STEP_MS = 50;
 
-const SPEEDS = [
-  ['1', 'full speed'], ['2', '2 × slower'], ['5', '5 × slower'], ['10', '10 × slower'],
-  ['20', '20 × slower'],
-];
+const SPEEDS = [['1', '1×'], ['2', '½×'], ['5', '⅕×'], ['10', '⅒×'], ['20', '1/20×']];
 
 /** The orders of one page to the node that serves it. */
 export class Play {
@@ -85,11 +82,11 @@ export function showPlayground(model, play) {
   const freeze = button('Freeze', () => play.ask(model.state?.frozen ? 'thaw' : 'freeze'), {
     id: 'play-freeze', title: 'Time stands still for every node (f)',
   });
-  const step = button(`Step ${STEP_MS} ms`, () => play.ask('step', { ms: STEP_MS }), {
-    id: 'play-step', title: 'Let a little time pass (.)', disabled: true,
+  const step = button('Step', () => play.ask('step', { ms: STEP_MS }), {
+    id: 'play-step', title: `Let ${STEP_MS} ms pass (.)`, disabled: true,
   });
   const speed = element('select', {
-    id: 'play-speed', 'aria-label': 'Slow motion',
+    id: 'play-speed', 'aria-label': 'Slow motion', title: 'Slow motion',
     onchange: () => play.ask('time-scale', { scale: Number(speed.value) }),
   }, ...SPEEDS.map(([value, text]) => element('option', { value, text })));
   const clear = async () => {
@@ -105,7 +102,7 @@ export function showPlayground(model, play) {
       button('Add node', () => play.ask('add'), { id: 'play-add' }),
     ]],
     ['links', [button('Heal all', () => play.ask('heal'), { id: 'play-heal' })]],
-    ['store', [button('Clear store…', clear, { id: 'play-clear', class: 'danger-quiet' })]],
+    ['store', [button('Clear…', clear, { id: 'play-clear', class: 'danger-quiet', title: 'Delete every key' })]],
   ];
   keep(bar, groups, ([name]) => name, ([name, parts]) => (
     element('div', { class: 'group', role: 'group', 'aria-label': name }, ...parts)));
@@ -119,7 +116,7 @@ export function showPlayground(model, play) {
   });
   model.listen('state', (state) => {
     const away = state.nodes.some((node) => node.state === 'dead');
-    freeze.textContent = state.frozen ? 'Let it run' : 'Freeze';
+    freeze.textContent = state.frozen ? 'Run' : 'Freeze';
     setAttribute(freeze, 'aria-pressed', state.frozen ? 'true' : 'false');
     step.disabled = !state.frozen;
     byId('play-revive').disabled = !away;

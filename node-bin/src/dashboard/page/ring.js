@@ -62,7 +62,7 @@ export class Ring {
     const lead = state.leader ? `node ${state.leader} leads in term ${count(state.term)}`
       : `nobody leads, term ${count(state.term)}`;
     const time = state.frozen ? ' · time stands still'
-      : state.scale > 1 ? ` · ${state.scale} × slower` : '';
+      : state.scale > 1 ? ` · ${state.scale}× slower` : '';
     setText(byId('summary'), `${lead} · ${up} of ${plural(state.nodes.length, 'node')} up${time}`);
   }
 
@@ -101,7 +101,7 @@ export class Ring {
     const isSame = describe(there) === describe(back);
     const shown = isSame ? [[one, other, there, 0]]
       : [[one, other, there, ASIDE_PX], [other, one, back, ASIDE_PX]];
-    const alive = ['up'].includes(this.model.node(from).state) && this.model.node(to).state === 'up';
+    const alive = this.model.node(from).state === 'up' && this.model.node(to).state === 'up';
     const sign = `${shown.map(([, , fault]) => describe(fault)).join('|')} ${alive} `
       + `${one.x},${one.y},${other.x},${other.y}`;
     if (group.sign !== sign) {

@@ -5,7 +5,7 @@ export function layOut(ids, width, height) {
   const isNarrow = width < 480;
   const number = ids.length;
   const radius = Math.min(isNarrow ? 25 : 33, Math.max(15, (isNarrow ? 95 : 150) / number + 4));
-  const words = isNarrow ? 62 : 50;
+  const words = isNarrow ? 74 : 52;
   const top = radius + 16;
   const bottom = height - radius - words - 10;
   const center = { x: width / 2, y: (top + bottom) / 2 };
@@ -19,7 +19,9 @@ export function layOut(ids, width, height) {
   }
   for (const [index, id] of ids.entries()) {
     const angle = angleOf(index, number, turn);
-    const y_share = number === 1 ? 0 : Math.sin(angle) > 0 ? Math.sin(angle) / lowest : Math.sin(angle);
+    const sine = Math.sin(angle);
+    // Whoever is lowest stands on the ground, so that no height is left unused.
+    const y_share = number === 1 ? 0 : sine > 0 ? sine / lowest : sine;
     const x_reach = number === 1 ? 0 : reach_x;
     const x = center.x + x_reach * Math.cos(angle);
     const y = number === 1 ? center.y : center.y + ((bottom - top) / 2) * y_share;

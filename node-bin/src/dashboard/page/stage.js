@@ -19,6 +19,7 @@ export class Stage {
     /** What steps remember for later ones. */
     this.kept = {};
     this.added = [];
+    this.cures = new Set();
     this.scale_before = null;
     this.written = 0;
   }
@@ -55,18 +56,34 @@ export class Stage {
     return this.node(id)?.values?.[path] ?? null;
   }
 
+  /** Of what `raft/election_timeout_ms` says, as it passes outside of slow motion. */
+  get timeout_ms() {
+    const said_ms = this.value(this.own, 'raft/election_timeout_ms') ?? 250;
+    return said_ms * (this.model.state?.scale ?? 1);
+  }
+
   /** Does something to the cluster. Throws what it says if it was not done, unless that is fine. */
   async do(action, order = {}, isFine = false) {
     const { done, text } = await this.play.order(action, order);
+    if (done) this.note(action);
     if (!done && !isFine) throw new LessonError(text);
     return text;
+  }
+
+  /** Keeps in mind what is to be put right at the end. */
+  note(action) {
+    const cures = { cut: 'heal', delay: 'heal', pause: 'resume', kill: 'revive' };
+    if (cures[action]) this.cures.add(cures[action]);
+    else this.cures.delete(action);
   }
 
   /** Slow motion for the time of the lesson, where there is such a thing. */
   async slowDown(scale) {
     const before = this.model.state?.scale ?? 1;
     const { done } = await this.play.order('time-scale', { scale });
-    if (done) this.scale_before ??= before;
+    if (!done) return;
+    this.scale_before ??= before;
+    await this.until(() => this.model.state?.scale === scale, 3_000);
   }
 
   /** Writes a key of the lesson and does not wait; what became of it stands in `kept[name]`. */
@@ -134,10 +151,10 @@ export class Stage {
       if (!done && !isFine) failed.push(text);
     };
     if (this.model.state?.frozen) await mend('thaw');
-    // What is whole already cannot be mended, and says so.
-    await mend('heal', {}, true);
-    await mend('resume', {}, true);
-    await mend('revive', {}, true);
+    // Somebody may have mended it meanwhile, and then that says so.
+    for (const cure of ['heal', 'resume', 'revive']) {
+      if (this.cures.has(cure)) await mend(cure, {}, true);
+    }
     if (this.scale_before !== null) await mend('time-scale', { scale: this.scale_before });
     for (const id of this.added.reverse()) await mend('remove', { node: id });
     const isWhole = await this.until(() => this.leader && this.up.length === this.model.nodes().length
