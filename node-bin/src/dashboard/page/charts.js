@@ -63,7 +63,8 @@ export class Charts {
       setText(key.children[2], chart.show(newest(line)));
       key.title = line.name;
     });
-    const highest = Math.max(0, ...lines.flatMap((line) => line.points.map(([, value]) => value ?? 0)));
+    const values = lines.flatMap((line) => line.points.map(([, value]) => value ?? 0));
+    const highest = Math.max(0, ...values);
     const end = roundUp(highest, chart.base);
     setText(top, `${chart.show(end)}${chart.unit ? ` ${chart.unit}` : ''}`);
     drawLines(canvas, lines, end, looks.at(-1)?.at_ms ?? 0, styles);
