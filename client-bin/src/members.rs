@@ -134,23 +134,7 @@ async fn exchange_transfer(
                 None => "nobody took over in time; who leads stays as it is".to_owned(),
             })),
             Reply::Malformed(text) => Err(ClientError::rejected(text)),
-            Reply::Answer(_)
-            | Reply::Local(_)
-            | Reply::Session(_)
-            | Reply::Status(_)
-            | Reply::Monitored(_)
-            | Reply::Changed(_)
-            | Reply::ChangeRefused(_)
-            | Reply::Played(_)
-            | Reply::Watching(_)
-            | Reply::Snapshot(_)
-            | Reply::SnapshotPiece(_)
-            | Reply::Events { .. }
-            | Reply::Mark(_)
-            | Reply::Published(_)
-            | Reply::Subscribed
-            | Reply::Message { .. }
-            | Reply::Ended(_) => Err(ClientError::NotKvorum { endpoint: endpoint.clone() }),
+            _ => Err(ClientError::NotKvorum { endpoint: endpoint.clone() }),
         })
     };
     crate::exchange::exchange(link, Op::Transfer { timeout_ms, to }, read).await

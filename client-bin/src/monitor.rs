@@ -63,23 +63,7 @@ fn read(reply: &Reply<'_>, endpoint: &str) -> Result<MonitorAnswer, ClientError>
             Err(ClientError::NoQuorum { endpoint: endpoint.to_owned(), last: Some(*refusal) })
         }
         Reply::Malformed(text) => Err(ClientError::rejected(text)),
-        Reply::Answer(_)
-        | Reply::Session(_)
-        | Reply::Status(_)
-        | Reply::Changed(_)
-        | Reply::ChangeRefused(_)
-        | Reply::Transferred
-        | Reply::Snapshot(_)
-        | Reply::SnapshotPiece(_)
-        | Reply::Played(_)
-        | Reply::Local(_)
-        | Reply::Watching(_)
-        | Reply::Events { .. }
-        | Reply::Mark(_)
-        | Reply::Ended(_)
-        | Reply::Published(_)
-        | Reply::Subscribed
-        | Reply::Message { .. } => Err(ClientError::nonsense()),
+        _ => Err(ClientError::nonsense()),
     }
 }
 

@@ -73,25 +73,7 @@ pub async fn status(endpoint: &str, within: Duration) -> Result<NodeStatus, Clie
     let left = deadline.saturating_duration_since(Instant::now());
     let said = |reply: &Reply<'_>| match reply {
         Reply::Status(status) => Some((**status).clone()),
-        Reply::Answer(_)
-        | Reply::Monitored(_)
-        | Reply::Local(_)
-        | Reply::Session(_)
-        | Reply::Refused(_)
-        | Reply::Malformed(_)
-        | Reply::Changed(_)
-        | Reply::ChangeRefused(_)
-        | Reply::Transferred
-        | Reply::Snapshot(_)
-        | Reply::SnapshotPiece(_)
-        | Reply::Played(_)
-        | Reply::Watching(_)
-        | Reply::Events { .. }
-        | Reply::Mark(_)
-        | Reply::Published(_)
-        | Reply::Subscribed
-        | Reply::Message { .. }
-        | Reply::Ended(_) => None,
+        _ => None,
     };
     timeout(left, exchange(link, Op::Status, said))
         .await

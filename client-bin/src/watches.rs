@@ -284,20 +284,7 @@ impl Watches {
                 Advice::TryAnother
             }
             Reply::Malformed(text) => self.fail(number, ClientError::rejected(text)),
-            Reply::Answer(_)
-            | Reply::Session(_)
-            | Reply::Status(_)
-            | Reply::Monitored(_)
-            | Reply::Changed(_)
-            | Reply::ChangeRefused(_)
-            | Reply::Transferred
-            | Reply::Snapshot(_)
-            | Reply::SnapshotPiece(_)
-            | Reply::Played(_)
-            | Reply::Published(_)
-            | Reply::Subscribed
-            | Reply::Message { .. }
-            | Reply::Local(_) => self.fail(number, ClientError::nonsense()),
+            _ => self.fail(number, ClientError::nonsense()),
         })
     }
 

@@ -190,6 +190,7 @@ mod tests {
             feature_level_max: 1,
             bindings: BTreeMap::new(),
             has_commands: false,
+            peers: Vec::new(),
         }
     }
 

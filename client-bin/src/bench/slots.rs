@@ -225,22 +225,7 @@ impl Slots {
                 self.needs_session |= *refusal == SessionRefusal::SessionExpired;
                 self.give_up_one(place);
             }
-            Reply::Local(_)
-            | Reply::Status(_)
-            | Reply::Monitored(_)
-            | Reply::Changed(_)
-            | Reply::ChangeRefused(_)
-            | Reply::Transferred
-            | Reply::Snapshot(_)
-            | Reply::SnapshotPiece(_)
-            | Reply::Played(_)
-            | Reply::Watching(_)
-            | Reply::Events { .. }
-            | Reply::Mark(_)
-            | Reply::Published(_)
-            | Reply::Subscribed
-            | Reply::Message { .. }
-            | Reply::Ended(_) => {
+            _ => {
                 return Err(ClientError::rejected("the answer makes no sense"));
             }
         }

@@ -202,9 +202,36 @@ fn members(examined: &Examined, found: &mut Findings) {
         let advice = "add a member, or demote one: kvctl member demote";
         found.add("even-voters", None, what, advice);
     }
+    levels(examined, found);
     for (id, _) in examined.nodes().filter(|(_, node)| node.role == "removed") {
         let what = "the cluster has removed it".to_owned();
         found.add("removed", Some(id), what, "stop it and delete its folder");
+    }
+}
+
+/// Members of whom the leader does not know what they can apply, while all others could go on to
+/// a later feature level.
+fn levels(examined: &Examined, found: &mut Findings) {
+    let Some(leader) = examined.nodes().find(|(id, node)| node.leader_id == Some(*id)) else {
+        return;
+    };
+    let (leader_id, agreed) = (leader.0, leader.1.feature_level);
+    let possible = examined.nodes().map(|(_, node)| node.feature_level_max).min().unwrap_or(0);
+    if possible <= agreed {
+        return;
+    }
+    for (id, _) in &leader.1.members {
+        let path = format!("raft/peers/{id}/feature_level_max");
+        let said = examined.values.get(&leader_id).and_then(|values| values.get(&path));
+        if matches!(said, Some(MonitorValue::Number(0))) {
+            let what = format!(
+                "it holds the cluster at feature level {agreed}: all others know {possible}, and \
+                 it has not said what it knows"
+            );
+            let advice = "start it; if it never came or is lost for good, take it out with kvctl \
+                          member remove";
+            found.add("feature-level", Some(*id), what, advice);
+        }
     }
 }
 
@@ -311,6 +338,21 @@ mod tests {
             let finding = &findings(&examined)[0];
             assert!(!finding.what.is_empty() && !finding.advice.is_empty());
         }
+    }
+
+    #[test]
+    fn who_holds_the_feature_level_is_named() {
+        let mut examined = healthy();
+        for node in examined.status.nodes.values_mut() {
+            (node.feature_level, node.feature_level_max) = (1, 2);
+            node.members = (1..=4).map(|id| (id, format!("a:{id}"))).collect();
+        }
+        assert_eq!(findings(&examined), [], "it is about to be raised");
+        set(&mut examined, 1, "raft/peers/4/feature_level_max", 0);
+        set(&mut examined, 1, "raft/peers/3/feature_level_max", 2);
+        assert_eq!(kinds(&examined), [("feature-level", Some(4))]);
+        examined.status.nodes.values_mut().for_each(|node| node.feature_level = 2);
+        assert_eq!(findings(&examined), []);
     }
 
     #[test]

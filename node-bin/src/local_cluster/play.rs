@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use raft_core::replica::StateMachine;
 use raft_core::types::NodeId;
-use raft_net::client_protocol::playground::{NodeName, Play};
+use raft_net::client_protocol::playground::{NodeName, Play, TimeScale};
 
 use super::playground::{LOOK_INTERVAL, now};
 use super::{LocalCluster, PlaceError, Way};
@@ -75,23 +75,28 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             }
             Play::Campaign(name) => {
                 let id = self.find(name).await?;
-                let leader = self.campaign(id, within).await?;
-                let Some(leader) = leader else {
+                if self.is_frozen() {
+                    self.begin_campaign(id).await?;
                     return Ok(format!("node {id} stands for election; time stands still"));
-                };
+                }
+                let leader = self.campaign(id, within).await?;
                 Ok(format!("node {id} stood for election; node {leader} leads"))
             }
             Play::StepDown(name) => {
                 let id = self.find(name).await?;
-                let leader = self.step_down(id, within).await?;
-                let Some(leader) = leader else {
+                if self.is_frozen() {
+                    self.begin_step_down(id).await?;
                     return Ok(format!("node {id} stepped down; time stands still"));
-                };
+                }
+                let leader = self.step_down(id, within).await?;
                 Ok(format!("node {id} stepped down; node {leader} leads"))
             }
             Play::TimeScale(scale) => {
                 self.set_time_scale(scale);
-                Ok(format!("time passes {scale} times as slow"))
+                Ok(match scale {
+                    TimeScale::NONE => "time passes as it does outside".to_owned(),
+                    scale => format!("time passes {scale} times as slow"),
+                })
             }
             Play::Freeze => self.freeze().map(|()| "time stands still".to_owned()),
             Play::Thaw => self.thaw().map(|()| "time goes on".to_owned()),

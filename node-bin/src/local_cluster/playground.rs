@@ -165,14 +165,16 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     }
 
     /// Makes a node stand for election, although its leader may be well, and returns who leads
-    /// when that is over; nobody yet, if time stands still.
+    /// when that is over.
     ///
     /// Errors: `PlaceError`; `NoLeader` if nobody was elected in time.
-    pub async fn campaign(
-        &mut self,
-        id: NodeId,
-        within: Duration,
-    ) -> Result<Option<NodeId>, PlaceError> {
+    pub async fn campaign(&mut self, id: NodeId, within: Duration) -> Result<NodeId, PlaceError> {
+        let before = self.begin_campaign(id).await?;
+        self.leader_after(before, within).await
+    }
+
+    /// Makes a node stand for election, and waits for nothing. Returns its term before.
+    pub(super) async fn begin_campaign(&mut self, id: NodeId) -> Result<Term, PlaceError> {
         let status = self.status_of(id).await?;
         if status.role == RoleName::Leader {
             return Err(PlaceError::Leads(id));
@@ -181,30 +183,25 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             return Err(PlaceError::NoVote(id));
         }
         self.node(id).ok_or(PlaceError::Dead(id))?.campaign();
-        if self.is_frozen() {
-            return Ok(None);
-        }
-        self.leader_after(status.term, within).await.map(Some)
+        Ok(status.term)
     }
 
-    /// Makes a node give up leadership, and returns who leads next; nobody yet, if time
-    /// stands still.
+    /// Makes a node give up leadership, and returns who leads next.
     ///
     /// Errors: `PlaceError`; `NoLeader` if nobody was elected in time.
-    pub async fn step_down(
-        &mut self,
-        id: NodeId,
-        within: Duration,
-    ) -> Result<Option<NodeId>, PlaceError> {
+    pub async fn step_down(&mut self, id: NodeId, within: Duration) -> Result<NodeId, PlaceError> {
+        let before = self.begin_step_down(id).await?;
+        self.leader_after(before, within).await
+    }
+
+    /// Makes a node give up leadership, and waits for nothing. Returns its term before.
+    pub(super) async fn begin_step_down(&mut self, id: NodeId) -> Result<Term, PlaceError> {
         let status = self.status_of(id).await?;
         if status.role != RoleName::Leader {
             return Err(PlaceError::DoesNotLead(id));
         }
         self.node(id).ok_or(PlaceError::Dead(id))?.step_down();
-        if self.is_frozen() {
-            return Ok(None);
-        }
-        self.leader_after(status.term, within).await.map(Some)
+        Ok(status.term)
     }
 
     /// Hands leadership to a node.

@@ -3,6 +3,7 @@
 use kv_store::watching::Tally;
 use raft_core::configuration::Configuration;
 use raft_core::consensus::election_timer::ElectionTimer;
+use raft_core::consensus::peers::{Pace, PeerProgress};
 use raft_core::replica::event::Status;
 use raft_net::client_protocol::{MonitorEntry, MonitorValue};
 
@@ -152,8 +153,40 @@ fn raft(values: &mut Values, readings: &Readings<'_>) {
     for (id, address) in &configuration.members {
         values.add(&format!("raft/members/{id}"), address.as_str());
     }
+    for peer in &status.peers {
+        peers(values, peer, pulse.clock_us);
+    }
     values.add(ELECTION_TIMEOUT, pulse.election_timeout_us / 1_000);
     values.add(HEARTBEAT_INTERVAL, pulse.heartbeat_interval_us / 1_000);
+}
+
+/// What a leader knows of one of the others.
+fn peers(values: &mut Values, peer: &PeerProgress, clock_us: u64) {
+    let mut add = |name: &str, value: MonitorValue| {
+        values.add(&format!("raft/peers/{}/{name}", peer.id.number()), value);
+    };
+    let state = match peer.pace {
+        Pace::Probes => "probe",
+        Pace::Replicates => "replicate",
+        Pace::Snapshot { .. } => "snapshot",
+    };
+    add("state", state.into());
+    add("match", peer.match_index.0.into());
+    add("next", peer.next_index.0.into());
+    add("in_flight", u64::try_from(peer.in_flight).unwrap_or(u64::MAX).into());
+    add("linked", peer.is_linked.into());
+    add("disk_full", peer.disk_is_full.into());
+    add("feature_level_max", u64::from(peer.feature_level_max.unwrap_or(0)).into());
+    if let Some(heard_at) = peer.heard_at {
+        add("silent_ms", (clock_us.saturating_sub(heard_at.0) / 1_000).into());
+    }
+    if let Some(round_trip_us) = peer.round_trip_us {
+        add("rtt_us", round_trip_us.into());
+    }
+    if let Pace::Snapshot { arrived_bytes, bytes } = peer.pace {
+        add("snapshot_arrived_bytes", arrived_bytes.into());
+        add("snapshot_bytes", bytes.into());
+    }
 }
 
 fn store(values: &mut Values, status: &Status) {

@@ -289,6 +289,7 @@ fn hash_progress(progress: &Progress, state: &State, now: Time, hasher: &mut imp
         rebuild,
         is_there,
         promised_until,
+        round_trip: _,
     } = progress;
     let is_stalled = progress.is_stalled(now, 2 * state.config.heartbeat_interval_us);
     (match_index, next_index, incarnation, counted_index, acked_round, active).hash(hasher);

@@ -194,7 +194,7 @@ impl Leader {
         }
         if self.heartbeat_at <= now {
             self.heartbeat_at = now.after(state.config.heartbeat_interval_us);
-            self.send_heartbeats(state);
+            self.send_heartbeats(state, now);
             self.ask_promises(state, now);
         } else {
             self.tell_commit(state, true);
@@ -214,11 +214,12 @@ impl Leader {
         })
     }
 
-    pub(super) fn send_heartbeats(&mut self, state: &mut State) {
+    pub(super) fn send_heartbeats(&mut self, state: &mut State, now: Time) {
         let commit_index = state.log.commit_index();
         let (round, log_time) = (self.reads.round(), self.log_time);
         for (&peer, progress) in &mut self.progress {
             progress.commit_sent = progress.match_index().min(commit_index);
+            progress.round_trip.sent(Some(now));
             let commit_index = progress.commit_sent;
             state.send(peer, Message::Heartbeat { commit_index, round, log_time });
         }
@@ -237,6 +238,7 @@ impl Leader {
             let is_wanted = progress.commit_sent < progress.commit_wanted;
             if progress.commit_sent < usable && (at_tick || is_wanted) {
                 progress.commit_sent = usable;
+                progress.round_trip.sent(None);
                 let message = Message::Heartbeat { commit_index: usable, round, log_time };
                 state.send(peer, message);
             }
@@ -272,6 +274,7 @@ impl Leader {
             Message::HeartbeatResponse { round, counts } => {
                 self.notice_directory(state, from, incarnation);
                 self.on_heard(state, now, (from, counts), round);
+                self.note_answer(now, from);
                 if counts {
                     self.count(state, from);
                 }
@@ -346,6 +349,11 @@ impl Leader {
             progress.acked_round = progress.acked_round.max(round);
             self.confirm_reads(state);
         }
+    }
+
+    fn note_answer(&mut self, now: Time, from: NodeId) {
+        let progress = self.progress.get_mut(&from).expect("a member has progress (I12)");
+        progress.round_trip.answered(now);
     }
 
     pub(super) fn confirm_reads(&mut self, state: &mut State) {

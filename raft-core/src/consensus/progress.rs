@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::consensus::round_trip::RoundTrip;
 use crate::snapshot::SnapshotId;
 use crate::teeth::is_removed;
 use crate::types::{Incarnation, Index, Time};
@@ -171,6 +172,8 @@ pub(crate) struct Progress {
     pub reprobe: bool,
     /// Until when, by the leader's clock, it elects nobody, as far as it has promised.
     pub promised_until: Time,
+    /// How long heartbeats take.
+    pub round_trip: RoundTrip,
 }
 
 impl Progress {
@@ -195,6 +198,7 @@ impl Progress {
             rebuild: None,
             reprobe: false,
             promised_until: Time::default(),
+            round_trip: RoundTrip::default(),
         }
     }
 
@@ -401,6 +405,7 @@ impl Progress {
     /// Forgets what was in flight, because the connection that carried it is gone. Nothing was
     /// learned about where the logs agree: a probe goes on where it was.
     pub(crate) fn reset(&mut self, now: Time) {
+        self.round_trip.restart();
         let next = match &mut self.flow {
             Flow::Probe { .. } => self.next_index,
             Flow::Replicate { .. } => self.match_index.next(),

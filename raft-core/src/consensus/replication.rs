@@ -19,7 +19,7 @@ impl Leader {
     /// commands of a turn travel together.
     pub(crate) fn replicate(&mut self, state: &mut State, now: Time) {
         if self.reads.take_open() {
-            self.send_heartbeats(state);
+            self.send_heartbeats(state, now);
             // A cluster of one is its own majority.
             self.confirm_reads(state);
         }

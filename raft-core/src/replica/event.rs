@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::configuration::Configuration;
 use crate::consensus::message::Envelope;
+use crate::consensus::peers::PeerProgress;
 use crate::consensus::ready::{Fetch, Notice, Persist, RoleName};
 use crate::entry::{Draft, Entries};
 use crate::replica::snapshots::{SnapshotFact, SnapshotOrder};
@@ -294,4 +295,6 @@ pub struct Status {
     pub bindings: BTreeMap<NodeId, Incarnation>,
     /// Whether there was ever a command, as far as it has applied the log.
     pub has_commands: bool,
+    /// How far the others are; nothing unless this node leads.
+    pub peers: Vec<PeerProgress>,
 }

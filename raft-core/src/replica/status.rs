@@ -32,6 +32,7 @@ impl<S: StateMachine> Replica<S> {
             feature_level_max: self.raft.config().feature_level_max,
             bindings: self.raft.bindings().clone(),
             has_commands: self.has_commands || self.raft.snapshot().is_some(),
+            peers: self.raft.peers(),
         }
     }
 }

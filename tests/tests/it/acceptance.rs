@@ -1,5 +1,11 @@
 //! What other systems show off, told as one story each.
 
+mod one_port;
+mod operators;
+mod request_ids;
+mod shell;
+mod watches;
+
 use std::time::Duration;
 
 use rustix::process::Signal;

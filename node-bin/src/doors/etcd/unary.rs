@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, header};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use prost::Message;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -121,6 +121,16 @@ impl http_body::Body for Single {
 
     fn is_end_stream(&self) -> bool {
         matches!(self.0, Stage::Ended)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length = match &self.0 {
+            Stage::Message(message) => message.len(),
+            Stage::Trailers | Stage::Ended => 0,
+        };
+        let mut hint = SizeHint::new();
+        hint.set_lower(u64::try_from(length).unwrap_or(u64::MAX));
+        hint
     }
 }
 

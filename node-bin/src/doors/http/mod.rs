@@ -4,7 +4,8 @@
 //! `Call`, `OpenStream`, `StreamOrders`, `CloseStream` (to Api), `OpenPage` (to Dashboard),
 //! `AskedToPlay` (to Playground).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
-//! `REQUESTS_PER_CONNECTION_MAX` requests each at a time, beyond which HTTP/2 lets them wait.
+//! `REQUESTS_PER_CONNECTION_MAX` requests each at a time, beyond which HTTP/2 lets them wait;
+//! `UNREAD_BYTES_MAX` of answers that a connection has not read, beyond which requests wait.
 
 mod authority;
 mod gateway;
@@ -14,6 +15,7 @@ mod pages;
 mod rest;
 mod rewound;
 mod ui;
+mod unread;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -38,6 +40,7 @@ pub(crate) use self::host::Hosts;
 pub(crate) use self::introduction::Introduction;
 use self::rewound::Rewound;
 pub(crate) use self::ui::Backstage;
+use self::unread::{TooMuchUnread, Unread};
 use super::etcd::{self, Behind};
 use crate::fault::FaultGuard;
 
@@ -58,6 +61,11 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 const NO_ETCD: &str =
     "kvorum: this port does not take clients of etcd; another one of the node does";
 const NO_KEYS: &str = "kvorum: this port does not show keys; another one of the node does";
+
+/// What is said when the answers that a connection has not read leave no room for another.
+const UNREAD: &str = "kvorum: too much on this connection is not read yet; read it and ask again";
+const UNREAD_WRITE: &str = "kvorum: too much on this connection is not read yet to say more: the \
+                            write may or may not have taken effect";
 
 /// The actor.
 #[derive(Debug)]
@@ -128,10 +136,17 @@ where
 async fn serve(served: Arc<Served>, accepted: DoorAccepted) {
     let DoorAccepted { speaks, stream, read, from, opens } = accepted;
     let asks_from = from.parse().ok();
+    let unread = Arc::new(Unread::default());
     let io = TokioIo::new(Rewound::new(read, stream, speaks == Sniffed::Http2));
     let service = service_fn(move |request| {
-        let served = served.clone();
-        async move { Ok::<_, Infallible>(answer(&served, (opens, asks_from), request).await) }
+        let (served, unread) = (served.clone(), unread.clone());
+        async move {
+            unread.room().await;
+            let kind = Kind::of(&request);
+            let answer = answer(&served, (opens, asks_from), request).await;
+            let held = unread.hold(answer);
+            Ok::<_, Infallible>(held.unwrap_or_else(|TooMuchUnread| kind.unread()))
+        }
     });
     let ended = if speaks == Sniffed::Http2 {
         http2::Builder::new(OnThisThread)
@@ -155,13 +170,47 @@ async fn serve(served: Arc<Served>, accepted: DoorAccepted) {
     }
 }
 
+/// How a request is refused whose answer finds no room.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    is_grpc: bool,
+    /// Whether nothing was done but to look.
+    is_read: bool,
+}
+
+impl Kind {
+    fn of(request: &Request<Incoming>) -> Self {
+        let path = request.uri().path();
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD)
+            || path.ends_with("/Range")
+            || path.ends_with("/range");
+        Self { is_grpc: is_grpc(request), is_read }
+    }
+
+    /// What is said instead of the answer.
+    fn unread(self) -> Response<Body> {
+        let status = match (self.is_grpc, self.is_read) {
+            (true, true) => return Status::resource_exhausted(UNREAD).into_http(),
+            (true, false) => return Status::unavailable(UNREAD_WRITE).into_http(),
+            (false, true) => StatusCode::SERVICE_UNAVAILABLE,
+            (false, false) => StatusCode::GATEWAY_TIMEOUT,
+        };
+        let why = if self.is_read { UNREAD } else { UNREAD_WRITE };
+        pages::json(status, serde_json::json!({ "error": why }).to_string())
+    }
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
 async fn answer(
     served: &Served,
     (opens, from): (Opens, Option<SocketAddr>),
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
-    if kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
+    if is_grpc(&request) {
         if !opens.has(Door::Etcd) {
             return Status::unimplemented(NO_ETCD).into_http();
         }

@@ -3,22 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::starts;
-use crate::harness::namespaces::{Machine, Subnet};
+use crate::harness::namespaces::{Machine, Subnet, among};
 use crate::harness::process::Process;
 use crate::harness::wait;
-
-/// What each machine is told.
-const ONE_LINE: [&str; 6] = [
-    "--listen",
-    "0.0.0.0:2379",
-    "--cluster-secret",
-    "a long text that nobody guesses",
-    "--wal-segment-bytes",
-    "1048576",
-];
+use crate::machines::{Load, ONE_LINE};
 
 /// How many are to vote in the end.
 const VOTERS_TARGET: usize = 5;
+
+/// How many operations are to be answered by a cluster that has settled.
+const OPERATIONS: u64 = 200;
 
 async fn clusters(nodes: &[Process]) -> BTreeSet<String> {
     let mut clusters = BTreeSet::new();
@@ -40,31 +34,34 @@ async fn until_settled(machine: &Machine, door: &str, members: usize, voters: us
     .await;
 }
 
-async fn check_start(test: &str, count: usize, voters: usize) {
-    let Some(subnet) = Subnet::new(test, count) else { return };
+/// Starts all machines at once; clients are served while they settle, and what they are told
+/// has an order.
+async fn check_start(subnet: &Subnet, voters: usize) {
     let machines = subnet.machines();
     let nodes: Vec<Process> = machines.iter().map(|machine| machine.kvorum(&ONE_LINE)).collect();
     assert_eq!(clusters(&nodes).await.len(), 1);
-    let (first, last) = (&machines[0], &machines[count - 1]);
-    until_settled(first, &last.door(), count, voters).await;
+    let load = Load::start(&subnet.doors(), wait::DEADLINE);
+    let (first, last) = (&machines[0], &machines[machines.len() - 1]);
+    until_settled(first, &last.door(), machines.len(), voters).await;
+    load.go_on(OPERATIONS).await;
+    load.end().await;
     let put = first.kvctl(&["--endpoints", &first.door(), "put", "city", "Oslo"]).await;
     assert_eq!(put.code, Some(0), "{put:?}");
     let get = last.kvctl(&["--endpoints", &last.door(), "get", "city"]).await;
     assert_eq!(get.stdout, "Oslo\n", "{get:?}");
 }
 
-#[tokio::test]
-async fn three_machines_with_one_line_are_one_cluster() {
-    let _turn = wait::turn().await;
-    check_start("three_machines_with_one_line_are_one_cluster", 3, 3).await;
+#[test]
+fn three_machines_with_one_line_are_one_cluster() {
+    let test = "three_machines_with_one_line_are_one_cluster";
+    among(test, 3, async |subnet| check_start(subnet, 3).await);
 }
 
-#[tokio::test]
-async fn two_dozen_machines_with_one_line_are_one_cluster() {
-    let _turn = wait::turn().await;
+#[test]
+fn two_dozen_machines_with_one_line_are_one_cluster() {
     let test = "two_dozen_machines_with_one_line_are_one_cluster";
     for _ in 0..starts(1) {
-        check_start(test, 24, VOTERS_TARGET).await;
+        among(test, 24, async |subnet| check_start(subnet, VOTERS_TARGET).await);
     }
 }
 

@@ -1,6 +1,11 @@
 //! Clients that mean harm, or speak nonsense: others are served as if they were not there.
 
-use raft_net::etcd::etcdserverpb::PutResponse;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, client};
+use http::{Request, Response};
+use prost::Message as _;
+use raft_net::etcd::etcdserverpb::{PutResponse, RangeRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
@@ -90,4 +95,75 @@ async fn idle_connections_cost_the_others_nothing() {
     }
     still_serves(&cluster).await;
     assert_eq!(idle.len(), 500);
+}
+
+/// Asks for a key on a connection of HTTP/2.
+async fn ask(requests: &SendRequest<Bytes>, key: &str) -> ResponseFuture {
+    let range = RangeRequest { key: key.to_owned().into(), ..RangeRequest::default() };
+    let mut message = BytesMut::new();
+    message.put_u8(0);
+    message.put_u32(u32::try_from(range.encoded_len()).unwrap());
+    range.encode(&mut message).unwrap();
+    let request = Request::post("http://localhost/etcdserverpb.KV/Range")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let mut ready = requests.clone().ready().await.unwrap();
+    let (answer, mut body) = ready.send_request(request.body(()).unwrap(), false).unwrap();
+    body.send_data(message.freeze(), true).unwrap();
+    answer
+}
+
+/// Reads an answer to its end and says how long it was.
+async fn read(answer: Response<RecvStream>) -> usize {
+    let (mut body, mut length) = (answer.into_body(), 0);
+    while let Some(part) = body.data().await {
+        let part = part.unwrap();
+        length += part.len();
+        body.flow_control().release_capacity(part.len()).unwrap();
+    }
+    length
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_answers_is_kept_a_bounded_part_of_them() {
+    const LENGTH: usize = 1_000_000;
+    const REQUESTS: usize = 200;
+    let _turn = wait::turn().await;
+    let cluster = Cluster::start(1).await;
+    let mut etcd = Etcd::connect(cluster.address(1)).await;
+    let long = put("long", &"v".repeat(LENGTH));
+    etcd.call::<_, PutResponse>("/etcdserverpb.KV/Put", long).await.unwrap();
+    let stream = TcpStream::connect(cluster.address(1)).await.unwrap();
+    // What one answer leaves unread does not keep the others from coming.
+    let mut client = client::Builder::new();
+    client.initial_connection_window_size(1024 * 1024 * 1024);
+    let (requests, connection) = client.handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut asked = Vec::new();
+    for _ in 0..REQUESTS {
+        asked.push(ask(&requests, "long").await);
+    }
+    // The heads come whether anybody reads the bodies or not.
+    let (mut kept, mut refused) = (Vec::new(), 0);
+    for answer in asked {
+        let answer = wait::in_time("head of an answer", answer).await.unwrap();
+        match answer.headers().get("grpc-status") {
+            None => kept.push(answer),
+            Some(status) => {
+                assert_eq!(status, "8", "{answer:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!((1..=64 * 1024 * 1024 / LENGTH).contains(&kept.len()), "{} are kept", kept.len());
+    assert_eq!(kept.len() + refused, REQUESTS);
+    still_serves(&cluster).await;
+    // What is read makes room.
+    for answer in kept {
+        assert!(LENGTH < wait::in_time("answer", read(answer)).await);
+    }
+    let answer = ask(&requests, "long").await;
+    let answer = wait::in_time("head of an answer", answer).await.unwrap();
+    assert!(LENGTH < wait::in_time("answer", read(answer)).await);
+    connection.abort();
 }

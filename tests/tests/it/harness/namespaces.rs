@@ -1,15 +1,48 @@
 //! Machines of a subnet: network namespaces on a bridge, each with an address of its own.
 
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::panic;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
 use super::process::{Ended, KVCTL, KVORUM, Process};
 use super::scratch::Scratch;
+use super::{tools, wait};
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Where kvorum listens if nothing is said.
 pub(crate) const PORT: u16 = 2379;
+
+/// Where the namespaces are that have a name.
+const NAMESPACES: &str = "/run/netns";
+
+/// Where a test is that looks on from the bridge, beyond the machines.
+const ONLOOKER: &str = "10.75.0.250/24";
+
+/// An address on the wire that no machine has.
+const NOBODY: &str = "02:00:00:00:00:01";
+
+/// Runs a test among so many machines, on the bridge between them: what it connects to it
+/// reaches as a machine of theirs does, whatever they think of each other.
+pub(crate) fn among(test: &str, count: usize, body: impl AsyncFnOnce(&Subnet) + Send) {
+    let ended = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build().unwrap().block_on(async {
+                let _turn = wait::turn().await;
+                let Some(subnet) = Subnet::new(test, count) else { return };
+                subnet.enter();
+                body(&subnet).await;
+            });
+        });
+        thread.join()
+    });
+    ended.unwrap_or_else(|why| panic::resume_unwind(why));
+}
 
 /// Machines that reach each other and nothing else, gone when dropped.
 #[derive(Debug)]
@@ -29,7 +62,10 @@ pub(crate) struct Machine {
 
 impl Subnet {
     /// So many machines; `None`, and a line, if this is not permitted here.
+    ///
+    /// Panics: if the program that makes them is required and absent.
     pub(crate) fn new(test: &str, count: usize) -> Option<Self> {
+        tools::find(test, "ip")?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("kvorum-{}-{number}", std::process::id());
         let mut subnet = Self { name: name.clone(), machines: Vec::new() };
@@ -41,6 +77,7 @@ impl Subnet {
             ["-n", &name, "link", "add", "bridge", "type", "bridge", "mcast_snooping", "0"];
         must(&bridge);
         must(&["-n", &name, "link", "set", "bridge", "up"]);
+        must(&["-n", &name, "addr", "add", ONLOOKER, "dev", "bridge"]);
         for place in 1..=count {
             subnet.machines.push(subnet.add(place));
         }
@@ -64,6 +101,42 @@ impl Subnet {
 
     pub(crate) fn machines(&self) -> &[Machine] {
         &self.machines
+    }
+
+    /// Where kvorum is reached on each.
+    pub(crate) fn doors(&self) -> Vec<String> {
+        self.machines.iter().map(Machine::door).collect()
+    }
+
+    /// Everything that one machine says to another alone is lost from now on, without a word;
+    /// what the other says arrives.
+    pub(crate) fn cut(&self, from: usize, to: usize) {
+        let (from, to) = (&self.machines[from].namespace, &self.machines[to].address);
+        let nobody = ["lladdr", NOBODY, "dev", "eth0", "nud", "permanent"];
+        must(&[&["-n", from, "neigh", "replace", to], &nobody[..]].concat());
+    }
+
+    /// Ends every cut.
+    pub(crate) fn heal(&self) {
+        for machine in &self.machines {
+            must(&["-n", &machine.namespace, "neigh", "flush", "dev", "eth0", "nud", "permanent"]);
+        }
+    }
+
+    /// Pulls a machine's cable.
+    pub(crate) fn unplug(&self, machine: usize) {
+        must(&["-n", &self.name, "link", "set", &format!("port-{}", machine + 1), "down"]);
+    }
+
+    /// Puts it in again.
+    pub(crate) fn plug_in(&self, machine: usize) {
+        must(&["-n", &self.name, "link", "set", &format!("port-{}", machine + 1), "up"]);
+    }
+
+    /// Moves this thread, and what it connects to from now on, onto the bridge.
+    fn enter(&self) {
+        let file = File::open(format!("{NAMESPACES}/{}", self.name)).unwrap();
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
     }
 }
 
