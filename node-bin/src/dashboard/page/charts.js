@@ -55,8 +55,11 @@ export class Charts {
     }));
     const newest = (line) => line.points.at(-1)?.[1] ?? null;
     keep(keys, lines, (line) => line.name, (line) => {
-      const key = element('li', {}, element('i', {}), element('span', {}), element('b', {}));
+      const key = element('li', { class: line.node ? 'of-node' : null },
+        element('i', {}), element('span', {}), element('b', {}));
       key.firstElementChild.style.background = line.color;
+      // Many nodes share little room: the number has the colour itself.
+      if (line.node) key.children[1].style.color = line.color;
       return key;
     }, (key, line) => {
       setText(key.children[1], line.node ?? line.name);

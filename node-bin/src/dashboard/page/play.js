@@ -116,6 +116,10 @@ export function showPlayground(model, play) {
       setAttribute(byId(id), 'hidden', playground !== 'cluster');
     }
   });
+  // Nobody carries out what is asked of a node that does not answer.
+  model.listen('connection', (connection) => {
+    bar.inert = connection !== 'live';
+  });
   model.listen('state', (state) => {
     const away = state.nodes.some((node) => node.state === 'dead');
     freeze.textContent = state.frozen ? 'Run' : 'Freeze';
