@@ -55,15 +55,19 @@ export class Charts {
     }));
     const newest = (line) => line.points.at(-1)?.[1] ?? null;
     keep(keys, lines, (line) => line.name, (line) => {
-      const key = element('li', {}, element('i', {}), element('span', {}), element('b', {}));
+      const key = element('li', { class: line.node ? 'of-node' : null },
+        element('i', {}), element('span', {}), element('b', {}));
       key.firstElementChild.style.background = line.color;
+      // Many nodes share little room: the number has the colour itself.
+      if (line.node) key.children[1].style.color = line.color;
       return key;
     }, (key, line) => {
       setText(key.children[1], line.node ?? line.name);
       setText(key.children[2], chart.show(newest(line)));
       key.title = line.name;
     });
-    const highest = Math.max(0, ...lines.flatMap((line) => line.points.map(([, value]) => value ?? 0)));
+    const values = lines.flatMap((line) => line.points.map(([, value]) => value ?? 0));
+    const highest = Math.max(0, ...values);
     const end = roundUp(highest, chart.base);
     setText(top, `${chart.show(end)}${chart.unit ? ` ${chart.unit}` : ''}`);
     drawLines(canvas, lines, end, looks.at(-1)?.at_ms ?? 0, styles);

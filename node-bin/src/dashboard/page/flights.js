@@ -10,6 +10,8 @@ const FLIGHT_MS = 520;
 const FLIGHTS_MAX = 120;
 /** Where a dot ends that never arrives. */
 const LOST_AT = 0.42;
+/** Events of a longer time than between two bunches do not put dots off any longer. */
+const AFTER_MS_MAX = 400;
 const RADIUS_PX = { entries: 4.5, heartbeat: 3, answer: 2.5, vote: 4.5 };
 /** Dots run on the right of the link, so that question and answer do not meet. */
 const ASIDE_PX = 5;
@@ -40,7 +42,8 @@ export class Flights {
       if (this.flying.length >= FLIGHTS_MAX) return;
       const [from, to] = [layout.places.get(event.node), layout.places.get(event.to)];
       if (!from || !to) continue;
-      this.flying.push(this.start(event, from, to, now + Math.min(400, (event.at_us - first_us) / 1000)));
+      const after_ms = Math.min(AFTER_MS_MAX, (event.at_us - first_us) / 1000);
+      this.flying.push(this.start(event, from, to, now + after_ms));
     }
   }
 

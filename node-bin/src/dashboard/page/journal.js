@@ -78,11 +78,16 @@ export class Journal {
     this.node = element('select', { 'aria-label': 'Node', onchange: () => this.redraw() },
       element('option', { value: '', text: 'all nodes' }));
     this.text = element('input', {
-      type: 'search', id: 'journal-text', placeholder: 'filter', 'aria-label': 'Rows with these words',
+      type: 'search', id: 'journal-text', placeholder: 'filter',
+      'aria-label': 'Rows with these words',
       oninput: () => this.redraw(),
     });
-    this.beats = element('input', { type: 'checkbox', id: 'journal-beats', onchange: () => this.redraw() });
-    this.hold = button('Hold', () => this.toggle(), { 'aria-pressed': 'false', title: 'Stop the list' });
+    this.beats = element('input', {
+      type: 'checkbox', id: 'journal-beats', onchange: () => this.redraw(),
+    });
+    this.hold = button('Hold', () => this.toggle(), {
+      'aria-pressed': 'false', title: 'Stop the list',
+    });
     this.list = element('ol', { class: 'rows', tabindex: '0', 'aria-label': 'What happened' });
     this.empty = element('p', { class: 'empty', text: 'nothing yet' });
     byId('journal').append(
@@ -153,7 +158,8 @@ export class Journal {
     const node = element('b', { class: 'row-node', text: item.node });
     node.style.setProperty('--node', nodeColor(item.node));
     if (this.source === 'lines') {
-      return element('li', { class: 'line' }, node, element('span', { class: 'row-text', text: item.line }));
+      return element('li', { class: 'line' }, node,
+        element('span', { class: 'row-text', text: item.line }));
     }
     const text = wordsOf(item);
     return element('li', { 'data-kind': kindOf(item) },

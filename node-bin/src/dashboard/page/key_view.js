@@ -14,7 +14,9 @@ const EDITED_MAX = 100_000;
 function oneLine(version) {
   if (version.event === 'del') return 'deleted';
   if (version.value_base64 !== undefined) return `base64:${version.value_base64}`;
-  if (version.fields) return Object.entries(version.fields).map((pair) => pair.join('=')).join(', ');
+  if (version.fields) {
+    return Object.entries(version.fields).map((pair) => pair.join('=')).join(', ');
+  }
   if (version.members) return version.members.join(', ');
   return version.value ?? '';
 }
@@ -31,7 +33,8 @@ export class KeyView {
 
   rest() {
     this.close();
-    this.place.replaceChildren(element('p', { class: 'empty', text: 'Choose a key, or make one.' }));
+    const text = 'Choose a key, or make one.';
+    this.place.replaceChildren(element('p', { class: 'empty', text }));
   }
 
   close() {
@@ -43,11 +46,15 @@ export class KeyView {
   /** A form for a key that is not there yet. */
   create(prefix) {
     this.close();
-    const key = element('input', { id: 'new-key', value: prefix, placeholder: 'key', 'aria-label': 'Key' });
+    const key = element('input', {
+      id: 'new-key', value: prefix, placeholder: 'key', 'aria-label': 'Key',
+    });
     const kind = element('select', { id: 'new-kind', 'aria-label': 'Type' },
       ...['text', 'hash', 'set'].map((text) => element('option', { value: text, text })));
     const field = element('input', { placeholder: 'field', 'aria-label': 'Field', hidden: true });
-    const value = element('textarea', { id: 'new-value', rows: 4, placeholder: 'value', 'aria-label': 'Value' });
+    const value = element('textarea', {
+      id: 'new-value', rows: 4, placeholder: 'value', 'aria-label': 'Value',
+    });
     kind.onchange = () => {
       field.hidden = kind.value !== 'hash';
       value.placeholder = kind.value === 'set' ? 'member' : 'value';
@@ -66,7 +73,8 @@ export class KeyView {
         save();
       },
     }, element('div', { class: 'row' }, key, kind), field, value,
-    element('div', { class: 'row end' }, element('button', { type: 'submit', text: 'Save', id: 'new-save' }))));
+    element('div', { class: 'row end' },
+      element('button', { type: 'submit', text: 'Save', id: 'new-save' }))));
     key.focus();
   }
 
@@ -168,7 +176,9 @@ export class KeyView {
       input.dataset.read = value;
       input.onchange = () => this.edit({ set: { [field]: input.value } });
       return element('li', {}, element('span', { text: field }), input,
-        button('×', () => this.edit({ unset: [field] }), { class: 'quiet', 'aria-label': `Remove ${field}` }));
+        button('×', () => this.edit({ unset: [field] }), {
+          class: 'quiet', 'aria-label': `Remove ${field}`,
+        }));
     }, (row, [, value]) => {
       const input = row.children[1];
       if (input.value === input.dataset.read) input.value = value;
@@ -181,7 +191,9 @@ export class KeyView {
     this.makeItems('set', ['member'], ([member]) => ({ add: [member] }));
     keep(this.items, now.members ?? [], (member) => member, (member) => (
       element('li', {}, element('span', { text: member }),
-        button('×', () => this.edit({ remove: [member] }), { class: 'quiet', 'aria-label': `Remove ${member}` }))));
+        button('×', () => this.edit({ remove: [member] }), {
+          class: 'quiet', 'aria-label': `Remove ${member}`,
+        }))));
     this.noteRest(now, (now.members ?? []).length);
   }
 
@@ -190,7 +202,9 @@ export class KeyView {
     this.editor.dataset.kind = kind;
     this.items = element('ul', { class: `items ${kind}` });
     this.rest_note = element('p', { class: 'summary' });
-    const inputs = names.map((name) => element('input', { placeholder: name, 'aria-label': `New ${name}` }));
+    const inputs = names.map((name) => element('input', {
+      placeholder: name, 'aria-label': `New ${name}`,
+    }));
     this.editor.replaceChildren(this.items, this.rest_note, element('form', {
       class: 'row', onsubmit: async (event) => {
         event.preventDefault();
@@ -203,7 +217,8 @@ export class KeyView {
 
   noteRest(now, shown) {
     const rest = (now.count ?? shown) - shown;
-    setText(this.rest_note, rest > 0 ? `${plural(rest, 'further item')}, or such as are no text` : '');
+    const note = `${plural(rest, 'further item')}, or such as are no text`;
+    setText(this.rest_note, rest > 0 ? note : '');
   }
 
   edit(changes) {

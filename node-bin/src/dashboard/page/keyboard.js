@@ -24,7 +24,8 @@ const PICTURE_WORDS = [
     + 'leader winds it up again.'],
   ['A filled entry is committed, an outlined one is not. Small letters: ∅ the first entry of a '
     + 'leader, C a change of members, B a node\'s directory.'],
-  ['Dots are messages, sampled under load and slower than they were. A dot that ends at a cut was lost.'],
+  ['Dots are messages, sampled under load and slower than they were. A dot that ends at a cut '
+    + 'was lost.'],
 ];
 
 /** The keys of the page; `does` has a function for each. */
@@ -67,7 +68,9 @@ export function showHelp() {
 }
 
 function timerPicture() {
-  return drawn('svg', { class: 'help-picture', viewBox: '0 0 180 40', role: 'img', 'aria-label': 'Timers' },
+  return drawn('svg', {
+    class: 'help-picture', viewBox: '0 0 180 40', role: 'img', 'aria-label': 'Timers',
+  },
     ...[0.9, 0.5, 0.12].flatMap((share, place) => [
       drawn('circle', { cx: 30 + place * 60, cy: 20, r: 15, class: 'timer-track' }),
       drawn('circle', {

@@ -99,7 +99,7 @@ export class Keys {
     setAttribute(this.more, 'hidden', !this.next);
     setAttribute(this.status, 'hidden', this.shown.length > 0);
     setText(this.status, this.prefix ? 'no key begins so' : 'no keys yet: New key makes one');
-    const all = told.count !== undefined ? Math.max(told.count, this.shown.length) : this.shown.length;
+    const all = Math.max(told.count ?? 0, this.shown.length);
     setText(this.total, `${plural(all, 'key')} at revision ${told.revision ?? '–'}`);
     this.showRows();
   }

@@ -4,6 +4,7 @@ import { button, byId, element, keep, setAttribute, setText } from './dom.js';
 import { CLASSICS } from './lessons_classic.js';
 import { HARD_ONES } from './lessons_hard.js';
 import { LessonError, Stage } from './stage.js';
+import { say } from './toast.js';
 
 const LESSONS = [...CLASSICS, ...HARD_ONES];
 
@@ -38,7 +39,8 @@ export class Lessons {
       });
       return element('li', { class: 'lesson-card' },
         element('span', { class: 'lesson-number', text: place + 1 }),
-        element('div', {}, element('h3', { text: lesson.title }), element('p', { text: lesson.about })),
+        element('div', {}, element('h3', { text: lesson.title }),
+          element('p', { text: lesson.about })),
         start);
     });
     this.note = element('p', { class: 'summary pad' });
@@ -50,13 +52,30 @@ export class Lessons {
     if (this.run) return;
     const missing = this.model.hello && !this.canPlay()
       ? 'Lessons break things on purpose, so they play in kvorum dev only.' : null;
-    setText(this.note, missing ?? 'Each plays on the cluster that you see, and puts right what it broke.');
+    setText(this.note, missing ?? 'Each plays on the cluster that you see, and puts right what '
+      + 'it broke.');
     for (const start of this.place.querySelectorAll('.lesson-play')) {
       start.disabled = !this.canPlay() || this.model.connection !== 'live';
     }
   }
 
+  /** Why no lesson can begin just now, or null. */
+  missing() {
+    const { state } = this.model;
+    if (this.model.voters().filter((node) => node.state === 'up').length < 3) {
+      return 'Lessons need three voting nodes that answer: revive or add some first.';
+    }
+    if ((state.links ?? []).length) return 'Lessons begin with whole links: heal all first.';
+    if (state.frozen) return 'Lessons need time to pass: let it run first.';
+    return state.leader ? null : 'Lessons begin with a leader: wait for one.';
+  }
+
   start(lesson) {
+    const missing = this.missing();
+    if (missing) {
+      say(missing, 'failed');
+      return;
+    }
     this.onStart();
     const stage = new Stage(this.model, this.play, lesson.name);
     this.run = { lesson, stage, place: 0, isHeld: false, wake: null, isOver: false };
@@ -87,6 +106,7 @@ export class Lessons {
     if (!run || run.isOver) return;
     run.isHeld = !run.isHeld;
     setText(this.hold, run.isHeld ? 'Go on' : 'Pause');
+    for (const filling of this.bar.getAnimations({ subtree: true })) filling.cancel();
     if (!run.isHeld) this.next();
   }
 
@@ -188,11 +208,14 @@ export class Lessons {
       this.end();
       return;
     }
-    for (const item of this.steps.children) setAttribute(item, 'data-state', failure ? 'later' : 'done');
+    for (const item of this.steps.children) {
+      setAttribute(item, 'data-state', failure ? 'later' : 'done');
+    }
     setText(this.title, failure ? 'This lesson ended early' : 'The end');
     if (!failure) setText(this.text, run.lesson.end);
     this.wait.dataset.state = failed.length ? 'missed' : 'seen';
-    setText(this.wait, failed.length ? `left behind: ${failed.join('; ')}` : 'the cluster is whole again');
+    setText(this.wait, failed.length ? `left behind: ${failed.join('; ')}` : 'the cluster is '
+      + 'whole again');
     byId('lesson').dataset.over = failure ? 'failed' : 'done';
     setText(this.forward, 'Other lessons');
     this.forward.disabled = false;

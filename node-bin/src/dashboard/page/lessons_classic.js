@@ -58,7 +58,7 @@ const firstElection = {
     },
     {
       title: 'The leader makes itself known',
-      text: (stage) => `Node ${stage.leader} writes an empty entry of its term (∅ in the logs) and `
+      text: (stage) => `Node ${stage.leader} writes an empty entry of its term (∅ below) and `
         + 'sends it to all. When a majority has it on disk it is committed, and with it '
         + 'everything before it.',
       what: 'every node at the same commit',
@@ -71,7 +71,8 @@ const firstElection = {
 const heartbeats = {
   name: 'heartbeats',
   title: 'Heartbeats',
-  about: 'The leader is heard regularly, so nobody stands for election. One who hears nothing does.',
+  about: 'The leader is heard regularly, so nobody stands for election. One who hears nothing '
+    + 'does.',
   end: 'Heartbeats keep elections away. Because a node first asks whether it could win, one that '
     + 'is merely cut off cannot disturb a leader whom the others hear.',
   steps: [
@@ -96,7 +97,8 @@ const heartbeats = {
       },
       what: (stage) => `node ${stage.kept.deaf} asks`,
       until: (stage) => /candidate/.test(stage.node(stage.kept.deaf)?.role ?? '')
-        || stage.happened((event) => event.event === 'vote_asked' && event.node === stage.kept.deaf),
+        || stage.happened((event) => (
+          event.event === 'vote_asked' && event.node === stage.kept.deaf)),
       within_ms: 20_000,
     },
     {
@@ -180,8 +182,8 @@ const catchUp = {
   steps: [
     {
       title: 'A node dies',
-      text: (stage) => `Node ${stage.kept.lost} is killed as kill -9 does. The leader still reaches a `
-        + 'majority.',
+      text: (stage) => `Node ${stage.kept.lost} is killed as kill -9 does. The leader still `
+        + 'reaches a majority.',
       act: async (stage) => {
         [stage.kept.lost] = stage.others;
         if (!stage.kept.lost) await stage.lead(stage.own);
@@ -217,7 +219,8 @@ const catchUp = {
 const lostLeader = {
   name: 'lost-leader',
   title: 'A lost leader is replaced',
-  about: 'The leader dies. Another takes over in a new term, and the old one returns as a follower.',
+  about: 'The leader dies. Another takes over in a new term, and the old one returns as a '
+    + 'follower.',
   end: 'Nothing that was acknowledged is lost: only a node whose log is at least as new as those '
     + 'of a majority can win, so the new leader has every committed entry.',
   steps: [
@@ -238,8 +241,8 @@ const lostLeader = {
     },
     {
       title: 'The leader dies',
-      text: (stage) => `Node ${stage.kept.old} is killed. Heartbeats end, and the arcs of the others `
-        + 'shrink. (A connection that breaks is noticed at once, and shortens the wait.)',
+      text: (stage) => `Node ${stage.kept.old} is killed. Heartbeats end, and the arcs of the `
+        + 'others shrink. (A connection that breaks is noticed at once, and shortens the wait.)',
       act: (stage) => stage.do('kill', { node: stage.kept.old }),
       what: 'a dead leader',
       until: (stage) => stage.node(stage.kept.old)?.state === 'dead',
@@ -250,7 +253,8 @@ const lostLeader = {
         ? `Node ${stage.leader} has a majority of votes and leads in term ${stage.term}.`
         : 'Who is first asks the others for their vote in a new term.'),
       what: 'a leader in a later term',
-      until: (stage) => stage.leader && stage.leader !== stage.kept.old && stage.term > stage.kept.term,
+      until: (stage) => stage.leader && stage.leader !== stage.kept.old
+        && stage.term > stage.kept.term,
       within_ms: 25_000,
     },
     {

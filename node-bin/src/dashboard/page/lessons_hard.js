@@ -7,7 +7,8 @@ function candidatesOf(stage) {
   stage.kept.paused_us ??= stage.from_us;
   const byTerm = new Map();
   for (const event of stage.model.events) {
-    if (event.event !== 'vote_asked' || event.pre_vote || event.at_us < stage.kept.paused_us) continue;
+    const stands = event.event === 'vote_asked' && !event.pre_vote;
+    if (!stands || event.at_us < stage.kept.paused_us) continue;
     byTerm.set(event.for_term, (byTerm.get(event.for_term) ?? new Set()).add(event.node));
   }
   return [...byTerm.values()].reduce((most, one) => (one.size > most.size ? one : most), new Set());
@@ -21,7 +22,8 @@ function isReplaced(stage) {
 const splitVote = {
   name: 'split-vote',
   title: 'A split vote',
-  about: 'Two nodes stand for election in one term, neither wins, and chance decides the next round.',
+  about: 'Two nodes stand for election in one term, neither wins, and chance decides the next '
+    + 'round.',
   end: 'Split votes cannot be forbidden, only made rare: timers are drawn at random each time, so '
     + 'soon one node is first. Until then nobody leads, and nothing is acknowledged wrongly.',
   steps: [
@@ -37,8 +39,6 @@ const splitVote = {
         stage.kept.term = stage.term;
         await stage.slowDown(SLOW);
         const rest = stage.up.map((node) => node.id).filter((id) => id !== stage.kept.away);
-        // With five nodes a second one stands still: an even number is left to be split.
-        stage.kept.rest = rest.slice(0, 2 * Math.floor(rest.length / 2));
         const ms = Math.round(stage.timeout_ms * 0.45);
         for (const [place, id] of rest.entries()) {
           for (const other of rest.slice(place + 1)) {
@@ -62,10 +62,11 @@ const splitVote = {
     {
       title: 'One vote for each node and term',
       text: (stage) => (candidatesOf(stage).size > 1
-        ? `Nodes ${[...candidatesOf(stage)].join(' and ')} stood in the same term, and each gave its `
-          + 'one vote to itself. Both refuse the other: nobody has a majority.'
+        ? `Nodes ${[...candidatesOf(stage)].join(' and ')} stood in the same term, and each gave `
+          + 'its one vote to itself. Both refuse the other: nobody has a majority.'
         : 'This time one node was early enough to have the vote of the other before that asked '
-          + 'itself, so the vote was not split: that is chance, too. Play it again to see the other case.'),
+          + 'itself, so the vote was not split: that is chance, too. Play it again to see the '
+          + 'other case.'),
       what: (stage) => (candidatesOf(stage).size > 1 ? 'a refused vote' : 'a vote that was given'),
       until: (stage) => stage.model.events.some((event) => event.at_us >= stage.kept.paused_us
         && (event.event === 'vote_refused' || event.event === 'vote_given')),
@@ -74,8 +75,8 @@ const splitVote = {
     {
       title: 'Another round',
       text: (stage) => (isReplaced(stage)
-        ? `New timers, drawn anew: node ${stage.leader} was first, and leads in term ${stage.term}. `
-          + `The election cost ${stage.term - stage.kept.term} `
+        ? `New timers, drawn anew: node ${stage.leader} was first, and leads in term `
+          + `${stage.term}. The election cost ${stage.term - stage.kept.term} `
           + `term${stage.term - stage.kept.term === 1 ? '' : 's'}.`
         : 'Both draw new times at random. Delays go, so that the first is heard in time.'),
       act: (stage) => stage.do('heal', {}, true),
@@ -85,8 +86,8 @@ const splitVote = {
     },
     {
       title: 'The paused node wakes',
-      text: (stage) => `Node ${stage.kept.away} still believes that it leads, until the first answer `
-        + 'tells it of the later term. Nobody has acknowledged anything to it meanwhile.',
+      text: (stage) => `Node ${stage.kept.away} still believes that it leads, until the first `
+        + 'answer tells it of the later term. Nobody has acknowledged anything to it meanwhile.',
       act: (stage) => stage.do('resume', {}, true),
       what: (stage) => `node ${stage.kept.away} follows`,
       until: (stage) => stage.node(stage.kept.away)?.role === 'follower',
@@ -104,8 +105,8 @@ const partition = {
   steps: [
     {
       title: 'The leader is cut off',
-      text: (stage) => `Node ${stage.own}, which serves this page, is made the leader, and then every `
-        + 'link to it is cut. For a moment it goes on to believe that it leads.',
+      text: (stage) => `Node ${stage.own}, which serves this page, is made the leader, and then `
+        + 'every link to it is cut. For a moment it goes on to believe that it leads.',
       act: async (stage) => {
         await stage.lead(stage.own);
         await stage.until(() => stage.leader === stage.own, 5_000);
@@ -120,8 +121,8 @@ const partition = {
     },
     {
       title: 'A write on the wrong side',
-      text: (stage) => `The page has put a key at node ${stage.own}. It stands in its log, outlined: no `
-        + 'majority can have it, so the page gets no answer.',
+      text: (stage) => `The page has put a key at node ${stage.own}. It stands in its log, `
+        + 'outlined: no majority can have it, so the page gets no answer.',
       what: 'an entry that is not committed',
       until: (stage) => {
         const log = stage.node(stage.own)?.log;
@@ -131,7 +132,8 @@ const partition = {
     {
       title: 'The majority elects',
       text: (stage) => (stage.kept.next
-        ? `Node ${stage.kept.next} leads the others in term ${stage.node(stage.kept.next)?.term}. Its log `
+        ? `Node ${stage.kept.next} leads the others in term `
+          + `${stage.node(stage.kept.next)?.term}. Its log `
           + 'goes on where the other has an entry of the old term: the colours differ.'
         : 'The others hear no leader and elect one in a later term.'),
       what: 'a leader of the majority',
@@ -145,16 +147,16 @@ const partition = {
     },
     {
       title: 'The old leader gives up',
-      text: (stage) => `Node ${stage.own} has not heard from a majority for an election timeout. It `
-        + 'stops being a leader rather than leaving its clients in doubt.',
+      text: (stage) => `Node ${stage.own} has not heard from a majority for an election timeout. `
+        + 'It stops being a leader rather than leaving its clients in doubt.',
       what: (stage) => `node ${stage.own} leads no more`,
       until: (stage) => stage.node(stage.own)?.role !== 'leader',
       within_ms: 20_000,
     },
     {
       title: 'One log again',
-      text: (stage) => 'The links are back. The entry of the old term gives way to those of the new '
-        + `leader. What became of the write: ${fateOf(stage.kept['from-the-minority'])}.`,
+      text: (stage) => 'The links are back. The entry of the old term gives way to those of the '
+        + `new leader. What became of the write: ${fateOf(stage.kept['from-the-minority'])}.`,
       act: (stage) => stage.do('heal', {}, true),
       what: 'the same log on every node',
       until: (stage) => stage.leader && sameEnd(stage)
@@ -191,18 +193,19 @@ const figureEight = {
   steps: [
     {
       title: 'Deaf to acknowledgements',
-      text: (stage) => `Node ${stage.own} leads. It can still speak to node ${stage.kept.friend ?? '…'}, `
-        + 'but hears nobody: the way back is cut, and so are all its other links.',
+      text: (stage) => `Node ${stage.own} leads. It can still speak to ${friendsOf(stage)}, but `
+        + 'hears nobody: the way back is cut, and so are all its other links.',
       act: async (stage) => {
         await stage.lead(stage.own);
         await stage.until(() => stage.leader === stage.own, 5_000);
-        [stage.kept.friend] = stage.others;
+        // With the leader they are just a majority, so that nobody else can win without them.
+        stage.kept.friends = stage.others.slice(0, Math.floor(stage.model.voters().length / 2));
         stage.kept.term = stage.term;
         await stage.slowDown(SLOW);
         const ids = stage.model.nodes().map((node) => node.id);
         for (const id of ids) {
           if (id === stage.own) continue;
-          if (id === stage.kept.friend) await stage.cut(id, stage.own, true);
+          if (stage.kept.friends.includes(id)) await stage.cut(id, stage.own, true);
           else await stage.cut(stage.own, id);
         }
         stage.write('of-an-old-term', 'when does this count?');
@@ -211,14 +214,15 @@ const figureEight = {
       until: (stage) => (stage.model.state.links ?? []).some((link) => link.cut),
     },
     {
-      title: 'An entry on two nodes',
-      text: (stage) => `The page puts a key. The entry reaches the disks of nodes ${stage.own} and `
-        + `${stage.kept.friend}${stage.model.voters().length === 3 ? ', a majority of three' : ''}, but `
-        + 'the acknowledgement is lost. The leader does not know, so the entry stays outlined.',
-      what: 'the same uncommitted entry on two nodes',
+      title: 'An entry on a majority',
+      text: (stage) => `The page puts a key. The entry is on the disks of node ${stage.own} and `
+        + `${friendsOf(stage)}, which is a majority, but the acknowledgement is lost. The leader `
+        + 'does not know, so the entry stays outlined.',
+      what: 'the same uncommitted entry on a majority',
       until: (stage) => {
-        const open = [stage.own, stage.kept.friend].map((id) => openEntry(stage, id, stage.kept.term));
-        stage.kept.index ??= open[0] && open[1] ? open[0][0] : undefined;
+        const open = [stage.own, ...stage.kept.friends]
+          .map((id) => openEntry(stage, id, stage.kept.term));
+        stage.kept.index ??= open.every(Boolean) ? open[0][0] : undefined;
         return stage.kept.index !== undefined;
       },
     },
@@ -230,9 +234,10 @@ const figureEight = {
         : 'The leader hears from no majority and gives up; the others elect.'),
       act: async (stage) => {
         const ms = Math.round(stage.timeout_ms * 0.35);
-        for (const { id } of stage.model.nodes()) {
-          if (id !== stage.own && id !== stage.kept.friend) {
-            await stage.do('delay', { node: stage.kept.friend, other: id, ms }, true);
+        const rest = stage.model.nodes().map((node) => node.id).filter((id) => id !== stage.own);
+        for (const [place, node] of rest.entries()) {
+          for (const other of rest.slice(place + 1)) {
+            await stage.do('delay', { node, other, ms }, true);
           }
         }
       },
@@ -256,8 +261,8 @@ const figureEight = {
     },
     {
       title: 'The write is answered',
-      text: (stage) => `All links are whole, node ${stage.own} follows and learns that its write is `
-        + `committed. For the page: ${fateOf(stage.kept['of-an-old-term'])}.`,
+      text: (stage) => `All links are whole, node ${stage.own} follows and learns that its write `
+        + `is committed. For the page: ${fateOf(stage.kept['of-an-old-term'])}.`,
       act: (stage) => stage.do('heal', {}, true),
       what: 'the same log on every node',
       until: (stage) => stage.leader && sameEnd(stage)
@@ -266,6 +271,12 @@ const figureEight = {
     },
   ],
 };
+
+function friendsOf(stage) {
+  const { friends } = stage.kept;
+  if (!friends) return 'some nodes';
+  return friends.length === 1 ? `node ${friends[0]}` : `nodes ${friends.join(' and ')}`;
+}
 
 /** The first entry of a term that a node has and has not committed. */
 function openEntry(stage, id, term) {
@@ -295,8 +306,9 @@ const members = {
     },
     {
       title: 'It catches up',
-      text: (stage) => `Node ${stage.kept.first} has applied what the others have. It stays a learner: `
-        + 'four voters would survive no more losses than three, only need one more answer.',
+      text: (stage) => `Node ${stage.kept.first} has applied what the others have. It stays a `
+        + 'learner: four voters would survive no more losses than three, only need one more '
+        + 'answer.',
       what: 'a learner that is level',
       until: (stage) => {
         const node = stage.node(stage.kept.first);
@@ -307,8 +319,8 @@ const members = {
     },
     {
       title: 'A fifth node',
-      text: 'With another one there can be five voters, of which two may be away. Both are promoted '
-        + 'in one joint change (C in the logs).',
+      text: 'With another one there can be five voters, of which two may be away. Both are '
+        + 'promoted in one joint change (C in the logs).',
       act: async (stage) => {
         stage.kept.second = await stage.add();
       },
@@ -318,7 +330,8 @@ const members = {
     },
     {
       title: 'And back again',
-      text: 'Both are removed. Their numbers are never used again, so nobody can be mistaken for them.',
+      text: 'Both are removed. Their numbers are never used again, so nobody can be mistaken for '
+        + 'them.',
       act: async (stage) => {
         for (const id of [...stage.added]) {
           await stage.do('remove', { node: id });

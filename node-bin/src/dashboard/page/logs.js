@@ -28,8 +28,10 @@ export class Logs {
     const first = Math.max(1, last - columns + 1);
     const indexes = Array.from({ length: columns }, (_, column) => first + column);
     this.place.style.setProperty('--columns', columns);
-    keep(this.heading, [0, ...indexes], (index, ) => index, () => element('span', { class: 'tick' }),
-      (tick, index) => setText(tick, index && index <= last && index % 5 === 0 ? shortIndex(index) : ''));
+    const isTold = (index) => index > 0 && index <= last && index % 5 === 0;
+    keep(this.heading, [0, ...indexes], (index) => index,
+      () => element('span', { class: 'tick' }),
+      (tick, index) => setText(tick, isTold(index) ? shortIndex(index) : ''));
     keep(this.rows, this.model.nodes(), (node) => node.id, makeRow,
       (row, node) => this.updateRow(row, node, indexes));
     const commit = Math.max(0, ...nodes.map((node) => node.log.commit));
@@ -61,8 +63,9 @@ function makeRow() {
 
 function updateCell(cell, index, entry, log, snapshot) {
   const isInSnapshot = log && index <= snapshot;
+  const isStored = log && index >= log.first && index <= log.last;
   const kind = entry ? (index <= log.commit ? 'committed' : 'open')
-    : isInSnapshot ? 'snapshot' : log && index >= log.first && index <= log.last ? 'stored' : 'none';
+    : isInSnapshot ? 'snapshot' : isStored ? 'stored' : 'none';
   setAttribute(cell, 'data-kind', kind);
   setAttribute(cell, 'data-boundary', snapshot > 0 && index === snapshot);
   if (!entry) {

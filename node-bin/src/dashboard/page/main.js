@@ -43,7 +43,10 @@ function showTab(name) {
 function makeTabs() {
   const tabs = byId('tabs');
   keep(tabs, TABS, ([name]) => name, ([name, text, kind]) => (
-    button(text, () => showTab(name), { role: 'tab', id: `tab-${name}`, class: kind ?? null })));
+    button(text, () => showTab(name), {
+      role: 'tab', id: `tab-${name}`, class: kind ?? null,
+      'aria-controls': name === 'logs' ? 'logs' : `panel-${name}`,
+    })));
   tabs.addEventListener('keydown', (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
@@ -57,10 +60,11 @@ function makeTabs() {
 }
 
 function showFacts() {
+  const up = (state) => state.nodes.filter((node) => node.state === 'up').length;
   const facts = (state) => [
     ['leader', state?.leader ? `node ${state.leader}` : 'none'],
     ['term', state ? count(state.term) : '–'],
-    ['nodes', state ? `${state.nodes.filter((node) => node.state === 'up').length} / ${state.nodes.length}` : '–'],
+    ['nodes', state ? `${up(state)} / ${state.nodes.length}` : '–'],
     ['cluster', model.hello?.cluster ? model.hello.cluster.slice(0, 8) : '–'],
     ['version', model.hello?.version ?? '–'],
   ];

@@ -68,8 +68,8 @@ export function showMembers(model) {
     }
     const voters = model.voters().length;
     const quorum = Math.floor(voters / 2) + 1;
-    setText(note, voters ? `${voters} vote, so ${quorum} of them must have an entry before it counts, `
-      + `and ${voters - quorum} may be away.` : '');
+    setText(note, voters ? `${voters} vote, so ${quorum} of them must have an entry before it `
+      + `counts, and ${voters - quorum} may be away.` : '');
   });
 }
 
@@ -80,6 +80,7 @@ export function showAlarms(model) {
     const alarms = state.alarms ?? [];
     setAttribute(place, 'hidden', !alarms.length);
     keep(place, alarms, (alarm) => `${alarm.node} ${alarm.alarm}`, () => element('li', {}),
-      (item, alarm) => setText(item, `node ${alarm.node}: ${alarm.alarm}${alarm.text ? `, ${alarm.text}` : ''}`));
+      (item, alarm) => setText(item, `node ${alarm.node}: `
+        + `${alarm.alarm}${alarm.text ? `, ${alarm.text}` : ''}`));
   });
 }

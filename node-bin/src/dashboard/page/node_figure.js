@@ -50,6 +50,11 @@ function wordsOf(node, isNarrow) {
   return isNarrow ? [role, vote, commit, applied] : [role, vote, `${commit} · ${applied}`];
 }
 
+/** The term as it fits into a circle. */
+function termWords(term, radius) {
+  return radius < 28 && term > 9 ? `t ${term}` : `term ${term}`;
+}
+
 /** Brings a figure to what `node` says, at its place. */
 export function updateFigure(figure, node, place, isNarrow) {
   const { parts } = figure;
@@ -65,7 +70,7 @@ export function updateFigure(figure, node, place, isNarrow) {
 
   setText(parts.id, node.id);
   setAttribute(parts.id, 'y', radius > 22 ? -1 : 5);
-  setText(parts.term, node.state === 'up' && radius > 22 ? `term ${node.term}` : '');
+  setText(parts.term, node.state === 'up' && radius > 22 ? termWords(node.term, radius) : '');
   setAttribute(parts.term, 'y', 14);
   setAttribute(parts.crown, 'transform', `translate(0 ${-radius - 10})`);
   for (const mark of [parts.bars, parts.cross]) {

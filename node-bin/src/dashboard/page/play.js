@@ -102,7 +102,9 @@ export function showPlayground(model, play) {
       button('Add node', () => play.ask('add'), { id: 'play-add' }),
     ]],
     ['links', [button('Heal all', () => play.ask('heal'), { id: 'play-heal' })]],
-    ['store', [button('Clear…', clear, { id: 'play-clear', class: 'danger-quiet', title: 'Delete every key' })]],
+    ['store', [button('Clear…', clear, {
+      id: 'play-clear', class: 'danger-quiet', title: 'Delete every key',
+    })]],
   ];
   keep(bar, groups, ([name]) => name, ([name, parts]) => (
     element('div', { class: 'group', role: 'group', 'aria-label': name }, ...parts)));
@@ -113,6 +115,10 @@ export function showPlayground(model, play) {
       'play-freeze', 'play-step', 'play-speed', 'play-step-down']) {
       setAttribute(byId(id), 'hidden', playground !== 'cluster');
     }
+  });
+  // Nobody carries out what is asked of a node that does not answer.
+  model.listen('connection', (connection) => {
+    bar.inert = connection !== 'live';
   });
   model.listen('state', (state) => {
     const away = state.nodes.some((node) => node.state === 'dead');

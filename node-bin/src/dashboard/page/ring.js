@@ -209,7 +209,9 @@ export class Ring {
 
   showLegend() {
     const sample = (kind, text) => {
-      const dot = drawn('svg', { viewBox: '0 0 10 10', width: 10, height: 10, 'aria-hidden': 'true' },
+      const dot = drawn('svg', {
+        viewBox: '0 0 10 10', width: 10, height: 10, 'aria-hidden': 'true',
+      },
         drawn('circle', { cx: 5, cy: 5, r: 3.5, class: `flight ${kind}` }));
       const item = document.createElement('span');
       item.append(dot, text);
@@ -240,7 +242,8 @@ function drawWay(ends, fault, isBoth, alive) {
     const angle = (Math.atan2(ends.y2 - ends.y1, ends.x2 - ends.x1) * 180) / Math.PI;
     return drawn('path', {
       class: 'arrow', d: 'M-7 -4 L0 0 L-7 4',
-      transform: `translate(${ends.x2.toFixed(1)} ${ends.y2.toFixed(1)}) rotate(${angle.toFixed(1)})`,
+      transform: `translate(${ends.x2.toFixed(1)} ${ends.y2.toFixed(1)}) `
+        + `rotate(${angle.toFixed(1)})`,
     });
   };
   const more = isBoth ? [] : [arrow()];
@@ -261,7 +264,9 @@ function drawWay(ends, fault, isBoth, alive) {
       class: 'delay-mark', x: (middle.x - width / 2).toFixed(1), y: (middle.y - 9).toFixed(1),
       width, height: 18, rx: 9,
     }),
-    drawn('text', { class: 'delay-text', x: middle.x.toFixed(1), y: (middle.y + 4).toFixed(1), text })];
+    drawn('text', {
+      class: 'delay-text', x: middle.x.toFixed(1), y: (middle.y + 4).toFixed(1), text,
+    })];
 }
 
 function factsOf(node, model) {
@@ -270,7 +275,9 @@ function factsOf(node, model) {
     ['address', node.address], ['state', node.error ? `${node.state}: ${node.error}` : node.state],
   ];
   if (node.state === 'up') {
-    const timer = node.timer ? `${Math.round(node.timer.left_ms)} of ${Math.round(node.timer.of_ms)} ms` : null;
+    const round = (ms) => Math.round(ms);
+    const timer = node.timer
+      ? `${round(node.timer.left_ms)} of ${round(node.timer.of_ms)} ms` : null;
     facts.push(
       ['role', `${node.role}, ${node.member}`], ['term', count(node.term)],
       ['vote', node.vote ? `node ${node.vote}` : 'none in this term'],

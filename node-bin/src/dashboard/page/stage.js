@@ -8,6 +8,9 @@ const PREFIX = 'lesson/';
 /** A write that nobody acknowledges within this is given up by the page. */
 const WRITE_MS = 20_000;
 
+/** So long a cluster may take to be whole again at the end. */
+const WHOLE_MS = 15_000;
+
 /** Something that a lesson needs and the cluster does not allow just now. */
 export class LessonError extends Error {}
 
@@ -157,8 +160,9 @@ export class Stage {
     }
     if (this.scale_before !== null) await mend('time-scale', { scale: this.scale_before });
     for (const id of this.added.reverse()) await mend('remove', { node: id });
-    const isWhole = await this.until(() => this.leader && this.up.length === this.model.nodes().length
-      && !(this.model.state.links ?? []).length, 15_000);
+    const isWhole = await this.until(() => (
+      this.leader && this.up.length === this.model.nodes().length
+      && !(this.model.state.links ?? []).length), WHOLE_MS);
     if (!isWhole) failed.push('not every node is back yet');
     return failed;
   }

@@ -56,7 +56,8 @@ async function ask(address, options) {
     told = { error: text };
   }
   if (!answer.ok) {
-    throw Object.assign(new Error(told.error ?? `status ${answer.status}`), { status: answer.status });
+    const { status } = answer;
+    throw Object.assign(new Error(told.error ?? `status ${status}`), { status });
   }
   return told;
 }
