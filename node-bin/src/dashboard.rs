@@ -183,7 +183,8 @@ impl Handler<OpenPage> for Dashboard {
     fn handle(&mut self, OpenPage { reply }: OpenPage, context: &mut Self::Context) {
         let now_us = self.clock.now().0;
         self.pages.forget_gone(now_us);
-        let first = [Some(self.hello()), self.shown.as_ref().map(|shown| shown.event.clone())];
+        let state = self.shown.as_ref().map(|shown| shown.event.clone());
+        let first = [Some(self.hello()), state, self.sights.past()];
         // Whoever asked may be gone, which is noticed when there is something to show.
         let _ = reply.send(self.pages.open(first.into_iter().flatten()));
         if !self.is_looking && !self.pages.is_empty() {

@@ -312,6 +312,12 @@ pub(crate) struct Started {
     pub(crate) ports: Vec<(Door, String)>,
     pub(crate) cluster_id: u64,
     pub(crate) members: BTreeMap<NodeId, String>,
+    pub(crate) reaches: Reaches,
+}
+
+/// How whoever has a node reaches its actors.
+#[derive(Debug)]
+pub(crate) struct Reaches {
     pub(crate) calls: Recipient<Call>,
     pub(crate) urge: Recipient<Urge>,
     pub(crate) set_faults: Recipient<SetFaults>,
@@ -566,10 +572,10 @@ impl Node {
         let is_write = matches!(operation, Operation::Write { .. } | Operation::Change { .. });
         let (reply, outcome) = oneshot::channel();
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        if !self.started.calls.connected() {
+        if !self.started.reaches.calls.connected() {
             return Err(RequestError::Ended);
         }
-        self.started.calls.do_send(Call { operation, timeout_ms, reply });
+        self.started.reaches.calls.do_send(Call { operation, timeout_ms, reply });
         // A node that ends with a write under way leaves its outcome open.
         let lost = if is_write { RequestError::Unknown } else { RequestError::Ended };
         outcome.await.map(|called| called.outcome).map_err(|_| lost)

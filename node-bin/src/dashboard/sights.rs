@@ -13,7 +13,8 @@ use crate::monitor::path::{EVENTS, LOG, VIEW};
 /// How long a node may take to answer. Units: milliseconds.
 const PATIENCE_MS: u64 = 1_000;
 
-/// So many events of before somebody looked are shown, of each node.
+/// So many events of before somebody looked are shown of each node, and all older ones that are
+/// rare.
 const EVENTS_BEFORE: u64 = 200;
 
 /// What is asked of a node.
@@ -63,6 +64,8 @@ pub(super) struct Sight {
     lines_seen: Option<u64>,
     /// The newest event of it that was heard.
     events_seen: Option<u64>,
+    /// The newest event that counts as one of before somebody looked.
+    events_old: Option<u64>,
 }
 
 /// A line of a log.
@@ -110,6 +113,11 @@ impl Sights {
         self.news.event()
     }
 
+    /// What has happened of late, for a page that has just been opened.
+    pub(super) fn past(&self) -> Option<Part> {
+        self.news.kept()
+    }
+
     /// What is to be asked now: of each node whatever is not under way already.
     pub(super) fn questions(&mut self, now_us: u64, around: &Surroundings) -> Vec<Question> {
         self.note_who_there_is(around);
@@ -123,7 +131,7 @@ impl Sights {
                 // Nodes of one process write one log.
                 let is_twice =
                     kind == Kind::Lines && node != self.own && around.nodes.contains_key(&node);
-                let is_early = kind == Kind::Events && sight.events_seen.is_none();
+                let is_early = kind == Kind::Events && sight.events_old.is_none();
                 if !is_twice && !is_early && self.asked.insert((node, kind)) {
                     questions.push(Question { node, kind, request: sight.request(node, kind) });
                 }
@@ -166,13 +174,13 @@ impl Sights {
                 sight.values = part.entries;
                 sight.heard_at_us = Some(now_us);
                 let newest = sight.number("events/count");
-                sight.events_seen.get_or_insert(newest.saturating_sub(EVENTS_BEFORE));
+                sight.events_old.get_or_insert(newest.saturating_sub(EVENTS_BEFORE));
                 sight.error = None;
             }
             (Kind::Lines | Kind::Events, Some(_)) => {}
             (Kind::Events, None) => {
                 sight.events_seen = Some(part.lines_seen);
-                self.news.take(part.entries);
+                self.news.take(part.entries, sight.events_old.unwrap_or(0));
             }
             (Kind::Lines, None) => {
                 sight.lines_seen = Some(part.lines_seen);

@@ -73,30 +73,11 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
                 self.transfer(id, within).await?;
                 Ok(format!("node {id} leads"))
             }
-            Play::Campaign(name) => {
-                let id = self.find(name).await?;
-                if self.is_frozen() {
-                    self.begin_campaign(id).await?;
-                    return Ok(format!("node {id} stands for election; time stands still"));
-                }
-                let leader = self.campaign(id, within).await?;
-                Ok(format!("node {id} stood for election; node {leader} leads"))
-            }
-            Play::StepDown(name) => {
-                let id = self.find(name).await?;
-                if self.is_frozen() {
-                    self.begin_step_down(id).await?;
-                    return Ok(format!("node {id} stepped down; time stands still"));
-                }
-                let leader = self.step_down(id, within).await?;
-                Ok(format!("node {id} stepped down; node {leader} leads"))
-            }
+            Play::Campaign(name) => self.campaign_named(name, within).await,
+            Play::StepDown(name) => self.step_down_named(name, within).await,
             Play::TimeScale(scale) => {
                 self.set_time_scale(scale);
-                Ok(match scale {
-                    TimeScale::NONE => "time passes as it does outside".to_owned(),
-                    scale => format!("time passes {scale} times as slow"),
-                })
+                Ok(scaled(scale))
             }
             Play::Freeze => self.freeze().map(|()| "time stands still".to_owned()),
             Play::Thaw => self.thaw().map(|()| "time goes on".to_owned()),
@@ -188,6 +169,34 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         }
     }
 
+    async fn campaign_named(
+        &mut self,
+        name: NodeName,
+        within: Duration,
+    ) -> Result<String, PlaceError> {
+        let id = self.find(name).await?;
+        if self.is_frozen() {
+            self.begin_campaign(id).await?;
+            return Ok(format!("node {id} stands for election; time stands still"));
+        }
+        let leader = self.campaign(id, within).await?;
+        Ok(format!("node {id} stood for election; node {leader} leads"))
+    }
+
+    async fn step_down_named(
+        &mut self,
+        name: NodeName,
+        within: Duration,
+    ) -> Result<String, PlaceError> {
+        let id = self.find(name).await?;
+        if self.is_frozen() {
+            self.begin_step_down(id).await?;
+            return Ok(format!("node {id} stepped down; time stands still"));
+        }
+        let leader = self.step_down(id, within).await?;
+        Ok(format!("node {id} stepped down; node {leader} leads"))
+    }
+
     async fn revive_named(&mut self, name: Option<NodeName>) -> Result<String, PlaceError> {
         let dead = match name {
             Some(name) => vec![self.find(name).await?],
@@ -247,6 +256,14 @@ pub(super) fn paused(id: NodeId, for_ms: Option<u64>) -> String {
     match for_ms {
         Some(ms) => format!("node {id} paused for {ms} ms"),
         None => format!("node {id} paused"),
+    }
+}
+
+/// What is said of time from now on.
+fn scaled(scale: TimeScale) -> String {
+    match scale {
+        TimeScale::NONE => "time passes as it does outside".to_owned(),
+        scale => format!("time passes {scale} times as slow"),
     }
 }
 

@@ -194,6 +194,7 @@ fn store(values: &mut Values, status: &Status) {
     values.add("store/hash", format!("{:016x}", status.state_hash));
     values.add("store/log_time_ms", status.log_time / 1_000);
     values.add("store/live_bytes", status.live_bytes);
+    values.add("store/leases", status.leases);
     values.add("store/memory_max", status.live_bytes_max);
 }
 

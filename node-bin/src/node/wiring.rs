@@ -30,7 +30,7 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 use super::listening::Listening;
 use super::on_air;
-use super::{Control, Discoverable, Disks, NodeOptions, Remains, Started, Wires};
+use super::{Control, Discoverable, Disks, NodeOptions, Reaches, Remains, Started, Wires};
 use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, MonitorOptions, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver, Tick, Urge};
@@ -158,6 +158,20 @@ struct Actors {
     tasks: Vec<actix_rt::task::JoinHandle<()>>,
 }
 
+impl Actors {
+    /// How whoever has the node reaches it.
+    fn reaches(&self) -> Reaches {
+        Reaches {
+            calls: self.api.clone().recipient(),
+            values: self.api.clone().recipient(),
+            urge: self.urge.clone(),
+            set_faults: self.network.clone().recipient(),
+            set_pace: self.set_pace.clone(),
+            surround: self.surround.clone(),
+        }
+    }
+}
+
 /// What the actors of the wire are made of.
 struct Wire {
     identity: Arc<Identity>,
@@ -242,25 +256,11 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let (logs, probe) = (options.logs, store_doors.then(probe));
     let api = (info, checks, store_doors, MonitorOptions { clock, directory, logs, probe });
     let actors = connect((replica, clock), storage, wire, api, faults);
-    let (calls, urge) = (actors.api.clone().recipient(), actors.urge.clone());
-    let (set_faults, set_pace) = (actors.network.clone().recipient(), actors.set_pace.clone());
-    let (values, surround) = (actors.api.clone().recipient(), actors.surround.clone());
+    let reaches = actors.reaches();
     let patience = hand_over_patience(options.lease_reads, options.election_timeout_ms);
     let running = Running { actors, lock, patience };
     let (address, ports) = (listens_at, doors_at);
-    let started = Started {
-        address,
-        ports,
-        cluster_id,
-        members,
-        calls,
-        urge,
-        set_faults,
-        set_pace,
-        values,
-        surround,
-    };
-    Ok((running, started))
+    Ok((running, Started { address, ports, cluster_id, members, reaches }))
 }
 
 /// How long a hand-over may take until it is given up; with lease reads it begins when promises

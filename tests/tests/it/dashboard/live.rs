@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::stream::{Stream, node};
 use crate::harness::cluster::Cluster;
-use crate::harness::{http, wait};
+use crate::harness::wait;
 
 fn is_up(state: &Value, id: u64) -> bool {
     node(state, id)["state"] == "up" && node(state, id)["role"] != json!(null)
@@ -75,21 +75,7 @@ async fn what_happens_is_told_as_events_and_as_lines() {
     cluster.kill(leader);
     wait::in_time("a vote", async { while !told(&page.next_of("events").await, "vote_given") {} })
         .await;
+    cluster.revive(leader);
     let lines = page.next_of("lines").await;
     assert!(lines[0]["line"].as_str().is_some() && lines[0]["n"].as_u64().is_some(), "{lines}");
-}
-
-#[tokio::test]
-async fn nobody_is_asked_when_nobody_looks() {
-    let _turn = wait::turn().await;
-    let cluster = Cluster::start(1).await;
-    let answered = async || {
-        let page = http::ask(cluster.address(1), "GET /health?serializable=true", &[], b"").await;
-        page.status
-    };
-    for _ in 0..3 {
-        let mut page = Stream::open(cluster.address(1)).await;
-        page.next_of("state").await;
-        assert_eq!(answered().await, 200);
-    }
 }
