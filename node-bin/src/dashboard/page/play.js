@@ -111,8 +111,8 @@ export function showPlayground(model, play) {
 
   model.listen('hello', ({ playground }) => {
     setAttribute(bar, 'hidden', playground === null);
-    for (const id of ['play-kill-leader', 'play-revive', 'play-add', 'play-clear',
-      'play-freeze', 'play-step', 'play-speed', 'play-step-down']) {
+    for (const id of ['play-kill-leader', 'play-revive', 'play-add', 'play-freeze',
+      'play-step', 'play-speed', 'play-step-down']) {
       setAttribute(byId(id), 'hidden', playground !== 'cluster');
     }
   });
