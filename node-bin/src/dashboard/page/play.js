@@ -29,6 +29,8 @@ export class Play {
     try {
       const answer = await fetch('/ui/play', {
         method: 'POST',
+        // A page that is closed still puts right what its lesson broke.
+        keepalive: true,
         headers: {
           'content-type': 'application/json',
           'x-kvorum-token': this.model.hello?.token ?? '',
