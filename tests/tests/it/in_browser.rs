@@ -6,7 +6,6 @@ mod looks;
 mod plays;
 
 use crate::harness::browser::Browser;
-use crate::harness::scratch::Scratch;
 use crate::harness::typist::Typist;
 use crate::harness::wait;
 
@@ -19,7 +18,7 @@ struct Stage {
 impl Stage {
     /// `query` stands behind the address of the page. None without a browser.
     async fn open(test: &str, query: &str) -> Option<Self> {
-        let browser = Browser::start(test, &Scratch::new()).await?;
+        let browser = Browser::start(test).await?;
         let mut cluster = Typist::start("memory");
         cluster.check("SET greeting hello", &["OK"]).await;
         let stage = Self { cluster, browser };

@@ -119,7 +119,10 @@ export class KeyView {
   async load() {
     const { key } = this;
     try {
-      const [now, past] = await Promise.all([read(key), history(key, HISTORY_MAX)]);
+      const past = await history(key, HISTORY_MAX);
+      // A browser complains of every answer that something is not there, so it is not asked for.
+      const isGone = past.versions?.[0]?.event === 'del';
+      const now = isGone ? null : await read(key);
       if (this.key !== key) return;
       this.show(now);
       this.showHistory(past);

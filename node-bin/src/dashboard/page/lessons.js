@@ -24,6 +24,9 @@ export class Lessons {
     /** Tests and those in a hurry do not want to read: 0 goes on at once. */
     this.pace = Number(new URLSearchParams(location.search).get('lesson-pace') ?? 1);
     this.showList();
+    window.addEventListener('pagehide', () => {
+      if (this.run && !this.run.isOver) this.run.stage.cleanUpBlindly();
+    });
     model.listen('hello', () => this.run ?? this.showList());
     model.listen('state', () => this.allow());
   }
@@ -79,6 +82,9 @@ export class Lessons {
     this.onStart();
     const stage = new Stage(this.model, this.play, lesson.name);
     this.run = { lesson, stage, place: 0, isHeld: false, wake: null, isOver: false };
+    // A phone makes room, so that the ring and the words about it are seen together.
+    document.body.dataset.lesson = 'on';
+    window.scrollTo(0, 0);
     this.build();
     this.perform();
   }
@@ -225,6 +231,7 @@ export class Lessons {
 
   end() {
     this.run = null;
+    delete document.body.dataset.lesson;
     this.showList();
   }
 }

@@ -29,6 +29,8 @@ export class Play {
     try {
       const answer = await fetch('/ui/play', {
         method: 'POST',
+        // A page that is closed still puts right what its lesson broke.
+        keepalive: true,
         headers: {
           'content-type': 'application/json',
           'x-kvorum-token': this.model.hello?.token ?? '',
@@ -111,8 +113,8 @@ export function showPlayground(model, play) {
 
   model.listen('hello', ({ playground }) => {
     setAttribute(bar, 'hidden', playground === null);
-    for (const id of ['play-kill-leader', 'play-revive', 'play-add', 'play-clear',
-      'play-freeze', 'play-step', 'play-speed', 'play-step-down']) {
+    for (const id of ['play-kill-leader', 'play-revive', 'play-add', 'play-freeze',
+      'play-step', 'play-speed', 'play-step-down']) {
       setAttribute(byId(id), 'hidden', playground !== 'cluster');
     }
   });

@@ -166,4 +166,11 @@ export class Stage {
     if (!isWhole) failed.push('not every node is back yet');
     return failed;
   }
+
+  /** The same without waiting for anything, for a page that is being closed. */
+  cleanUpBlindly() {
+    for (const cure of this.cures) this.play.order(cure);
+    if (this.scale_before !== null) this.play.order('time-scale', { scale: this.scale_before });
+    for (const node of this.added) this.play.order('remove', { node });
+  }
 }

@@ -22,15 +22,18 @@ pub(crate) struct Browser {
     driver: Process,
     address: String,
     session: String,
+    /// Its profile is in there.
+    _scratch: Scratch,
 }
 
 impl Browser {
     /// Starts one; without chromium and its driver `test` is to go on without.
-    pub(crate) async fn start(test: &str, scratch: &Scratch) -> Option<Self> {
+    pub(crate) async fn start(test: &str) -> Option<Self> {
+        let scratch = Scratch::new();
         let chromium = tools::find(test, "chromium")?;
         let chromedriver = tools::find(test, "chromedriver")?;
         let driver =
-            Process::start(scratch, "driver", chromedriver.to_str().unwrap(), &["--port=0"]);
+            Process::start(&scratch, "driver", chromedriver.to_str().unwrap(), &["--port=0"]);
         let port = wait::until("port of the driver", async || {
             let said = driver.stdout();
             let (_, rest) = said.split_once("started successfully on port ")?;
@@ -39,8 +42,12 @@ impl Browser {
         })
         .await;
         let profile = scratch.join("profile");
-        let mut browser =
-            Self { driver, address: format!("127.0.0.1:{port}"), session: String::new() };
+        let mut browser = Self {
+            driver,
+            address: format!("127.0.0.1:{port}"),
+            session: String::new(),
+            _scratch: scratch,
+        };
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "unhandledPromptBehavior": "ignore",
@@ -65,7 +72,8 @@ impl Browser {
         let request = format!("{method} {}{path}", self.session);
         let sent = if method == "GET" { Vec::new() } else { body.to_string().into_bytes() };
         let headers = ["Content-Type: application/json"];
-        let reply = http::ask(&self.address, &request, &headers, &sent).await;
+        // The browser has inherited the connection, so that its end would not be seen.
+        let reply = http::ask_by_length(&self.address, &request, &headers, &sent).await;
         let mut said = reply.json();
         assert_eq!(reply.status, 200, "{request} {body}: {said}");
         said["value"].take()

@@ -40,3 +40,34 @@ async fn what_is_stored_never_runs() {
     assert_eq!(browser.eval("return document.title").await, "Kvorum");
     stage.end().await;
 }
+
+/// What would make a page of text, or ask another host.
+const FORBIDDEN: [&str; 10] = [
+    "innerHTML",
+    "outerHTML",
+    "insertAdjacentHTML",
+    "document.write",
+    "eval(",
+    "new Function",
+    " style=\"",
+    " onclick=\"",
+    "https://",
+    "javascript:",
+];
+
+#[test]
+fn no_file_of_the_page_makes_html_of_data_or_names_another_host() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../node-bin/src/dashboard/page");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        // What SVG is called, and where the other nodes of the cluster have this page.
+        let own = text.replace("http://www.w3.org/2000/svg", "").replace("http://${door}/", "");
+        for word in FORBIDDEN.into_iter().chain(["http://"]) {
+            assert!(!own.contains(word), "{word} in {}", path.display());
+        }
+        files += 1;
+    }
+    assert!(20 < files, "{files} files are looked at");
+}

@@ -83,13 +83,13 @@ async fn links_are_cut_and_healed_and_time_stands_still() {
     let _turn = wait::turn().await;
     let Some(mut stage) = Stage::open("links on the page", "").await else { return };
     let browser = &stage.browser;
-    let link = "document.querySelector('[data-link=\"2-3\"]')";
-    browser.click("[data-link=\"2-3\"] .touch").await;
+    let link = "document.querySelector('[data-link=\"1-2\"]')";
+    browser.click("[data-link=\"1-2\"] .touch").await;
     browser.click("#link-cut").await;
     browser.until("a link that is cut", &format!("{link}.dataset.cut === 'true'")).await;
     let status = stage.cluster.answered("status", 4).await;
-    assert_eq!(status[3], "link 2 - 3 cut");
-    browser.click("[data-link=\"2-3\"] .touch").await;
+    assert_eq!(status[3], "link 1 - 2 cut");
+    browser.click("[data-link=\"1-2\"] .touch").await;
     browser.click("#link-heal").await;
     browser.until("a whole link", &format!("!{link}.dataset.cut")).await;
 
