@@ -10,7 +10,7 @@ use crate::dial::Endpoints;
 use crate::error::{ClientError, one_line};
 use crate::exchange::exchange;
 
-pub use raft_net::client_protocol::playground::{NodeName, Play};
+pub use raft_net::client_protocol::playground::{NodeName, Play, TimeScale};
 
 /// Has something done by the first of `endpoints` that answers. Returns what was done, on one line.
 ///

@@ -95,6 +95,11 @@ impl Leases {
         (0..count).map_while(|_| self.by_end.pop_first()).count().max(freed)
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.by_id.len() as u64
+    }
+
     /// What all of them take in memory, about. Units: bytes.
     pub(crate) fn cost_bytes(&self) -> u64 {
         self.by_id.len() as u64 * LEASE_COST_BYTES

@@ -414,6 +414,10 @@ impl StateMachine for Store {
         self.live_bytes()
     }
 
+    fn leases(&self) -> u64 {
+        self.leases.count()
+    }
+
     fn grows(&self, command: &[u8]) -> bool {
         Command::decode(command).is_ok_and(|command| command.grows())
     }

@@ -180,6 +180,7 @@ mod tests {
             log_time: 0,
             state_hash: 0,
             live_bytes: 0,
+            leases: 0,
             live_bytes_max: 1,
             waiting_for: Vec::new(),
             is_fenced: false,

@@ -1,7 +1,7 @@
 //! Consensus: the only owner of this node's `Replica`.
 //!
 //! Commands: `Submit`, `Read`, `ReadLocally`, `Greet`, `Describe`, `Tune`, `Trace`, `Transfer`,
-//! `HandOver` (Api and the node), `Urge` (the node's owner), `ReadChanges` (Watch),
+//! `HandOver` (Api and the node), `Urge`, `SetPace` (the node's owner), `ReadChanges` (Watch),
 //! `WantSnapshot` (doors, Api), `Tick`.
 //! Facts: `Received`, `PeerConnected`, `PeerLost` (Network), `Persisted`, `Fetched`, `DiskFull`
 //! (LogStore), `SnapshotsMoved` (SnapshotStore).
@@ -27,8 +27,10 @@ use crate::fault::FaultGuard;
 use crate::log_store::{Configure, CutBefore, DiskFull, Fetch, Fetched, Persist, Persisted};
 use crate::monitor::events::Happened;
 use crate::monitor::latencies::Latencies;
+use crate::monitor::newest::newest;
 use crate::monitor::trace::{Note, TraceId, Traces};
 use crate::monitor::values::Pulse;
+use crate::pace::{Passing, SetPace};
 use crate::snapshot_store::{Orders, SnapshotsMoved};
 use crate::watch::{Applied, ChangesRead, ReadChanges};
 
@@ -66,6 +68,8 @@ pub(crate) struct Greet {
 pub(crate) struct Describe {
     /// Who asked.
     pub ticket: Ticket,
+    /// Whether the newest entries of the log are wanted, too.
+    pub with_entries: bool,
 }
 
 /// Hands leadership over, because the node is about to stop.
@@ -234,6 +238,8 @@ struct TakeTurn;
 pub(crate) struct Consensus<S> {
     replica: Replica<S>,
     clock: Clock,
+    /// Time as the replica lives through it.
+    passing: Passing,
     outlets: Outlets,
     is_turn_due: bool,
     /// What was written to the log last.
@@ -256,6 +262,7 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
             chronicle: Chronicle::begin(clock.now(), replica.raft()),
             replica,
             clock,
+            passing: Passing::default(),
             outlets,
             is_turn_due: false,
             told: None,
@@ -276,8 +283,9 @@ impl<S: StateMachine + Unpin + 'static> Consensus<S> {
         if !self.traces.is_empty() {
             self.traces.event(now.0, &event, took_us);
         }
+        let inside = self.passing.inside(now);
         self.chronicle.event(now, self.replica.raft(), &event);
-        self.replica.handle(now, event);
+        self.replica.handle(inside, event);
         if !self.is_turn_due {
             self.is_turn_due = true;
             context.notify(TakeTurn);
@@ -439,7 +447,7 @@ impl<S: StateMachine + Unpin + 'static> Handler<TakeTurn> for Consensus<S> {
         .entered();
         self.is_turn_due = false;
         let now = self.clock.now();
-        let effects = self.replica.turn(now);
+        let effects = self.replica.turn(self.passing.inside(now));
         self.chronicle.turn(now, self.replica.raft(), &effects);
         if self.chronicle.has_news() {
             let told = Happened::of(now, Clock::wall_time(), self.chronicle.take());
@@ -469,17 +477,30 @@ impl<S: StateMachine + Unpin + 'static> Handler<Greet> for Consensus<S> {
 impl<S: StateMachine + Unpin + 'static> Handler<Describe> for Consensus<S> {
     type Result = ();
 
-    fn handle(&mut self, Describe { ticket }: Describe, _: &mut Self::Context) {
+    fn handle(&mut self, describe: Describe, _: &mut Self::Context) {
+        let Describe { ticket, with_entries } = describe;
         let status = self.replica.status();
         let clock_us = self.clock.now().0;
-        let config = self.replica.raft().config();
+        let raft = self.replica.raft();
+        let config = raft.config();
         let pulse = Pulse {
             clock_us,
             syncs: self.syncs.summary(clock_us),
             election_timeout_us: config.election_timeout_us,
             heartbeat_interval_us: config.heartbeat_interval_us,
+            vote: raft.hard_state().vote.map(|id| id.number()),
+            timer: raft.election_timer(self.passing.inside(self.clock.now())),
+            newest: with_entries.then(|| newest(raft.log())),
         };
         self.outlets.described.do_send(Described { ticket, status, pulse });
+    }
+}
+
+impl<S: StateMachine + Unpin + 'static> Handler<SetPace> for Consensus<S> {
+    type Result = ();
+
+    fn handle(&mut self, SetPace(pace): SetPace, _: &mut Self::Context) {
+        self.passing.set(self.clock.now(), pace);
     }
 }
 

@@ -7,6 +7,8 @@ mod folders;
 mod links;
 mod play;
 mod playground;
+mod surroundings;
+mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -30,6 +32,7 @@ use self::folders::{Known, known_cluster, node_directory};
 use self::links::Links;
 pub use self::links::Way;
 pub(crate) use self::play::PATIENCE;
+use self::time::TimePassing;
 use crate::api::BodyChecks;
 use crate::console::ConsoleMessages;
 use crate::directory::{Data, MemoryData, new_incarnation};
@@ -156,6 +159,7 @@ pub struct LocalCluster<S> {
     places: BTreeMap<NodeId, Place>,
     wires: Wires,
     links: Links,
+    time: TimePassing,
     /// As the story of the cluster knows them.
     links_told: Links,
     /// Ways in for clients, if somebody wanted them.
@@ -213,6 +217,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         let machine = Box::new(machine);
         let places = BTreeMap::new();
         let (doors, links) = (None, Links::default());
+        let time = TimePassing::of_percent(options.time_scale_percent);
         let mut cluster = Self {
             options,
             machine,
@@ -221,6 +226,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             places,
             wires,
             links,
+            time,
             links_told: Links::default(),
             doors,
             _exchange: exchange,
@@ -233,6 +239,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             let node = cluster.start_node(id, data, (bound.remove(&id), BTreeSet::new()))?;
             cluster.places.insert(id, Place::Running(node));
         }
+        cluster.tell_surroundings();
         Ok(cluster)
     }
 
@@ -256,7 +263,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             time_scale_percent: self.options.time_scale_percent,
             // Everybody who founds it votes.
             voters_target: VOTERS_TARGET.max(self.members.len()),
-            faults: Some(self.links.of(id)),
+            faults: Some(self.faults_of(id)),
             playground: self.options.players.clone().map(Playground::Owner),
             console_messages: self.options.console_messages,
             story: self.options.story.clone(),
@@ -268,7 +275,9 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             bound,
             ..NodeOptions::new(id, &self.members[&id], data)
         };
-        Node::start(options, (self.machine)())
+        let node = Node::start(options, (self.machine)())?;
+        self.tell_time_to(&node);
+        Ok(node)
     }
 
     /// Every node's id and address.
@@ -288,6 +297,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         let transport = stream::Transport::Memory(dial.clone());
         let bound = bind(&ids, Ports::from(first_port))?;
         self.doors = Some(Doors::open(bound, &self.members, &transport)?);
+        self.tell_surroundings();
         Ok(())
     }
 
@@ -364,7 +374,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         how: impl FnOnce(Node) -> crate::node::Remains,
     ) -> Result<(), PlaceError> {
         let place = self.place(id)?;
-        match std::mem::replace(place, Place::Dead(None)) {
+        let ended = match std::mem::replace(place, Place::Dead(None)) {
             Place::Running(node) => {
                 let was_running = node.is_running();
                 let disks = how(node).disks;
@@ -375,7 +385,9 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
                 *place = dead;
                 Err(PlaceError::Dead(id))
             }
-        }
+        };
+        self.tell_surroundings();
+        ended
     }
 
     /// Starts a dead node again on its disk, at its address.
@@ -397,6 +409,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         };
         let node = self.start_node(id, data, (None, BTreeSet::new()))?;
         self.places.insert(id, Place::Running(node));
+        self.tell_surroundings();
         Ok(())
     }
 

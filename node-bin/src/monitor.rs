@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod latencies;
 pub(crate) mod lines;
 pub(crate) mod machine;
+pub(crate) mod newest;
 pub(crate) mod path;
 pub(crate) mod trace;
 pub(crate) mod values;

@@ -32,14 +32,16 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 pub(crate) use self::playing::Pause;
 use self::playing::Standstill;
-use crate::api::{BodyChecks, Call, CallOutcome, Operation};
+use crate::api::{AskValues, BodyChecks, Call, CallOutcome, Operation};
 use crate::consensus::Urge;
 use crate::console::ConsoleMessages;
+use crate::dashboard::surroundings::Surround;
 use crate::directory::{Data, new_incarnation};
 use crate::disk::NodeDisk;
 use crate::doors::resp::RespOptions;
 use crate::error::{NodeEnd, StartError};
 use crate::logging::LogControl;
+use crate::pace::SetPace;
 use crate::playground::Playground;
 use crate::story::Story;
 
@@ -310,9 +312,19 @@ pub(crate) struct Started {
     pub(crate) ports: Vec<(Door, String)>,
     pub(crate) cluster_id: u64,
     pub(crate) members: BTreeMap<NodeId, String>,
+    pub(crate) reaches: Reaches,
+}
+
+/// How whoever has a node reaches its actors.
+#[derive(Debug)]
+pub(crate) struct Reaches {
     pub(crate) calls: Recipient<Call>,
     pub(crate) urge: Recipient<Urge>,
     pub(crate) set_faults: Recipient<SetFaults>,
+    pub(crate) set_pace: Recipient<SetPace>,
+    pub(crate) values: Recipient<AskValues>,
+    /// If the node has pages.
+    pub(crate) surround: Option<Recipient<Surround>>,
 }
 
 /// What a node's thread leaves behind.
@@ -560,10 +572,10 @@ impl Node {
         let is_write = matches!(operation, Operation::Write { .. } | Operation::Change { .. });
         let (reply, outcome) = oneshot::channel();
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        if !self.started.calls.connected() {
+        if !self.started.reaches.calls.connected() {
             return Err(RequestError::Ended);
         }
-        self.started.calls.do_send(Call { operation, timeout_ms, reply });
+        self.started.reaches.calls.do_send(Call { operation, timeout_ms, reply });
         // A node that ends with a write under way leaves its outcome open.
         let lost = if is_write { RequestError::Unknown } else { RequestError::Ended };
         outcome.await.map(|called| called.outcome).map_err(|_| lost)

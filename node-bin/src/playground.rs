@@ -1,6 +1,7 @@
 //! Playground: takes what clients want to see done to this node or to its cluster.
 //!
-//! Command: `AskedToPlay` (Api).  Fact out: `PlayEnded` (to Api).
+//! Command: `AskedToPlay` (Api, doors).  Facts out: `PlayEnded` (to Api), `SpoiltLinks` (to
+//! Dashboard).
 //! In a cluster of one process its owner decides and acts, who is no actor; a node by itself does
 //! what concerns it (`alone`), and there is no such actor in a node that nobody may play with.
 //! Limits: none of its own; each order is a request of a client, and those are bounded by Api.
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 
 use self::alone::Deed;
 use crate::consensus::Urge;
+use crate::dashboard::surroundings::{SpoiltLink, SpoiltLinks};
 use crate::fault::FaultGuard;
 use crate::node::{Control, Pause};
 
@@ -46,25 +48,50 @@ pub struct Asked {
     pub(crate) answer: Answer,
 }
 
+/// Who is to be told what became of it.
+#[derive(Debug)]
+pub(crate) enum Waits {
+    /// A client of Api.
+    Client(Ticket),
+    /// A page, through its door.
+    Page(oneshot::Sender<PageTold>),
+}
+
+/// What a page is told.
+#[derive(Debug)]
+pub(crate) struct PageTold {
+    /// What was done, or why it was not.
+    pub(crate) outcome: Result<String, String>,
+    /// Is dropped when the page's socket has the answer.
+    pub(crate) told: Option<oneshot::Sender<()>>,
+}
+
 /// Whoever waits for an answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    ticket: Ticket,
+    waits: Waits,
     to: Recipient<PlayEnded>,
 }
 
 impl Answer {
     /// Answers.
     pub(crate) fn tell(self, outcome: Result<String, String>) {
-        self.to.do_send(PlayEnded { ticket: self.ticket, outcome, told: None });
+        self.put(outcome, None);
+    }
+
+    fn put(self, outcome: Result<String, String>, told: Option<oneshot::Sender<()>>) {
+        match self.waits {
+            Waits::Client(ticket) => self.to.do_send(PlayEnded { ticket, outcome, told }),
+            // It may have stopped waiting.
+            Waits::Page(page) => drop(page.send(PageTold { outcome, told })),
+        }
     }
 
     /// Answers, and returns when the answer has left, or was long enough about it: the node that
     /// gives it will not run any more.
     pub(crate) async fn tell_before(self, text: String) {
         let (told, is_told) = oneshot::channel();
-        let (ticket, outcome) = (self.ticket, Ok(text));
-        self.to.do_send(PlayEnded { ticket, outcome, told: Some(told) });
+        self.put(Ok(text), Some(told));
         // What comes next comes anyway.
         let _ = timeout(FAREWELL, is_told).await;
     }
@@ -74,7 +101,7 @@ impl Answer {
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct AskedToPlay {
-    pub(crate) ticket: Ticket,
+    pub(crate) waits: Waits,
     pub(crate) play: Play,
 }
 
@@ -95,6 +122,8 @@ pub(crate) struct Outlets {
     pub(crate) ended: Recipient<PlayEnded>,
     pub(crate) urge: Recipient<Urge>,
     pub(crate) set_faults: Recipient<SetFaults>,
+    /// If the node has pages.
+    pub(crate) spoilt: Option<Recipient<SpoiltLinks>>,
     /// To the node's thread.
     pub(crate) control: mpsc::UnboundedSender<Control>,
 }
@@ -140,6 +169,9 @@ impl Player {
             }
             Deed::Wires(faults) => {
                 self.faults.clone_from(&faults);
+                if let Some(spoilt) = &self.outlets.spoilt {
+                    spoilt.do_send(SpoiltLinks(SpoiltLink::of(self.own, &faults)));
+                }
                 self.outlets.set_faults.do_send(SetFaults(faults));
             }
             Deed::Campaign => self.outlets.urge.do_send(Urge::Campaign),
@@ -156,8 +188,8 @@ impl Actor for Player {
 impl Handler<AskedToPlay> for Player {
     type Result = ();
 
-    fn handle(&mut self, AskedToPlay { ticket, play }: AskedToPlay, _: &mut Self::Context) {
-        let answer = Answer { ticket, to: self.outlets.ended.clone() };
+    fn handle(&mut self, AskedToPlay { waits, play }: AskedToPlay, _: &mut Self::Context) {
+        let answer = Answer { waits, to: self.outlets.ended.clone() };
         match &self.playground {
             Playground::Owner(owner) => {
                 let asked = Asked { play, via: self.own, answer };

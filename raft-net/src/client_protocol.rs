@@ -9,6 +9,7 @@ mod monitor;
 pub mod playground;
 mod snapshot;
 mod status;
+mod time_scale;
 
 use std::borrow::Cow;
 

@@ -25,6 +25,8 @@ pub struct Faults {
     pub cut_from: BTreeSet<NodeId>,
     /// How much later what goes to a peer leaves, at most [`DELAY_MS_MAX`]. Units: milliseconds.
     pub delay_to_ms: BTreeMap<NodeId, u64>,
+    /// Whether nothing leaves until somebody says otherwise; what is to leave waits.
+    pub is_frozen: bool,
 }
 
 /// Replaces what is wrong with the wires, if somebody may play with the node.
@@ -77,6 +79,7 @@ mod tests {
             cut_to: [id(2)].into(),
             cut_from: [id(3)].into(),
             delay_to_ms: [(id(2), 5), (id(3), 7), (id(4), 0), (id(5), u64::MAX)].into(),
+            is_frozen: false,
         };
         let fates = [2, 3, 4, 5, 6].map(|peer| faults.fate(id(peer)));
         let (later, longest) = (Duration::from_millis(7), Duration::from_millis(DELAY_MS_MAX));

@@ -56,7 +56,7 @@ pub(super) fn role(status: &Status) -> &'static str {
     }
 }
 
-fn part(configuration: &Configuration, id: NodeId) -> &'static str {
+pub(super) fn part(configuration: &Configuration, id: NodeId) -> &'static str {
     if configuration.voters.contains(&id) {
         VOTER
     } else if configuration.kept.contains(&id) {

@@ -231,7 +231,7 @@ impl Api {
                 (self.checks.query)(body).map(|()| self.round.read_locally(ticket, body))
             }
             Op::Status => {
-                self.outlets.describe.do_send(Describe { ticket });
+                self.outlets.describe.do_send(Describe { ticket, with_entries: false });
                 Ok(())
             }
             Op::Monitor(question) => {
@@ -516,7 +516,9 @@ impl Handler<Call> for Api {
                 self.round.read_locally(ticket, &query);
                 self.plan_flush(context);
             }
-            Operation::Describe => self.outlets.describe.do_send(Describe { ticket }),
+            Operation::Describe => {
+                self.outlets.describe.do_send(Describe { ticket, with_entries: false })
+            }
             Operation::Change { change, session } => {
                 self.round.change(ticket, &session, timeout_us(timeout_ms), &change);
                 self.plan_flush(context);

@@ -18,8 +18,7 @@ use raft_core::configuration::MEMBERS_MAX;
 use raft_core::replica::event::{Refusal, Ticket};
 use raft_core::types::NodeId;
 use raft_net::client_protocol::{
-    MonitorAnswer, MonitorEntry, MonitorError, MonitorPart, MonitorRequest, Op, Reply, Response,
-    WatchEnded,
+    MonitorAnswer, MonitorError, MonitorPart, MonitorRequest, Op, Reply, Response, WatchEnded,
 };
 use raft_net::inquiry::{Inquire, Inquired, Inquiry};
 use tokio::sync::oneshot;
@@ -30,7 +29,7 @@ use crate::consensus::{Describe, Described};
 use crate::logging::{LogControl, LogLine};
 use crate::monitor::events::{Events, Happened};
 use crate::monitor::lines::Lines;
-use crate::monitor::path::{self, Aim};
+use crate::monitor::path::{self, Aim, VIEW};
 use crate::monitor::trace::{TraceId, Traces};
 use crate::monitor::values::root;
 use crate::watch::{CountWatches, MonitorDue, MonitorOrders, WatchesCounted};
@@ -99,20 +98,20 @@ pub(super) struct Monitor {
     pub(super) traces: Traces,
 }
 
-/// Asks for the values of this node at a path, from inside the node.
+/// Asks a question from inside the program.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct AskValues {
-    /// Below the node.
-    pub(crate) path: &'static str,
-    /// Takes them.
-    pub(crate) reply: oneshot::Sender<Vec<MonitorEntry>>,
+    /// What is asked.
+    pub(crate) request: MonitorRequest,
+    /// Takes the answer.
+    pub(crate) reply: oneshot::Sender<Vec<MonitorPart>>,
 }
 
 /// Who wants to know.
 #[derive(Debug)]
 enum Asker {
-    Door(oneshot::Sender<Vec<MonitorEntry>>),
+    Door(oneshot::Sender<Vec<MonitorPart>>),
     Client(Ticket),
     Watch(Owner),
     Peer(NodeId, u64),
@@ -267,6 +266,7 @@ impl Api {
             let part = failed(self.info.node_id, MonitorError::NOT_HERE, text);
             return self.answer_values(asker, vec![part]);
         }
+        let with_entries = matches!(&aim, Aim::Node(_, rest) | Aim::Cluster(rest) if rest == VIEW);
         self.monitor.newest += 1;
         let number = self.monitor.newest;
         let patience_ms = match request.timeout_ms {
@@ -287,7 +287,7 @@ impl Api {
         };
         self.monitor.tasks.insert(number, task);
         let ticket = Ticket { connection: QUESTIONS, request: number };
-        self.outlets.describe.do_send(Describe { ticket });
+        self.outlets.describe.do_send(Describe { ticket, with_entries });
         self.outlets.count_watches.do_send(CountWatches { task: number });
     }
 
@@ -425,7 +425,7 @@ impl Api {
             }
             Asker::Door(reply) => {
                 // It may have stopped waiting.
-                let _ = reply.send(parts.into_iter().flat_map(|part| part.entries).collect());
+                let _ = reply.send(parts);
             }
             Asker::Watch(owner) => self.tell_watch_of_values(owner, parts),
             Asker::Peer(to, number) => {
@@ -491,9 +491,7 @@ impl Handler<MonitorDue> for Api {
 impl Handler<AskValues> for Api {
     type Result = ();
 
-    fn handle(&mut self, AskValues { path, reply }: AskValues, context: &mut Self::Context) {
-        let path = format!("/node/{}/{path}", self.info.node_id);
-        let request = MonitorRequest { path, ..MonitorRequest::default() };
+    fn handle(&mut self, AskValues { request, reply }: AskValues, context: &mut Self::Context) {
         self.begin_task(Asker::Door(reply), request);
         self.settle(context);
     }

@@ -7,7 +7,7 @@ use raft_net::client_protocol::Reply;
 use raft_net::client_protocol::playground::{PlayOrder, Played};
 
 use super::Api;
-use crate::playground::{AskedToPlay, PlayEnded};
+use crate::playground::{AskedToPlay, PlayEnded, Waits};
 
 impl Api {
     /// Hands an order on.
@@ -19,7 +19,7 @@ impl Api {
                         was started with --playground"
                 .to_owned());
         };
-        play.do_send(AskedToPlay { ticket, play: order.to_play()? });
+        play.do_send(AskedToPlay { waits: Waits::Client(ticket), play: order.to_play()? });
         Ok(())
     }
 }

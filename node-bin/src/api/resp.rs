@@ -145,7 +145,9 @@ impl RespClients {
                 asked += 1;
                 let ticket = Ticket { connection, request };
                 match write {
-                    None if is_of_node => describe.do_send(Describe { ticket }),
+                    None if is_of_node => {
+                        describe.do_send(Describe { ticket, with_entries: false })
+                    }
                     Some(stamp) => round.write(ticket, &stamp, TIMEOUT_US, &desk.body),
                     None => round.read_owned(ticket, TIMEOUT_US, desk.body.split().freeze()),
                 }

@@ -101,6 +101,9 @@ fn greet(arguments: &DevArguments, cluster: &LocalCluster<Store>) {
     eprintln!("data in {}", arguments.data_dir.display());
     let doors: Vec<String> = cluster.client_addresses().into_values().collect();
     eprintln!("from another terminal: kvctl --endpoints {} status", doors.join(","));
+    if let Some(door) = doors.first() {
+        eprintln!("dashboard at http://{door}/");
+    }
     eprintln!("help shows what can be typed here");
 }
 

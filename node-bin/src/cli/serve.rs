@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use raft_core::types::NodeId;
 use raft_net::faults::Faults;
+use raft_net::opens::{Door, Opens};
 
 use super::backups::Backups;
 use super::discovery::Method;
@@ -200,7 +201,7 @@ impl<'a> Given<'a> {
         let node_id = options.node_id.number();
         stop.waits_for_a_node(true);
         let node = Node::start(options, new_store(arguments.memory_max))?;
-        announce(&node, node_id, &self.directory);
+        announce(&node, arguments.ports.opens()?, (node_id, &self.directory));
         drop(announcement);
         let _until_it_ends = arguments.backups.start(Backups {
             endpoint: native_address(&node),
@@ -236,7 +237,7 @@ impl<'a> Given<'a> {
     }
 }
 
-fn announce(node: &Node, node_id: u64, directory: &Path) {
+fn announce(node: &Node, opens: Opens, (node_id, directory): (u64, &Path)) {
     let (address, cluster) = (node.address(), node.cluster_id());
     println!(
         "kvorum {}: node {node_id} of cluster {cluster:016x} listens on {address}, data in {}",
@@ -246,9 +247,25 @@ fn announce(node: &Node, node_id: u64, directory: &Path) {
     for (door, address) in node.ports() {
         println!("{door} alone at {address}");
     }
+    if let Some(at) = page_address(node, opens) {
+        println!("dashboard at http://{at}/");
+    }
     let members: Vec<String> =
         node.members().iter().map(|(id, address)| format!("{id}={address}")).collect();
     tracing::info!(node = node_id, "members: {}", members.join(","));
+}
+
+/// Where the page of the node is, if one of its ports shows it.
+fn page_address(node: &Node, opens: Opens) -> Option<String> {
+    let alone = node.ports().iter().find(|(door, _)| *door == Door::Http);
+    let address = match alone {
+        Some((_, address)) => address.as_str(),
+        None if opens.has(Door::Http) => node.address(),
+        None => return None,
+    };
+    // A node that listens everywhere is reached here, too.
+    let everywhere = ["0.0.0.0:", "[::]:"].iter().find_map(|any| address.strip_prefix(any));
+    Some(everywhere.map_or_else(|| address.to_owned(), |port| format!("localhost:{port}")))
 }
 
 /// Where clients of the native protocol reach the node.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use raft_core::entry::FEATURE_LEVEL;
 use raft_core::types::NodeId;
+use raft_net::client_protocol::playground::TimeScale;
 use raft_net::handshake::ClusterSecret;
 
 use super::backups::BackupArguments;
@@ -19,10 +20,6 @@ use crate::node::{
     ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, SNAPSHOT_LOG_BYTES, VOTER_GONE_MS,
     VOTERS_TARGET, WAL_SEGMENT_BYTES,
 };
-
-/// By how much time can be stretched. Units: hundredths.
-const TIME_SCALE_PERCENT_MIN: u64 = 10;
-const TIME_SCALE_PERCENT_MAX: u64 = 10_000;
 
 /// The id of a node that founds a cluster and was given none.
 pub(super) const FIRST_ID: NodeId = NodeId::new(1).expect("1 is an id");
@@ -179,8 +176,7 @@ pub(super) struct DevArguments {
     pub(super) heartbeat_interval_ms: u64,
     /// Makes elections and heartbeats take so many times as long, all in the same proportion:
     /// above 1 is slow motion
-    #[arg(long, value_name = "X", env = "KVORUM_DEV_TIME_SCALE", default_value = "1",
-          value_parser = parse_time_scale)]
+    #[arg(long, value_name = "X", env = "KVORUM_DEV_TIME_SCALE", default_value = "1")]
     pub(super) time_scale: TimeScale,
     /// Shows each message between actors and nodes on standard error, but heartbeats; with full,
     /// what it carries too
@@ -196,35 +192,6 @@ pub(super) struct DevArguments {
     /// How much is written to the log
     #[arg(long, value_enum, env = "KVORUM_LOG_LEVEL", default_value = "error")]
     pub(super) log_level: LogLevel,
-}
-
-/// By how much time is stretched. Units: hundredths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TimeScale {
-    pub(super) percent: u64,
-}
-
-impl TimeScale {
-    /// A time as long as it is to be, at least a millisecond.
-    pub(super) fn of_ms(self, ms: u64) -> u64 {
-        (ms.saturating_mul(self.percent) / 100).max(1)
-    }
-}
-
-/// Reads a number of times with at most two digits behind the point.
-fn parse_time_scale(text: &str) -> Result<TimeScale, String> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
-    let hundredths = match part.len() {
-        0..=2 if is_number(whole) && is_number(part) => format!("{whole}{part:0<2}").parse().ok(),
-        _ => None,
-    };
-    match hundredths {
-        Some(percent) if (TIME_SCALE_PERCENT_MIN..=TIME_SCALE_PERCENT_MAX).contains(&percent) => {
-            Ok(TimeScale { percent })
-        }
-        Some(_) | None => Err("give a number from 0.1 to 100, such as 10 or 0.5".to_owned()),
-    }
 }
 
 /// How much is shown of messages.
@@ -416,17 +383,6 @@ mod tests {
         assert!(error.contains("--join: \"a\" is not an address"), "{error}");
         let error = joins("kvorum --join a:1 --peers 1=b:1").unwrap_err().to_string();
         assert!(error.contains("give one of them"), "{error}");
-    }
-
-    #[test]
-    fn time_is_stretched_by_a_number_with_two_digits_behind_the_point() {
-        for (text, ms) in [("1", 250), ("10", 2_500), ("0.5", 125), ("1.25", 312), ("0.1", 25)] {
-            assert_eq!(parse_time_scale(text).unwrap().of_ms(250), ms, "{text}");
-        }
-        for text in ["", "0", "0.05", "101", "-1", "1.001", "x", "1e1", "."] {
-            let error = parse_time_scale(text).unwrap_err();
-            assert!(error.contains("from 0.1 to 100"), "{text}: {error}");
-        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub(crate) mod resp;
 mod stranger;
 
 pub(crate) use etcd::{Behind, Hashing, SnapshotSource};
-pub(crate) use http::{Hosts, Introduction, Web};
+pub(crate) use http::{Backstage, Hosts, Introduction, Web};
 
 use std::time::Duration;
 

@@ -73,6 +73,15 @@ pub enum PlaceError {
     /// There are as many nodes as may be.
     #[error("a cluster here has at most {NODES_MAX} nodes; remove one first")]
     Full,
+    /// Time stands still.
+    #[error("time stands still; thaw lets it go on, step MS for a while")]
+    Frozen,
+    /// Time does not stand still.
+    #[error("time passes; freeze makes it stand still")]
+    NotFrozen,
+    /// A step that nobody would wait for.
+    #[error("a step of that length takes more than a minute in this slow motion; make it shorter")]
+    StepTooLong,
     /// The cluster's answer to a request.
     #[error(transparent)]
     Request(#[from] RequestError),

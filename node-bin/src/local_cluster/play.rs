@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use raft_core::replica::StateMachine;
 use raft_core::types::NodeId;
-use raft_net::client_protocol::playground::{NodeName, Play};
+use raft_net::client_protocol::playground::{NodeName, Play, TimeScale};
 
 use super::playground::{LOOK_INTERVAL, now};
 use super::{LocalCluster, PlaceError, Way};
@@ -59,6 +59,9 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
                     _ => format!("{link} delayed by {delay_ms} ms"),
                 })
             }
+            Play::Add | Play::Remove(_) | Play::Transfer(_) if self.is_frozen() => {
+                Err(PlaceError::Frozen)
+            }
             Play::Add => Ok(format!("node {} added", self.add(None, within).await?)),
             Play::Remove(name) => {
                 let id = self.find(name).await?;
@@ -70,15 +73,17 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
                 self.transfer(id, within).await?;
                 Ok(format!("node {id} leads"))
             }
-            Play::Campaign(name) => {
-                let id = self.find(name).await?;
-                let leader = self.campaign(id, within).await?;
-                Ok(format!("node {id} stood for election; node {leader} leads"))
+            Play::Campaign(name) => self.campaign_named(name, within).await,
+            Play::StepDown(name) => self.step_down_named(name, within).await,
+            Play::TimeScale(scale) => {
+                self.set_time_scale(scale);
+                Ok(scaled(scale))
             }
-            Play::StepDown(name) => {
-                let id = self.find(name).await?;
-                let leader = self.step_down(id, within).await?;
-                Ok(format!("node {id} stepped down; node {leader} leads"))
+            Play::Freeze => self.freeze().map(|()| "time stands still".to_owned()),
+            Play::Thaw => self.thaw().map(|()| "time goes on".to_owned()),
+            Play::Step(ms) => {
+                self.step(Duration::from_millis(ms)).await?;
+                Ok(format!("{ms} ms have passed; time stands still"))
             }
         }
     }
@@ -128,7 +133,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         let patience =
             if self.running().count() < quorum { PATIENCE_WITHOUT_QUORUM } else { PATIENCE };
         // In slow motion elections take longer; otherwise patience stays.
-        let percent = u32::try_from(self.options.time_scale_percent).unwrap_or(u32::MAX);
+        let percent = u32::try_from(self.time.scale.percent).unwrap_or(u32::MAX);
         patience.saturating_mul(percent.max(100)) / 100
     }
 
@@ -164,6 +169,34 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         }
     }
 
+    async fn campaign_named(
+        &mut self,
+        name: NodeName,
+        within: Duration,
+    ) -> Result<String, PlaceError> {
+        let id = self.find(name).await?;
+        if self.is_frozen() {
+            self.begin_campaign(id).await?;
+            return Ok(format!("node {id} stands for election; time stands still"));
+        }
+        let leader = self.campaign(id, within).await?;
+        Ok(format!("node {id} stood for election; node {leader} leads"))
+    }
+
+    async fn step_down_named(
+        &mut self,
+        name: NodeName,
+        within: Duration,
+    ) -> Result<String, PlaceError> {
+        let id = self.find(name).await?;
+        if self.is_frozen() {
+            self.begin_step_down(id).await?;
+            return Ok(format!("node {id} stepped down; time stands still"));
+        }
+        let leader = self.step_down(id, within).await?;
+        Ok(format!("node {id} stepped down; node {leader} leads"))
+    }
+
     async fn revive_named(&mut self, name: Option<NodeName>) -> Result<String, PlaceError> {
         let dead = match name {
             Some(name) => vec![self.find(name).await?],
@@ -197,6 +230,9 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     /// Gives nodes that have just started a moment to find their leader and to catch up, so that
     /// what is done next shows them as they are. Without a quorum they cannot.
     async fn await_caught_up(&self, ids: &[NodeId]) {
+        if self.is_frozen() {
+            return;
+        }
         let deadline = now() + CATCH_UP;
         let Some(leader) = self.await_leader().await.and_then(|id| self.node(id)) else {
             return;
@@ -220,6 +256,14 @@ pub(super) fn paused(id: NodeId, for_ms: Option<u64>) -> String {
     match for_ms {
         Some(ms) => format!("node {id} paused for {ms} ms"),
         None => format!("node {id} paused"),
+    }
+}
+
+/// What is said of time from now on.
+fn scaled(scale: TimeScale) -> String {
+    match scale {
+        TimeScale::NONE => "time passes as it does outside".to_owned(),
+        scale => format!("time passes {scale} times as slow"),
     }
 }
 

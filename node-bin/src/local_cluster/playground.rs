@@ -9,7 +9,7 @@ use raft_core::consensus::ready::RoleName;
 use raft_core::replica::StateMachine;
 use raft_core::replica::event::Status;
 use raft_core::types::{NodeId, Term};
-use raft_net::faults::DELAY_MS_MAX;
+use raft_net::faults::{DELAY_MS_MAX, Faults};
 use raft_net::stream;
 
 use super::doors::Door;
@@ -38,16 +38,16 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     /// Errors: `PlaceError`; nothing was changed then.
     pub fn pause(&mut self, id: NodeId, at_most: Option<Duration>) -> Result<(), PlaceError> {
         match self.place(id)? {
-            Place::Running(node) if node.is_paused() => Err(PlaceError::Paused(id)),
+            Place::Running(node) if node.is_paused() => return Err(PlaceError::Paused(id)),
             Place::Running(node) => {
-                if node.pause(at_most) {
-                    Ok(())
-                } else {
-                    Err(PlaceError::Dead(id))
+                if !node.pause(at_most) {
+                    return Err(PlaceError::Dead(id));
                 }
             }
-            Place::Dead(_) => Err(PlaceError::Dead(id)),
+            Place::Dead(_) => return Err(PlaceError::Dead(id)),
         }
+        self.tell_surroundings();
+        Ok(())
     }
 
     /// Lets a node go on that stands still.
@@ -56,14 +56,14 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     pub fn resume(&mut self, id: NodeId) -> Result<(), PlaceError> {
         match self.place(id)? {
             Place::Running(node) => {
-                if node.resume() {
-                    Ok(())
-                } else {
-                    Err(PlaceError::NotPaused(id))
+                if !node.resume() {
+                    return Err(PlaceError::NotPaused(id));
                 }
             }
-            Place::Dead(_) => Err(PlaceError::Dead(id)),
+            Place::Dead(_) => return Err(PlaceError::Dead(id)),
         }
+        self.tell_surroundings();
+        Ok(())
     }
 
     /// The nodes that stand still.
@@ -142,7 +142,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
 
     /// Tells every node what is wrong with its links; one that stands still reads it when it goes
     /// on, and one that is dead when it starts.
-    fn tell_links(&mut self) {
+    pub(super) fn tell_links(&mut self) {
         let before = std::mem::replace(&mut self.links_told, self.links.clone());
         if let Some(story) = &self.options.story {
             for ((from, to), word, delay_ms) in self.links.since(&before) {
@@ -153,9 +153,15 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         }
         for &id in self.places.keys() {
             if let Some(node) = self.living(id) {
-                node.set_faults(self.links.of(id));
+                node.set_faults(self.faults_of(id));
             }
         }
+        self.tell_surroundings();
+    }
+
+    /// What is wrong with the wires of a node.
+    pub(super) fn faults_of(&self, id: NodeId) -> Faults {
+        Faults { is_frozen: self.is_frozen(), ..self.links.of(id) }
     }
 
     /// Makes a node stand for election, although its leader may be well, and returns who leads
@@ -163,6 +169,12 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     ///
     /// Errors: `PlaceError`; `NoLeader` if nobody was elected in time.
     pub async fn campaign(&mut self, id: NodeId, within: Duration) -> Result<NodeId, PlaceError> {
+        let before = self.begin_campaign(id).await?;
+        self.leader_after(before, within).await
+    }
+
+    /// Makes a node stand for election, and waits for nothing. Returns its term before.
+    pub(super) async fn begin_campaign(&mut self, id: NodeId) -> Result<Term, PlaceError> {
         let status = self.status_of(id).await?;
         if status.role == RoleName::Leader {
             return Err(PlaceError::Leads(id));
@@ -171,19 +183,25 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             return Err(PlaceError::NoVote(id));
         }
         self.node(id).ok_or(PlaceError::Dead(id))?.campaign();
-        self.leader_after(status.term, within).await
+        Ok(status.term)
     }
 
     /// Makes a node give up leadership, and returns who leads next.
     ///
     /// Errors: `PlaceError`; `NoLeader` if nobody was elected in time.
     pub async fn step_down(&mut self, id: NodeId, within: Duration) -> Result<NodeId, PlaceError> {
+        let before = self.begin_step_down(id).await?;
+        self.leader_after(before, within).await
+    }
+
+    /// Makes a node give up leadership, and waits for nothing. Returns its term before.
+    pub(super) async fn begin_step_down(&mut self, id: NodeId) -> Result<Term, PlaceError> {
         let status = self.status_of(id).await?;
         if status.role != RoleName::Leader {
             return Err(PlaceError::DoesNotLead(id));
         }
         self.node(id).ok_or(PlaceError::Dead(id))?.step_down();
-        self.leader_after(status.term, within).await
+        Ok(status.term)
     }
 
     /// Hands leadership to a node.
@@ -291,6 +309,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         };
         let node = self.start_node(id, data, (bound, learners))?;
         self.places.insert(id, Place::Running(node));
+        self.tell_surroundings();
         Ok(id)
     }
 
@@ -339,6 +358,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         if let Some(doors) = &mut self.doors {
             doors.close(id);
         }
+        self.tell_surroundings();
     }
 
     /// Tells the cluster where its nodes are now, if its log knows them elsewhere from an earlier

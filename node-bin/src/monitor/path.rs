@@ -11,6 +11,9 @@ pub(crate) enum Aim {
     Cluster(String),
 }
 
+/// All values, with the newest entries of the log, for those who draw a picture of the node.
+pub(crate) const VIEW: &str = "view";
+
 /// What is a stream, and has no value.
 pub(crate) const LOG: &str = "log";
 /// What has happened is one too, whose past can be asked for.

@@ -2,6 +2,7 @@
 
 use kv_store::watching::Tally;
 use raft_core::configuration::Configuration;
+use raft_core::consensus::election_timer::ElectionTimer;
 use raft_core::consensus::peers::{Pace, PeerProgress};
 use raft_core::replica::event::Status;
 use raft_net::client_protocol::{MonitorEntry, MonitorValue};
@@ -11,7 +12,7 @@ use super::machine::Machine;
 use super::path::covers;
 
 /// What Consensus says beside the status.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pulse {
     /// The node's monotonic clock. Units: microseconds.
     pub(crate) clock_us: u64,
@@ -21,6 +22,12 @@ pub(crate) struct Pulse {
     pub(crate) election_timeout_us: u64,
     /// Units: microseconds.
     pub(crate) heartbeat_interval_us: u64,
+    /// For whom it voted in its term.
+    pub(crate) vote: Option<u64>,
+    /// When it will stand for election.
+    pub(crate) timer: Option<ElectionTimer>,
+    /// The newest entries of its log, if somebody asked for them.
+    pub(crate) newest: Option<String>,
 }
 
 /// What Api knows by itself.
@@ -55,7 +62,9 @@ pub(crate) struct Counts {
 pub(crate) struct Readings<'a> {
     pub(crate) role: &'a str,
     pub(crate) status: &'a Status,
-    pub(crate) pulse: Pulse,
+    /// What this node is in its cluster.
+    pub(crate) member: &'a str,
+    pub(crate) pulse: &'a Pulse,
     pub(crate) tally: Tally,
     pub(crate) counts: &'a Counts,
     pub(crate) machine: &'a Machine,
@@ -69,6 +78,9 @@ pub(crate) const LOG_LEVEL: &str = "log/level";
 pub(crate) const ELECTION_TIMEOUT: &str = "raft/election_timeout_ms";
 /// Where the heartbeat interval can be set.
 pub(crate) const HEARTBEAT_INTERVAL: &str = "raft/heartbeat_interval_ms";
+
+/// Where the newest entries stand, if they were asked for by `VIEW`.
+pub(crate) const NEWEST: &str = "raft/newest";
 
 /// What can be set.
 pub(crate) const SETTABLE: &[&str] = &[LOG_LEVEL, ELECTION_TIMEOUT, HEARTBEAT_INTERVAL];
@@ -119,6 +131,15 @@ fn raft(values: &mut Values, readings: &Readings<'_>) {
     values.add("raft/role", readings.role);
     values.add("raft/term", status.term.0);
     values.add("raft/leader", status.leader.map_or(0, |id| id.number()));
+    values.add("raft/vote", pulse.vote.unwrap_or(0));
+    values.add("raft/member", readings.member);
+    if let Some(timer) = pulse.timer {
+        values.add("raft/timer_left_ms", timer.left_us / 1_000);
+        values.add("raft/timer_of_ms", timer.of_us / 1_000);
+    }
+    if let Some(newest) = &pulse.newest {
+        values.add(NEWEST, newest.as_str());
+    }
     values.add("raft/commit", status.commit_index.0);
     values.add("raft/applied", status.applied_index.0);
     values.add("raft/last", status.last_index.0);
@@ -173,6 +194,7 @@ fn store(values: &mut Values, status: &Status) {
     values.add("store/hash", format!("{:016x}", status.state_hash));
     values.add("store/log_time_ms", status.log_time / 1_000);
     values.add("store/live_bytes", status.live_bytes);
+    values.add("store/leases", status.leases);
     values.add("store/memory_max", status.live_bytes_max);
 }
 

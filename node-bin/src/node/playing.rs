@@ -3,10 +3,14 @@
 use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
+use actix::Recipient;
 use raft_net::faults::{Faults, SetFaults};
 
 use super::{Control, Node};
+use crate::api::AskValues;
 use crate::consensus::Urge;
+use crate::dashboard::surroundings::{Surround, Surroundings};
+use crate::pace::{Pace, SetPace};
 
 /// How a node's thread is made to stand still, as a process is by SIGSTOP: nothing is sent,
 /// answered or read, connections stay open, and what the disk was told to do it does.
@@ -82,17 +86,34 @@ impl Node {
     /// Makes the node stand for election now, although its leader may be well. Nothing happens if
     /// it leads or may not campaign.
     pub fn campaign(&self) {
-        self.started.urge.do_send(Urge::Campaign);
+        self.started.reaches.urge.do_send(Urge::Campaign);
     }
 
     /// Makes the node give up leadership, if it has it, and name no successor.
     pub fn step_down(&self) {
-        self.started.urge.do_send(Urge::StepDown);
+        self.started.reaches.urge.do_send(Urge::StepDown);
+    }
+
+    /// Changes how fast time passes for the node.
+    pub(crate) fn set_pace(&self, pace: Pace) {
+        self.started.reaches.set_pace.do_send(SetPace(pace));
+    }
+
+    /// Says what is around the node, for its pages.
+    pub(crate) fn surround(&self, surroundings: Surroundings) {
+        if let Some(surround) = &self.started.reaches.surround {
+            surround.do_send(Surround(surroundings));
+        }
+    }
+
+    /// Who answers what the node is asked about itself.
+    pub(crate) fn values(&self) -> Recipient<AskValues> {
+        self.started.reaches.values.clone()
     }
 
     /// Replaces what is wrong with the node's wires; nothing happens without
     /// [`NodeOptions::faults`](super::NodeOptions::faults).
     pub fn set_faults(&self, faults: Faults) {
-        self.started.set_faults.do_send(SetFaults(faults));
+        self.started.reaches.set_faults.do_send(SetFaults(faults));
     }
 }

@@ -30,19 +30,22 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 use super::listening::Listening;
 use super::on_air;
-use super::{Control, Discoverable, Disks, NodeOptions, Remains, Started, Wires};
+use super::{Control, Discoverable, Disks, NodeOptions, Reaches, Remains, Started, Wires};
 use crate::api::{self, Api, BodyChecks, CallOutcome, Drain, MonitorOptions, NodeInfo, Operation};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, HandOver, Tick, Urge};
 use crate::console::{ConsoleMessages, LogFacts, SnapshotFacts, Taps, WatchWords};
+use crate::dashboard::surroundings::{SpoiltLinks, Surround};
+use crate::dashboard::{self, Dashboard, Introduced, PlaysWith};
 use crate::directory::{self, Claim, Opened};
 use crate::disk::{FileDisk, NodeDisk};
 use crate::doors::resp::RespOptions;
-use crate::doors::{Behind, Doors, Hashing, Hosts, Introduction, SnapshotSource, Web};
+use crate::doors::{Backstage, Behind, Doors, Hashing, Hosts, Introduction, SnapshotSource, Web};
 use crate::error::{NodeEnd, StartError};
 use crate::fault::FaultGuard;
 use crate::log_store::{Close, LogStore};
 use crate::monitor::events::Happened;
+use crate::pace::SetPace;
 use crate::playground::{self, AskedToPlay, Player, Playground};
 use crate::snapshot_store::{CloseSnapshots, SnapshotStore};
 use crate::story::{Story, Teller};
@@ -145,12 +148,28 @@ struct Actors {
     hand_over: Recipient<HandOver>,
     discovery: Addr<Discovery>,
     urge: Recipient<Urge>,
+    set_pace: Recipient<SetPace>,
+    surround: Option<Recipient<Surround>>,
     log_store: Addr<LogStore>,
     log_thread: Arbiter,
     snapshot_store: Addr<SnapshotStore>,
     snapshot_thread: Arbiter,
     /// What acts by itself, now and then.
     tasks: Vec<actix_rt::task::JoinHandle<()>>,
+}
+
+impl Actors {
+    /// How whoever has the node reaches it.
+    fn reaches(&self) -> Reaches {
+        Reaches {
+            calls: self.api.clone().recipient(),
+            values: self.api.clone().recipient(),
+            urge: self.urge.clone(),
+            set_faults: self.network.clone().recipient(),
+            set_pace: self.set_pace.clone(),
+            surround: self.surround.clone(),
+        }
+    }
 }
 
 /// What the actors of the wire are made of.
@@ -237,12 +256,11 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let (logs, probe) = (options.logs, store_doors.then(probe));
     let api = (info, checks, store_doors, MonitorOptions { clock, directory, logs, probe });
     let actors = connect((replica, clock), storage, wire, api, faults);
-    let (calls, urge) = (actors.api.clone().recipient(), actors.urge.clone());
-    let set_faults = actors.network.clone().recipient();
+    let reaches = actors.reaches();
     let patience = hand_over_patience(options.lease_reads, options.election_timeout_ms);
     let running = Running { actors, lock, patience };
     let (address, ports) = (listens_at, doors_at);
-    Ok((running, Started { address, ports, cluster_id, members, calls, urge, set_faults }))
+    Ok((running, Started { address, ports, cluster_id, members, reaches }))
 }
 
 /// How long a hand-over may take until it is given up; with lease reads it begins when promises
@@ -318,11 +336,17 @@ fn connect<S: StateMachine + Unpin + 'static>(
     effects.story = start_teller(&wire, faults);
     let guard = FaultGuard::new("Consensus", faults);
     consensus.run(Consensus::new(replica, clock, taps.on(effects), guard));
-    let play = start_player(&wire, (&to_consensus, &network, &to_api), faults);
+    let page = store_doors.then(|| start_dashboard(&wire, (&info, clock), &to_api, faults));
+    let spoilt = page.as_ref().map(|(dashboard, _)| dashboard.clone().recipient());
+    let play = start_player(&wire, (&to_consensus, &network, &to_api), spoilt, faults);
     let outlets = api_outlets(&to_consensus, &snapshot_store, &watch, &network);
     let requests = api::Outlets { play, ..outlets };
-    let door_info =
-        store_doors.then(|| (info.clone(), snapshot_source(&to_consensus, &snapshot_store)));
+    let surround = page.as_ref().map(|(dashboard, _)| dashboard.clone().recipient());
+    let door_info = page.map(|(dashboard, introduced)| DoorInfo {
+        info: info.clone(),
+        snapshots: snapshot_source(&to_consensus, &snapshot_store),
+        backstage: backstage(&dashboard, introduced, requests.play.clone()),
+    });
     let told = (wire.resp.unwrap_or_default(), monitor);
     let guard = FaultGuard::new("Api", faults);
     api.run(Api::new(info, checks, taps.on(requests), told, guard));
@@ -330,7 +354,8 @@ fn connect<S: StateMachine + Unpin + 'static>(
     let mut tasks = Vec::from(start_tickers(&to_consensus, watch));
     tasks.extend(start_caretaker(&wire, (&to_api, &discovery), faults));
     let listener = start_listener(wire, (&to_api, door_info), (&network, &discovery), faults);
-    let (hand_over, urge) = (to_consensus.clone().recipient(), to_consensus.recipient());
+    let (hand_over, urge) = (to_consensus.clone().recipient(), to_consensus.clone().recipient());
+    let set_pace = to_consensus.recipient();
     Actors {
         api: to_api,
         listener,
@@ -338,6 +363,8 @@ fn connect<S: StateMachine + Unpin + 'static>(
         hand_over,
         discovery,
         urge,
+        set_pace,
+        surround,
         log_store,
         log_thread,
         snapshot_store,
@@ -494,6 +521,7 @@ fn start_network<S: StateMachine + Unpin + 'static>(
 fn start_player<S: StateMachine + Unpin + 'static>(
     wire: &Wire,
     (consensus, network, api): (&Addr<Consensus<S>>, &Addr<Network>, &Addr<Api>),
+    spoilt: Option<Recipient<SpoiltLinks>>,
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Option<Recipient<AskedToPlay>> {
     let playground = wire.playground.clone()?;
@@ -501,6 +529,7 @@ fn start_player<S: StateMachine + Unpin + 'static>(
         ended: api.clone().recipient(),
         urge: consensus.clone().recipient(),
         set_faults: network.clone().recipient(),
+        spoilt,
         control: faults.clone(),
     };
     let guard = FaultGuard::new("Playground", faults);
@@ -532,10 +561,48 @@ fn snapshot_source<S: StateMachine + Unpin + 'static>(
     SnapshotSource::new(consensus.clone().recipient(), find, read)
 }
 
+/// What the doors for clients of the store need beside Api.
+struct DoorInfo {
+    info: NodeInfo,
+    snapshots: SnapshotSource,
+    backstage: Backstage,
+}
+
+/// Makes whoever looks at the cluster for the pages of this node.
+fn start_dashboard(
+    wire: &Wire,
+    (info, clock): (&NodeInfo, Clock),
+    api: &Addr<Api>,
+    faults: &async_mpsc::UnboundedSender<Control>,
+) -> (Addr<Dashboard>, Introduced) {
+    let introduced = Introduced {
+        node_id: info.node_id,
+        cluster_id: info.cluster_id,
+        token: dashboard::new_token(),
+        playground: wire.playground.as_ref().map(|playground| match playground {
+            Playground::Owner(_) => PlaysWith::Cluster,
+            Playground::Alone { .. } => PlaysWith::Node,
+        }),
+    };
+    let guard = FaultGuard::new("Dashboard", faults);
+    let ask = api.clone().recipient();
+    (Dashboard::new(introduced.clone(), clock, ask, guard).start(), introduced)
+}
+
+/// What the routes of the page reach.
+fn backstage(
+    dashboard: &Addr<Dashboard>,
+    introduced: Introduced,
+    play: Option<Recipient<AskedToPlay>>,
+) -> Backstage {
+    let Introduced { token, playground, .. } = introduced;
+    Backstage { open: dashboard.clone().recipient(), token, play: playground.zip(play) }
+}
+
 /// Opens the door for peers, clients and strangers.
 fn start_listener(
     wire: Wire,
-    (api, door_info): (&Addr<Api>, Option<(NodeInfo, SnapshotSource)>),
+    (api, door_info): (&Addr<Api>, Option<DoorInfo>),
     (network, discovery): (&Addr<Network>, &Addr<Discovery>),
     faults: &async_mpsc::UnboundedSender<Control>,
 ) -> Addr<Listener> {
@@ -548,7 +615,7 @@ fn start_listener(
         arrived: discovery.clone().recipient(),
     };
     let doors = Doors::new(FaultGuard::new("Doors", faults)).start();
-    let web = door_info.map(|(info, snapshots)| {
+    let web = door_info.map(|DoorInfo { info, snapshots, backstage }| {
         let behind = Behind {
             info,
             calls: api.clone().recipient(),
@@ -559,7 +626,8 @@ fn start_listener(
             hashing: Hashing::default(),
             snapshots,
         };
-        Web::new(behind, (hosts, introduction), FaultGuard::new("Web", faults)).start()
+        let around = (hosts, introduction, backstage);
+        Web::new(behind, around, FaultGuard::new("Web", faults)).start()
     });
     let doors = listener::Doors {
         peers: network.clone().recipient(),

@@ -60,6 +60,9 @@ pub(super) fn decide(play: Play, own: NodeId, now: &Faults) -> Result<(Deed, Str
         Play::Revive(_) | Play::Resume(_) => {
             Err(format!("node {own} runs; what does not run can only be started where it was"))
         }
+        Play::TimeScale(_) | Play::Freeze | Play::Thaw | Play::Step(_) => Err(format!(
+            "node {own} lives in the time of its machine; kvorum dev has a time of its own"
+        )),
         Play::Add | Play::Remove(_) | Play::Transfer(_) => Err(format!(
             "node {own} is no cluster in one process; see kvctl member add, remove, transfer"
         )),

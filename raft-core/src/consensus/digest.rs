@@ -144,6 +144,7 @@ fn hash_state(state: &State, now: Time, hasher: &mut impl Hasher) {
         levels,
         lost_leader,
         contact_at: _,
+        timer_began: _,
         promised_until,
         messages,
         bulk,

@@ -15,6 +15,7 @@ pub mod config;
 mod contact;
 pub mod detail;
 mod digest;
+pub mod election_timer;
 pub mod error;
 mod features;
 pub(crate) mod follower;

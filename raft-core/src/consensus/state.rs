@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub lost_leader: Option<NodeId>,
     /// When a leader was last heard of, or a majority by this node as one.
     pub contact_at: Option<Time>,
+    /// When the election timer, or that of a campaign, began; for operators.
+    pub(super) timer_began: Time,
     /// Until when this node elects nobody, because it has promised so. Only grows.
     pub(super) promised_until: Time,
     /// What may be sent now.
@@ -100,6 +102,7 @@ impl State {
             levels: BTreeMap::new(),
             lost_leader: None,
             contact_at: None,
+            timer_began: now,
             promised_until: now.after(promised_us),
             messages: Vec::new(),
             bulk: Vec::new(),
@@ -258,6 +261,7 @@ impl State {
     /// the leader's link is known to have ended; then from when it is free to, so that the
     /// promises of several voters do not end in a split vote.
     pub(crate) fn election_deadline(&mut self, now: Time) -> Time {
+        self.timer_began = now;
         let t = self.config.election_timeout_us;
         match self.lost_leader {
             Some(_) => {
@@ -271,6 +275,7 @@ impl State {
 
     /// When a pre-vote or an election that is still open should be given up.
     pub(crate) fn campaign_deadline(&mut self, now: Time, is_pre_vote: bool) -> Time {
+        self.timer_began = now;
         let t = self.config.election_timeout_us;
         let (low, high) = match (self.lost_leader, is_pre_vote) {
             (Some(_), true) => self.scaled(LOST_LEADER_AGAIN_US),

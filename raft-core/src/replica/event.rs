@@ -275,6 +275,8 @@ pub struct Status {
     pub state_hash: u64,
     /// What its state takes in memory, about. Units: bytes.
     pub live_bytes: u64,
+    /// How many leases it has.
+    pub leases: u64,
     /// What that may be before commands that add to it are refused. Units: bytes.
     pub live_bytes_max: u64,
     /// For whom it waits, if it has an empty directory.

@@ -48,6 +48,11 @@ pub trait StateMachine {
         0
     }
 
+    /// How many leases the machine has, for operators. A machine without leases does not say.
+    fn leases(&self) -> u64 {
+        0
+    }
+
     /// Whether a command may add to `live_bytes`, so that a leader refuses it while these are too
     /// many. Judged by the command alone; `apply` does whatever stands in the log.
     fn grows(&self, _command: &[u8]) -> bool {

@@ -22,6 +22,7 @@ impl<S: StateMachine> Replica<S> {
             log_time: self.raft.log_time(),
             state_hash: self.machine.state_hash(),
             live_bytes: self.machine.live_bytes(),
+            leases: self.machine.leases(),
             live_bytes_max: self.room.live_bytes_max(),
             waiting_for: self.raft.waiting_for(),
             is_fenced: self.fence.is_fenced(),

@@ -7,8 +7,13 @@ use raft_core::types::NodeId;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use super::time_scale::TimeScale;
+
 /// The longest pause that ends by itself. Units: milliseconds.
 pub const PAUSE_MS_MAX: u64 = 3_600_000;
+
+/// The longest step. Units: milliseconds.
+pub const STEP_MS_MAX: u64 = 60_000;
 
 /// A node as a person names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +68,14 @@ pub enum Play {
     Campaign(NodeName),
     /// Make a node give up leadership; the leader, if none is named.
     StepDown(NodeName),
+    /// Make time pass so much slower for all nodes than it does outside.
+    TimeScale(TimeScale),
+    /// Make time stand still for all nodes.
+    Freeze,
+    /// Let time go on.
+    Thaw,
+    /// Let so much time pass while time stands still. Units: milliseconds.
+    Step(u64),
 }
 
 /// The same as it travels: a map of what is said.
@@ -72,16 +85,18 @@ pub enum Play {
 #[serde(default, deny_unknown_fields)]
 pub struct PlayOrder {
     /// What is to be done: `kill`, `revive`, `pause`, `resume`, `cut`, `heal`, `delay`, `add`,
-    /// `remove`, `transfer`, `campaign` or `step-down`.
+    /// `remove`, `transfer`, `campaign`, `step-down`, `time-scale`, `freeze`, `thaw` or `step`.
     pub action: String,
     /// To which node; 0 is whoever leads.
     pub node: Option<u64>,
     /// The other end of a link.
     pub other: Option<u64>,
-    /// How long a pause is, or how much later what is sent comes. Units: milliseconds.
+    /// How long a pause or a step is, or how much later what is sent comes. Units: milliseconds.
     pub ms: Option<u64>,
     /// Whether only what goes from `node` to `other` is meant.
     pub one_way: bool,
+    /// How much slower time is to pass. Units: hundredths.
+    pub percent: Option<u64>,
 }
 
 /// What became of an order. Travels as a map.
@@ -158,6 +173,12 @@ impl From<Play> for PlayOrder {
             Play::Transfer(node) => of("transfer", Some(node)),
             Play::Campaign(node) => of("campaign", Some(node)),
             Play::StepDown(node) => of("step-down", Some(node)),
+            Play::TimeScale(TimeScale { percent }) => {
+                Self { percent: Some(percent), ..of("time-scale", None) }
+            }
+            Play::Freeze => of("freeze", None),
+            Play::Thaw => of("thaw", None),
+            Play::Step(ms) => Self { ms: Some(ms), ..of("step", None) },
         }
     }
 }
@@ -167,7 +188,7 @@ impl PlayOrder {
     ///
     /// Errors: one line that says what does not, for the client.
     pub fn to_play(&self) -> Result<Play, String> {
-        let Self { action, node, other, ms, one_way } = self;
+        let Self { action, node, other, ms, one_way, percent } = self;
         let node = node.map(NodeName::of);
         let named = || node.ok_or_else(|| format!("{action}: name a node"));
         let link = || match (node, other.map(NodeName::of)) {
@@ -197,6 +218,16 @@ impl PlayOrder {
             "transfer" => Play::Transfer(named()?),
             "campaign" => Play::Campaign(named()?),
             "step-down" => Play::StepDown(node.unwrap_or(NodeName::Leader)),
+            "time-scale" => {
+                let percent = percent.ok_or_else(|| "time-scale: say how much".to_owned())?;
+                Play::TimeScale(TimeScale::of_percent(percent)?)
+            }
+            "freeze" => Play::Freeze,
+            "thaw" => Play::Thaw,
+            "step" => match ms {
+                Some(ms) if (1..=STEP_MS_MAX).contains(ms) => Play::Step(*ms),
+                Some(_) | None => return Err(format!("a step has 1 to {STEP_MS_MAX} ms")),
+            },
             other => {
                 let shown: String = other.escape_debug().take(40).collect();
                 return Err(format!("there is nothing to play called \"{shown}\""));
@@ -208,12 +239,17 @@ impl PlayOrder {
 /// By hand because everything else after the preface travels as arrays.
 impl Serialize for PlayOrder {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(5))?;
+        // Earlier versions do not know the last one, and refuse what they do not know.
+        let fields = if self.percent.is_some() { 6 } else { 5 };
+        let mut map = serializer.serialize_map(Some(fields))?;
         map.serialize_entry("action", &self.action)?;
         map.serialize_entry("node", &self.node)?;
         map.serialize_entry("other", &self.other)?;
         map.serialize_entry("ms", &self.ms)?;
         map.serialize_entry("one_way", &self.one_way)?;
+        if let Some(percent) = &self.percent {
+            map.serialize_entry("percent", percent)?;
+        }
         map.end()
     }
 }
@@ -251,6 +287,10 @@ mod tests {
             Play::Transfer(two),
             Play::Campaign(two),
             Play::StepDown(leader),
+            Play::TimeScale("2.5".parse().unwrap()),
+            Play::Freeze,
+            Play::Thaw,
+            Play::Step(50),
         ] {
             assert_eq!(PlayOrder::from(play).to_play(), Ok(play));
         }
@@ -265,6 +305,9 @@ mod tests {
             (PlayOrder { node: Some(1), ..order("heal") }, "heal: name both ends"),
             (PlayOrder { node: Some(1), other: Some(2), ..order("delay") }, "say how many ms"),
             (PlayOrder { node: Some(1), ms: Some(0), ..order("pause") }, "1 to 3600000 ms"),
+            (order("time-scale"), "time-scale: say how much"),
+            (PlayOrder { percent: Some(9), ..order("time-scale") }, "from 0.1 to 100"),
+            (order("step"), "a step has 1 to 60000 ms"),
             (order("frob\n"), "nothing to play called \"frob\\n\""),
         ] {
             let error = order.to_play().unwrap_err();

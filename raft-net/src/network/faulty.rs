@@ -39,7 +39,7 @@ impl Faulty {
     ) -> bool {
         let delay = match self.faults.fate(to) {
             // What waits from a time when the peer was further away goes first.
-            Fate::Leaves if self.held.has(to) => Duration::ZERO,
+            Fate::Leaves if self.held.has(to) || self.faults.is_frozen => Duration::ZERO,
             Fate::Leaves => return true,
             Fate::IsLost => return false,
             Fate::Waits(delay) => delay,
@@ -53,7 +53,7 @@ impl Network {
     /// Makes sure to be woken when the next thing that waits is due.
     pub(super) fn plan_release(&mut self, ctx: &mut Context<Self>) {
         let Some(faulty) = &mut self.faulty else { return };
-        let Some(due) = faulty.held.next_due() else { return };
+        let Some(due) = faulty.held.next_due().filter(|_| !faulty.faults.is_frozen) else { return };
         if faulty.wakes_at.is_none_or(|wakes_at| due < wakes_at) {
             faulty.wakes_at = Some(due);
             ctx.notify_later(Release, due.saturating_duration_since(Instant::now()));
@@ -67,6 +67,9 @@ impl Handler<Release> for Network {
     fn handle(&mut self, _: Release, ctx: &mut Self::Context) {
         let Some(faulty) = &mut self.faulty else { return };
         faulty.wakes_at = None;
+        if faulty.faults.is_frozen {
+            return;
+        }
         for (to, class, packet) in faulty.held.take_due(Instant::now()) {
             // What was on its way when the link was cut is lost, too.
             if faulty.faults.fate(to) == Fate::IsLost {
@@ -86,11 +89,13 @@ impl Handler<Release> for Network {
 impl Handler<SetFaults> for Network {
     type Result = ();
 
-    fn handle(&mut self, SetFaults(faults): SetFaults, _: &mut Self::Context) {
+    fn handle(&mut self, SetFaults(faults): SetFaults, ctx: &mut Self::Context) {
         match &mut self.faulty {
             Some(faulty) => faulty.faults = faults,
             None => tracing::warn!("nobody may play with this node: its wires stay as they are"),
         }
+        // What has waited for time to go on leaves.
+        self.plan_release(ctx);
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Parameters {
     pub watch: bool,
     /// With what was there before each change.
     pub prev: bool,
+    /// Every version of a key.
+    pub history: bool,
     /// As it was at this revision.
     pub revision: Option<u64>,
     /// How many at most.
@@ -62,6 +64,8 @@ pub enum Parameter {
     Watch,
     /// `prev`
     Prev,
+    /// `history`
+    History,
     /// `revision`
     Revision,
     /// `limit`
@@ -79,7 +83,7 @@ pub enum Parameter {
 }
 
 impl Parameter {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Prefix,
         Self::Local,
         Self::Raw,
@@ -87,6 +91,7 @@ impl Parameter {
         Self::Wait,
         Self::Watch,
         Self::Prev,
+        Self::History,
         Self::Revision,
         Self::Limit,
         Self::From,
@@ -107,6 +112,7 @@ impl Parameter {
             Self::Wait => "wait",
             Self::Watch => "watch",
             Self::Prev => "prev",
+            Self::History => "history",
             Self::Revision => "revision",
             Self::Limit => "limit",
             Self::From => "from",
@@ -127,7 +133,8 @@ impl Parameter {
             | Self::Keys
             | Self::Wait
             | Self::Watch
-            | Self::Prev => "nothing, or true or false",
+            | Self::Prev
+            | Self::History => "nothing, or true or false",
             Self::Revision | Self::Limit | Self::After | Self::Lease => "a number of 64 bits",
             Self::From => "a key, percent-encoded",
             Self::Ttl | Self::Timeout => "seconds above 0, or 500ms, 10s, 5m, 2h",
@@ -178,6 +185,7 @@ impl Parameters {
             Parameter::Wait => self.wait = flag(value.as_deref())?,
             Parameter::Watch => self.watch = flag(value.as_deref())?,
             Parameter::Prev => self.prev = flag(value.as_deref())?,
+            Parameter::History => self.history = flag(value.as_deref())?,
             Parameter::Revision => self.revision = Some(number(text()?)?),
             Parameter::Limit => self.limit = Some(number(text()?)?),
             Parameter::After => self.after = Some(number(text()?)?),
@@ -200,6 +208,7 @@ impl Parameters {
             Parameter::Wait => self.wait,
             Parameter::Watch => self.watch,
             Parameter::Prev => self.prev,
+            Parameter::History => self.history,
             Parameter::Revision => self.revision.is_some(),
             Parameter::Limit => self.limit.is_some(),
             Parameter::From => self.from.is_some(),
@@ -242,7 +251,8 @@ impl fmt::Display for Parameters {
                 | Parameter::Keys
                 | Parameter::Wait
                 | Parameter::Watch
-                | Parameter::Prev => None,
+                | Parameter::Prev
+                | Parameter::History => None,
             };
             if let Some(number) = number {
                 let is_time = matches!(parameter, Parameter::Ttl | Parameter::Timeout);

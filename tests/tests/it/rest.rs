@@ -2,6 +2,7 @@
 
 mod conditions;
 mod hostile;
+mod items;
 mod keys;
 mod refusals;
 mod watches;

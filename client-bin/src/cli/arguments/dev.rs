@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::playground::{NodeName, Play};
+use crate::playground::{NodeName, Play, TimeScale};
 
 /// What can be done to a cluster that may be played with. A node is its number, or leader.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -73,6 +73,20 @@ pub(crate) enum DevCommand {
         /// The node [default: whoever leads]
         node: Option<NodeName>,
     },
+    /// Makes time pass so many times as slow for all nodes as it does here
+    TimeScale {
+        /// 2 is half as fast, 0.5 twice as fast
+        scale: TimeScale,
+    },
+    /// Makes time stand still for all nodes: no timer runs, and nothing leaves a node
+    Freeze,
+    /// Lets time go on
+    Thaw,
+    /// Lets a little time pass while time stands still
+    Step {
+        /// How much, in milliseconds
+        ms: u64,
+    },
 }
 
 /// Two nodes, in the direction that is meant.
@@ -107,6 +121,10 @@ impl DevCommand {
             Self::Transfer { node } => Play::Transfer(node),
             Self::Campaign { node } => Play::Campaign(node),
             Self::StepDown { node } => Play::StepDown(node.unwrap_or(NodeName::Leader)),
+            Self::TimeScale { scale } => Play::TimeScale(scale),
+            Self::Freeze => Play::Freeze,
+            Self::Thaw => Play::Thaw,
+            Self::Step { ms } => Play::Step(ms),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::monitor::events::SHOWN_BYTES_MAX;
 use crate::monitor::health;
 use crate::monitor::lines::Shown;
 use crate::monitor::machine::Machine;
-use crate::monitor::path::{EVENTS, LOG, covers};
+use crate::monitor::path::{EVENTS, LOG, VIEW, covers};
 use crate::monitor::values::{
     Counts, ELECTION_TIMEOUT, HEARTBEAT_INTERVAL, LOG_LEVEL, Readings, entries,
 };
@@ -41,6 +41,7 @@ impl Api {
                 None => return,
             },
             None if covers(HEALTH, rest) => return self.begin_health(number, rest),
+            None if rest == VIEW => self.values(number, ""),
             None => self.values(number, rest),
         };
         self.add_own(number, found);
@@ -54,7 +55,8 @@ impl Api {
         let readings = Readings {
             role: description::role(&described.status),
             status: &described.status,
-            pulse: described.pulse,
+            member: description::part(&described.status.configuration, described.status.node),
+            pulse: &described.pulse,
             tally: task.tally.unwrap_or_default(),
             counts: &counts,
             machine: &machine,

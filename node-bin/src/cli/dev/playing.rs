@@ -36,6 +36,10 @@ pub(super) fn parse(name: &str, arguments: &[String]) -> Option<Result<Play, Str
         ("campaign", [node]) => node.parse().map(Play::Campaign),
         ("step-down", []) => Ok(Play::StepDown(NodeName::Leader)),
         ("step-down", [node]) => node.parse().map(Play::StepDown),
+        ("time-scale", [scale]) => scale.parse().map(Play::TimeScale),
+        ("freeze", []) => Ok(Play::Freeze),
+        ("thaw", []) => Ok(Play::Thaw),
+        ("step", [ms]) => step(ms),
         _ => return None,
     })
 }
@@ -48,6 +52,10 @@ fn pause(node: &str, ms: &str) -> Result<Play, String> {
     let order = Play::Pause { node: node.parse()?, for_ms: Some(millis(ms)?) };
     // What no node would take from a client is not taken here either.
     PlayOrder::from(order).to_play()
+}
+
+fn step(ms: &str) -> Result<Play, String> {
+    PlayOrder::from(Play::Step(millis(ms)?)).to_play()
 }
 
 fn delay((from, to): (&str, &str), one_way: bool, ms: &str) -> Result<Play, String> {
@@ -88,13 +96,25 @@ mod tests {
             ("pause two", "\"two\" is not a node: give its number, or leader"),
             ("pause 2 soon", "\"soon\" is not a time: give a number of milliseconds"),
             ("pause 2 0", "a pause has 1 to"),
+            ("time-scale slow", "a number from 0.1 to 100"),
+            ("step 0", "a step has 1 to"),
             ("cut 1 0", "\"0\" is not a node"),
             ("delay 1 2 -1", "\"-1\" is not a time"),
         ] {
             let error = parsed(line).unwrap().unwrap_err();
             assert!(error.contains(words), "{line}: {error}");
         }
-        for line in ["pause", "cut 1", "cut 1 < 2", "heal 1", "delay 1 2", "add 1", "frob"] {
+        for line in [
+            "pause",
+            "cut 1",
+            "cut 1 < 2",
+            "heal 1",
+            "delay 1 2",
+            "add 1",
+            "frob",
+            "step",
+            "freeze 1",
+        ] {
             assert_eq!(parsed(line), None, "{line}");
         }
     }

@@ -7,7 +7,7 @@ use raft_core::configuration::{Change, Decision};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::Status as NodeState;
 use raft_core::types::{NodeId, Term};
-use raft_net::client_protocol::MonitorEntry;
+use raft_net::client_protocol::{MonitorEntry, MonitorPart, MonitorRequest};
 use raft_net::etcd::etcdserverpb::ResponseHeader;
 use tokio::sync::oneshot;
 use tonic::Status;
@@ -130,8 +130,11 @@ impl Behind {
     /// Values of the node's monitor, of which there are none when it has ended.
     pub(crate) async fn values(&self, path: &'static str) -> Vec<MonitorEntry> {
         let (reply, values) = oneshot::channel();
-        self.values.do_send(AskValues { path, reply });
-        values.await.unwrap_or_default()
+        let path = format!("/node/{}/{path}", self.info.node_id);
+        let request = MonitorRequest { path, ..MonitorRequest::default() };
+        self.values.do_send(AskValues { request, reply });
+        let parts: Vec<MonitorPart> = values.await.unwrap_or_default();
+        parts.into_iter().flat_map(|part| part.entries).collect()
     }
 
     /// Changes the members; returns the ids of those who were added.

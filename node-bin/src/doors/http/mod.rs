@@ -1,7 +1,8 @@
 //! Web: takes the connections that speak HTTP/1 or HTTP/2, each served by a task on this thread.
 //!
 //! Facts taken: `DoorAccepted` (Listener). Commands out, from the futures of the connections:
-//! `Call`, `OpenStream`, `StreamOrders`, `CloseStream` (to Api).
+//! `Call`, `OpenStream`, `StreamOrders`, `CloseStream` (to Api), `OpenPage` (to Dashboard),
+//! `AskedToPlay` (to Playground).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `REQUESTS_PER_CONNECTION_MAX` requests each at a time, beyond which HTTP/2 lets them wait;
 //! `UNREAD_BYTES_MAX` of answers that a connection has not read, beyond which requests wait.
@@ -13,6 +14,7 @@ mod introduction;
 mod pages;
 mod rest;
 mod rewound;
+mod ui;
 mod unread;
 
 use std::convert::Infallible;
@@ -37,6 +39,7 @@ use self::gateway::Gateway;
 pub(crate) use self::host::Hosts;
 pub(crate) use self::introduction::Introduction;
 use self::rewound::Rewound;
+pub(crate) use self::ui::Backstage;
 use self::unread::{TooMuchUnread, Unread};
 use super::etcd::{self, Behind};
 use crate::fault::FaultGuard;
@@ -81,16 +84,17 @@ struct Served {
     hosts: Hosts,
     introduction: Introduction,
     waiting: rest::Waiting,
+    backstage: Backstage,
 }
 
 impl Web {
     pub(crate) fn new(
         behind: Behind,
-        (hosts, introduction): (Hosts, Introduction),
+        (hosts, introduction, backstage): (Hosts, Introduction, Backstage),
         fault: FaultGuard,
     ) -> Self {
         let (gateway, waiting) = (Gateway::new(), rest::Waiting::default());
-        let served = Served { behind, gateway, hosts, introduction, waiting };
+        let served = Served { behind, gateway, hosts, introduction, waiting, backstage };
         Self { served: Arc::new(served), connections: Arc::new(()), _fault: fault }
     }
 }
@@ -229,6 +233,13 @@ async fn answer(
         }
         let guard = (&served.hosts, &served.waiting);
         return Box::pin(rest::answer(&served.behind, guard, request)).await;
+    }
+    if ui::is_of_page(request.uri().path()) {
+        if !opens.has(Door::Http) {
+            return pages::text(StatusCode::NOT_FOUND, format!("{NO_KEYS}\n"));
+        }
+        let around = (&served.hosts, &served.backstage);
+        return Box::pin(ui::answer(&served.behind, around, request)).await;
     }
     if *request.method() == Method::GET && request.uri().path() == DISCOVERY_PATH {
         // A page that a browser shows is no node.

@@ -39,6 +39,13 @@ pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response<Body
     of_kind(status, "text/plain; charset=utf-8", body)
 }
 
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
 pub(super) fn json(status: StatusCode, body: String) -> Response<Body> {
     of_kind(status, "application/json", body)
 }
@@ -51,7 +58,12 @@ pub(super) fn bytes(body: Bytes) -> Response<Body> {
     response
 }
 
-fn of_kind(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+/// A body of a kind.
+pub(super) fn of_kind(
+    status: StatusCode,
+    kind: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
     let mut response = Response::new(Body::new(http_body_util::Full::from(body.into())));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));

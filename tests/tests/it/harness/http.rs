@@ -25,8 +25,9 @@ impl Reply {
 
     /// A header's value.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.into_iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.into_iter().find(|(it, _)| it.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim_start())
     }
 
     /// The body, which is text.
@@ -48,6 +49,31 @@ pub(crate) async fn ask(address: &str, request: &str, headers: &[&str], body: &[
     let mut said = Vec::new();
     wait::in_time(&format!("answer to {request}"), stream.read_to_end(&mut said)).await.unwrap();
     Reply::of(&said)
+}
+
+/// The same of a server that does not close: reads as much as the answer says that it has.
+pub(crate) async fn ask_by_length(
+    address: &str,
+    request: &str,
+    headers: &[&str],
+    body: &[u8],
+) -> Reply {
+    let mut stream = open(address, request, headers, body, "").await;
+    let mut said = Vec::new();
+    let reading = async {
+        loop {
+            assert!(0 < stream.read_buf(&mut said).await.unwrap(), "cut: {}", said.escape_ascii());
+            if !said.windows(4).any(|part| part == b"\r\n\r\n") {
+                continue;
+            }
+            let reply = Reply::of(&said);
+            let length = reply.header("content-length").map(|it| it.parse().unwrap());
+            if reply.body.len() >= length.unwrap_or(0) {
+                return reply;
+            }
+        }
+    };
+    wait::in_time(&format!("answer to {request}"), reading).await
 }
 
 /// The same with a body in chunks, which end without saying so.

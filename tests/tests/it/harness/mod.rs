@@ -1,5 +1,6 @@
 //! What the tests share: folders and ports of their own, processes, a client, and patience.
 
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod etcd;

@@ -50,8 +50,8 @@ async fn what_makes_no_sense_is_refused_in_a_line() {
         ("PUT /kv/k", &["Content-Type: text/plain"], "v", 415, "text/plain"),
         ("PUT /kv/k", &["Content-Type: application/x-www-form-urlencoded"], "v", 415, "form"),
         ("DELETE /kv/k", &[JSON], "{}", 400, "no body"),
-        ("POST /kv/k", &[JSON], "{}", 405, "GET, HEAD, PUT, DELETE"),
-        ("OPTIONS /kv/k", &[], "", 405, "GET, HEAD, PUT, DELETE"),
+        ("POST /kv/k", &[JSON], "{}", 405, "GET, HEAD, PUT, PATCH, DELETE"),
+        ("OPTIONS /kv/k", &[], "", 405, "GET, HEAD, PUT, PATCH, DELETE"),
     ] {
         let reply = http::ask(node, request, headers, body.as_bytes()).await;
         if request.starts_with("HEAD") {
@@ -59,7 +59,7 @@ async fn what_makes_no_sense_is_refused_in_a_line() {
             continue;
         }
         check(&reply, status, words);
-        let allow = (status == 405).then_some("GET, HEAD, PUT, DELETE");
+        let allow = (status == 405).then_some("GET, HEAD, PUT, PATCH, DELETE");
         assert_eq!(reply.header("allow"), allow, "{request}");
     }
     assert_eq!(get(&cluster, "/kv/k").await.status, 404, "nothing was done");

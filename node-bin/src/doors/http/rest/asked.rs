@@ -14,10 +14,14 @@ use super::super::super::etcd::REQUEST_ID;
 use super::refused::Refused;
 
 /// What may be done with a key.
-const METHODS: &str = "GET, HEAD, PUT, DELETE";
+const METHODS: &str = "GET, HEAD, PUT, PATCH, DELETE";
 
 /// What is listed if nobody says how much.
 const LIST_LIMIT: u64 = 1_000;
+
+/// How many versions a history has if nobody says how many, and at most.
+const VERSIONS: u64 = 50;
+const VERSIONS_MAX: u64 = 500;
 
 /// How long a wait lasts if nobody says it, and the longest. Units: milliseconds.
 const TIMEOUT_MS: u64 = 30_000;
@@ -40,6 +44,8 @@ pub(super) enum Asked {
     Watch(Watched),
     Put(Put),
     Delete(Delete),
+    Patch(Patch),
+    History(History),
 }
 
 /// Which keys are to be shown, and how.
@@ -95,6 +101,21 @@ pub(super) struct Delete {
     pub(super) session: SessionStamp,
 }
 
+/// Some fields or members are to be changed.
+#[derive(Debug)]
+pub(super) struct Patch {
+    pub(super) key: Vec<u8>,
+    pub(super) conditions: Conditions,
+    pub(super) session: SessionStamp,
+}
+
+/// The versions of a key are to be shown.
+#[derive(Debug)]
+pub(super) struct History {
+    pub(super) key: Vec<u8>,
+    pub(super) limit: u64,
+}
+
 /// How a value is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -128,6 +149,9 @@ impl Asked {
             Method::GET if parameters.watch || has_events => {
                 watch(key, &parameters, headers).map(Self::Watch)
             }
+            Method::GET | Method::HEAD if parameters.history => {
+                history(key, &parameters).map(Self::History)
+            }
             Method::GET | Method::HEAD => {
                 let wait = wait(&parameters, conditions)?;
                 if *method == Method::HEAD && (wait.is_some() || parameters.watch) {
@@ -140,6 +164,7 @@ impl Asked {
                 })
             }
             Method::PUT => put(key, &parameters, headers, conditions).map(Self::Put),
+            Method::PATCH => patch(key, &parameters, headers, conditions).map(Self::Patch),
             Method::DELETE if has_body => {
                 Err(Refused::bad("a DELETE has no body; nothing was done"))
             }
@@ -266,6 +291,31 @@ fn delete(
         return Err(Refused::bad("conditions are on one key; ask without prefix"));
     }
     Ok(Delete { key, is_prefix, conditions, session: session(headers)? })
+}
+
+fn patch(
+    key: Vec<u8>,
+    parameters: &Parameters,
+    headers: &HeaderMap,
+    conditions: Conditions,
+) -> Result<Patch, Refused> {
+    only(parameters, &[], "PATCH")?;
+    check_key(&key, false)?;
+    if Form::of(headers)? != Form::Json {
+        let why = "a PATCH is sent as application/json; set Content-Type".to_owned();
+        return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    Ok(Patch { key, conditions, session: session(headers)? })
+}
+
+fn history(key: Vec<u8>, parameters: &Parameters) -> Result<History, Refused> {
+    only(parameters, &[Parameter::History, Parameter::Limit], "history")?;
+    check_key(&key, false)?;
+    let limit = parameters.limit.unwrap_or(VERSIONS);
+    if !(1..=VERSIONS_MAX).contains(&limit) {
+        return Err(Refused::bad(format!("a history has 1 to {VERSIONS_MAX} versions")));
+    }
+    Ok(History { key, limit })
 }
 
 /// The write that a request is, if its client names it.

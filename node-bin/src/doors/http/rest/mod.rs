@@ -9,7 +9,9 @@
 mod asked;
 mod document;
 mod events;
-mod node;
+mod history;
+pub(super) mod node;
+mod patch;
 mod read;
 mod refused;
 mod watcher;
@@ -27,7 +29,7 @@ use raft_net::rest::{self, Address};
 use tonic::body::Body;
 
 use self::asked::Asked;
-use self::refused::Refused;
+pub(super) use self::refused::Refused;
 use super::super::etcd::Behind;
 use super::host::{self, Hosts};
 
@@ -90,15 +92,19 @@ async fn serve(
         }
         Asked::Watch(asked) => events::watch(behind, asked, waiting.enter()?).await,
         Asked::Put(asked) => {
-            let value = asked.form.value(&collect(body).await?)?;
+            let value = asked.form.value(&collect(body, BODY_BYTES_MAX).await?)?;
             write::put(behind, &asked, &value).await
         }
+        Asked::Patch(asked) => {
+            patch::patch(behind, &asked, &collect(body, BODY_BYTES_MAX).await?).await
+        }
+        Asked::History(asked) => history::show(behind, &asked).await,
         Asked::Delete(asked) => write::delete(behind, &asked).await,
     }
 }
 
 /// Lets in whoever asks for this node by one of its names, and no page of another origin.
-fn check_names(hosts: &Hosts, request: &Request<Incoming>) -> Result<(), Refused> {
+pub(super) fn check_names(hosts: &Hosts, request: &Request<Incoming>) -> Result<(), Refused> {
     let authority = host::authority(request);
     let authority = authority.as_deref();
     if !authority.is_some_and(|authority| hosts.know(authority)) {
@@ -115,15 +121,18 @@ fn check_names(hosts: &Hosts, request: &Request<Incoming>) -> Result<(), Refused
     Ok(())
 }
 
-async fn collect(body: Incoming) -> Result<Bytes, Refused> {
+/// What is sent, if it is not too long and does not take too long.
+///
+/// Errors: why it is not taken.
+pub(super) async fn collect(body: Incoming, bytes_max: usize) -> Result<Bytes, Refused> {
     let too_long = || {
-        let why = format!("the body is longer than {BODY_BYTES_MAX} bytes; send less");
+        let why = format!("the body is longer than {bytes_max} bytes; send less");
         Refused::new(StatusCode::PAYLOAD_TOO_LARGE, why)
     };
-    if usize::try_from(body.size_hint().lower()).is_ok_and(|length| BODY_BYTES_MAX < length) {
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|length| bytes_max < length) {
         return Err(too_long());
     }
-    let collected = Limited::new(body, BODY_BYTES_MAX).collect();
+    let collected = Limited::new(body, bytes_max).collect();
     match tokio::time::timeout(BODY_DEADLINE, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),

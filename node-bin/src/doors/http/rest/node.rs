@@ -11,7 +11,7 @@ use crate::api::{CallOutcome, Operation};
 
 /// What the store said.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(in super::super) struct Said {
     bytes: Bytes,
     /// How old it may be, if it is from the node that was asked.
     pub(super) staleness: Option<Staleness>,
@@ -21,7 +21,7 @@ impl Said {
     /// The answer.
     ///
     /// Errors: what the store decided against.
-    pub(super) fn answer(&self) -> Result<Answer<'_>, Refused> {
+    pub(in super::super) fn answer(&self) -> Result<Answer<'_>, Refused> {
         match Answer::decode(&self.bytes) {
             Ok(Answer::No { why, .. } | Answer::Undone { why, .. }) => Err(Refused::of_no(&why)),
             Ok(Answer::Malformed { .. }) | Err(_) => Err(Refused::other_answer()),
@@ -30,7 +30,7 @@ impl Said {
     }
 
     /// Why the store decided against it, if it did.
-    pub(super) fn decided_no(&self) -> Option<No> {
+    pub(in super::super) fn decided_no(&self) -> Option<No> {
         match Answer::decode(&self.bytes) {
             Ok(Answer::No { why, .. }) => Some(why),
             Ok(_) | Err(_) => None,
@@ -38,7 +38,7 @@ impl Said {
     }
 
     /// Bytes of the answer, without copying them.
-    pub(super) fn share(&self, part: &[u8]) -> Bytes {
+    pub(in super::super) fn share(&self, part: &[u8]) -> Bytes {
         self.bytes.slice_ref(part)
     }
 }
@@ -47,7 +47,7 @@ impl Said {
 /// what this node has.
 ///
 /// Errors: why it is not.
-pub(super) async fn read(
+pub(in super::super) async fn read(
     behind: &Behind,
     query: &Query<'_>,
     is_local: bool,
@@ -64,7 +64,7 @@ pub(super) async fn read(
 /// Has a command replicated.
 ///
 /// Errors: why it is not, or that nobody knows.
-pub(super) async fn write(
+pub(in super::super) async fn write(
     behind: &Behind,
     command: &Command<'_>,
     session: SessionStamp,

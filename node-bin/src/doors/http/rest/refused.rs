@@ -16,7 +16,7 @@ pub(super) const REVISION: HeaderName = HeaderName::from_static("kvorum-revision
 
 /// A refusal on its way to the client.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(in super::super) struct Refused {
     status: StatusCode,
     why: String,
     /// The last change of the key, if the refusal is about it.
@@ -25,16 +25,16 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    pub(super) fn new(status: StatusCode, why: String) -> Self {
+    pub(in super::super) fn new(status: StatusCode, why: String) -> Self {
         Self { status, why, mod_revision: None, headers: Vec::new() }
     }
 
-    pub(super) fn bad(why: impl Into<String>) -> Self {
+    pub(in super::super) fn bad(why: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, why.into())
     }
 
     /// The same, with a header.
-    pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
+    pub(in super::super) fn with(mut self, name: HeaderName, value: &str) -> Self {
         // Numbers and fixed texts may stand in a header.
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.push((name, value));
@@ -43,14 +43,14 @@ impl Refused {
     }
 
     /// That there is no such key at a revision.
-    pub(super) fn no_key(revision: u64) -> Self {
+    pub(in super::super) fn no_key(revision: u64) -> Self {
         let why = format!("there is no such key at revision {revision}");
         Self::new(StatusCode::NOT_FOUND, why).with(REVISION, &revision.to_string())
     }
 
     /// That a condition does not hold of the key, which was changed last at this revision, or is
     /// not there.
-    pub(super) fn unlike(mod_revision: Option<u64>, revision: u64) -> Self {
+    pub(in super::super) fn unlike(mod_revision: Option<u64>, revision: u64) -> Self {
         let why = match mod_revision {
             Some(found) => format!(
                 "the condition does not hold, nothing was done: the key was changed last at \
@@ -69,7 +69,7 @@ impl Refused {
     }
 
     /// What was not decided.
-    pub(super) fn of_refusal(refusal: Refusal, is_write: bool) -> Self {
+    pub(in super::super) fn of_refusal(refusal: Refusal, is_write: bool) -> Self {
         let later = |why: &str| {
             let refused = Self::new(StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
             refused.with(header::RETRY_AFTER, RETRY_AFTER)
@@ -109,7 +109,7 @@ impl Refused {
     }
 
     /// What the session rules decided about a request that its client has named.
-    pub(super) fn of_session(refusal: SessionRefusal) -> Self {
+    pub(in super::super) fn of_session(refusal: SessionRefusal) -> Self {
         let why = match refusal {
             SessionRefusal::AlreadyAcknowledged => {
                 "the request id was acknowledged, or named something else; take the next serial"
@@ -126,7 +126,7 @@ impl Refused {
     }
 
     /// What the store decided against.
-    pub(super) fn of_no(why: &No) -> Self {
+    pub(in super::super) fn of_no(why: &No) -> Self {
         let status = match why {
             No::Compacted { .. } => StatusCode::GONE,
             No::Future { .. } => StatusCode::BAD_REQUEST,
@@ -153,7 +153,7 @@ impl Refused {
     }
 
     /// What is beyond the limits of the node.
-    pub(super) fn of_limit(error: &LimitError) -> Self {
+    pub(in super::super) fn of_limit(error: &LimitError) -> Self {
         let status = match error {
             LimitError::KeyTooLong(_) => StatusCode::URI_TOO_LONG,
             LimitError::ValueTooLong(_) | LimitError::CommandTooLong(_) => {
@@ -179,19 +179,19 @@ impl Refused {
     }
 
     /// That the node has ended meanwhile.
-    pub(super) fn stopped() -> Self {
+    pub(in super::super) fn stopped() -> Self {
         Self::of_refusal(Refusal::Stopping, false)
     }
 
     /// An answer that is none to what was asked.
-    pub(super) fn other_answer() -> Self {
+    pub(in super::super) fn other_answer() -> Self {
         let why = "this is the answer to another request: the request id named that one; take \
                    the next serial";
         Self::new(StatusCode::CONFLICT, why.to_owned())
     }
 
     /// The reason alone.
-    pub(super) fn document(&self) -> String {
+    pub(in super::super) fn document(&self) -> String {
         let mut document = serde_json::Map::new();
         document.insert("error".to_owned(), self.why.as_str().into());
         if let Some(mod_revision) = self.mod_revision {
@@ -200,7 +200,7 @@ impl Refused {
         serde_json::Value::Object(document).to_string()
     }
 
-    pub(super) fn response(self) -> Response<Body> {
+    pub(in super::super) fn response(self) -> Response<Body> {
         let mut response = pages::json(self.status, self.document() + "\n");
         response.headers_mut().extend(self.headers);
         response

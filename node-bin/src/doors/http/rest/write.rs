@@ -82,15 +82,15 @@ pub(super) async fn delete(behind: &Behind, asked: &Delete) -> Result<Response<B
 }
 
 /// Looks at a key without its value.
-fn look(key: &[u8]) -> Operation<'_> {
+pub(super) fn look(key: &[u8]) -> Operation<'_> {
     Operation::Read(Query::Keys { range: KeyRange::single(key), limit: 1 })
 }
 
 /// What is done if all of it holds; otherwise the key is looked at.
-fn conditionally<'k, const N: usize>(
+pub(super) fn conditionally<'k>(
     key: &'k [u8],
     when: Vec<Compare<'k>>,
-    then: [Operation<'k>; N],
+    then: impl IntoIterator<Item = Operation<'k>>,
 ) -> Command<'k> {
     let transaction = Transaction {
         when: when.into_iter().collect(),
@@ -100,7 +100,7 @@ fn conditionally<'k, const N: usize>(
     Command::Transaction { on_no: OnNo::Undo, transaction: Box::new(transaction) }
 }
 
-fn transacted(said: &Said) -> Result<Box<Transacted<'_>>, Refused> {
+pub(super) fn transacted(said: &Said) -> Result<Box<Transacted<'_>>, Refused> {
     match said.answer()? {
         Answer::Transaction(transacted) => Ok(transacted),
         _ => Err(Refused::other_answer()),
@@ -108,7 +108,7 @@ fn transacted(said: &Said) -> Result<Box<Transacted<'_>>, Refused> {
 }
 
 /// That a condition does not hold, of a key that was looked at.
-fn unlike(answers: &[Answer<'_>], revision: u64) -> Refused {
+pub(super) fn unlike(answers: &[Answer<'_>], revision: u64) -> Refused {
     match answers {
         [Answer::Range { kvs, .. }] => {
             Refused::unlike(kvs.first().map(|kv| kv.mod_revision), revision)
@@ -117,7 +117,7 @@ fn unlike(answers: &[Answer<'_>], revision: u64) -> Refused {
     }
 }
 
-fn written(status: StatusCode, document: &Written) -> Response<Body> {
+pub(super) fn written(status: StatusCode, document: &Written) -> Response<Body> {
     let text = serde_json::to_string(document).expect("numbers are written");
     let mut response = pages::json(status, text + "\n");
     put_number(&mut response, REVISION, document.revision);

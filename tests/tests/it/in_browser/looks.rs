@@ -1,0 +1,92 @@
+//! How the page looks: pictures of it, for people and for README, and what must hold of them.
+
+use std::path::PathBuf;
+
+use super::Stage;
+use crate::harness::wait;
+
+/// Set to a path, the picture of README is written there.
+const README_PICTURE: &str = "KVORUM_DASHBOARD_PICTURE";
+
+/// What README's picture may weigh. Units: bytes.
+const PICTURE_LEN_MAX: u64 = 300_000;
+
+/// Where pictures go that people are to look at.
+fn folder() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dashboard");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn the_page_fits_a_desk_and_a_phone_dark_and_light() {
+    let _turn = wait::turn().await;
+    let Some(stage) = Stage::open("pictures", "").await else { return };
+    for number in 1..=6 {
+        let key = format!("dir/key-{number}");
+        stage.cluster.kvctl(&key.replace('/', "-"), &["put", &key, "value"]).await;
+    }
+    let browser = &stage.browser;
+    for (width, height) in [(1280, 800), (390, 844)] {
+        browser.resize(width, height).await;
+        for scheme in ["light", "dark"] {
+            browser.prefer(scheme).await;
+            for tab in ["charts", "keys", "members", "lessons"] {
+                browser.click(&format!("#tab-{tab}")).await;
+                let wide = "document.scrollingElement.scrollWidth <= innerWidth";
+                browser.until(&format!("{tab} within {width} pixels"), wide).await;
+                let name = format!("{tab}-{width}x{height}-{scheme}.png");
+                browser.picture(&folder().join(name)).await;
+            }
+        }
+    }
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn the_picture_of_readme_is_made_here() {
+    let _turn = wait::turn().await;
+    let query = "?lesson-pace=0.2";
+    let Some(mut stage) = Stage::open("README's picture", query).await else { return };
+    if stage.leads().await != "2" {
+        stage.cluster.check("transfer 2", &["node 2 leads"]).await;
+    }
+    for city in ["Oslo", "Bergen", "Tromsø", "Bodø", "Molde"] {
+        stage.cluster.check(&format!("SET city {city}"), &["OK"]).await;
+    }
+    let browser = &stage.browser;
+    browser.click("#tab-lessons").await;
+    browser.click("#lesson-partition").await;
+    // Both sides of the cut have entries of different terms in one place now.
+    let title = "document.querySelector('.step-title')?.textContent === 'The majority elects'";
+    let seen = "document.querySelector('.step-wait').dataset.state === 'seen'";
+    browser.until("a leader of the majority", &format!("{title} && {seen}")).await;
+    let path =
+        std::env::var_os(README_PICTURE).map_or_else(|| folder().join("readme.png"), PathBuf::from);
+    browser.picture(&path).await;
+    let length = std::fs::metadata(&path).unwrap().len();
+    assert!(length < PICTURE_LEN_MAX, "{length} bytes");
+    stage.browser.end().await;
+}
+
+#[tokio::test]
+async fn keys_do_what_the_page_says_they_do() {
+    let _turn = wait::turn().await;
+    let Some(stage) = Stage::open("keyboard", "").await else { return };
+    let browser = &stage.browser;
+    browser.press("?").await;
+    browser.until("help", "document.querySelector('dialog.help')?.open").await;
+    browser.press("\u{e00c}").await;
+    browser.until("no help", "!document.querySelector('dialog')").await;
+    for (key, tab) in [("k", "keys"), ("m", "members"), ("l", "lessons"), ("c", "charts")] {
+        browser.press(key).await;
+        browser.until(tab, &format!("document.body.dataset.tab === '{tab}'")).await;
+    }
+    browser.press("/").await;
+    browser.until("the prefix", "document.activeElement.id === 'key-prefix'").await;
+    // What is typed there is typed, and does nothing else.
+    browser.press("km").await;
+    browser.until("two letters", "document.querySelector('#key-prefix').value === 'km'").await;
+    browser.until("the same tab", "document.body.dataset.tab === 'keys'").await;
+    stage.end().await;
+}
