@@ -5,7 +5,7 @@
 //! to be written counts as written at once. Every time that a node does something is shown to a
 //! [`Probe`], with the role that the node has.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use kv_store::command::{KeyRange, Query as Asked};
 use kv_store::store::Store;
 use raft_core::configuration::Configuration;
@@ -102,11 +102,11 @@ impl Replicas {
         let random = Random::new(1);
         let mut all = Self { nodes, leader: 0, now: Time(1_000_000), rounds: 0, random };
         for _ in 0..1_000 {
-            all.tick();
+            all.tick(&mut Unwatched);
             if let Some(leader) = all.nodes.iter().position(Node::leads) {
                 all.leader = leader;
                 // Until everybody knows it.
-                (0..100).for_each(|_| all.tick());
+                (0..100).for_each(|_| all.tick(&mut Unwatched));
                 return all;
             }
         }
@@ -165,18 +165,18 @@ impl Replicas {
             matches!(reply, Ok(Reply::Answer(_)))
         };
         assert_eq!(replies.contents().filter(|reply| is_answer(reply)).count() as u64, REQUESTS);
-        // Heartbeats and what is due are not part of the next round.
-        self.tick();
+        // Followers learn what is committed with what the leader says next.
+        self.tick(probe);
     }
 
     /// Lets time pass, and everything happen that follows.
-    fn tick(&mut self) {
+    fn tick(&mut self, probe: &mut impl Probe) {
         self.now = self.now.after(ROUND_US);
         for node in &mut self.nodes {
             node.replica.handle(self.now, Event::Tick);
             node.turn(self.now);
         }
-        self.settle(&mut Unwatched);
+        self.settle(probe);
     }
 
     /// Carries messages, and what is on disk, until nothing is under way.
