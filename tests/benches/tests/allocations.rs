@@ -10,8 +10,9 @@ const ROUNDS: u64 = 40;
 /// Rounds before that: until buffers have grown, and keys have a few versions.
 const WARM_UP: u64 = 40;
 
-/// What may be asked for once for a round instead of once for a request.
-const OF_ROUNDS: f64 = 0.1;
+/// What may be asked for once for each read of a connection, which brings ten requests, and for
+/// each round of a thousand: twice and a few times, and nothing for a request.
+const OF_BATCHES: f64 = 0.2;
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -44,13 +45,13 @@ fn a_put_asks_for_memory_twice_on_the_leader_and_once_on_a_follower() {
     let (leader, follower) = counted(|replicas, counted| replicas.put(counted));
     println!("a put: {leader:.3} allocations on the leader, {follower:.3} on a follower");
     assert!(leader <= 2.0, "{leader} allocations for a put on the leader");
-    assert!(follower <= 1.0 + OF_ROUNDS, "{follower} allocations for a put on a follower");
+    assert!(follower <= 1.0 + OF_BATCHES, "{follower} allocations for a put on a follower");
 }
 
 #[test]
 fn a_read_asks_for_no_memory() {
     let (leader, follower) = counted(|replicas, counted| replicas.get(counted));
     println!("a read: {leader:.3} allocations on the leader, {follower:.3} on a follower");
-    assert!(leader <= OF_ROUNDS, "{leader} allocations for a read on the leader");
-    assert!(follower <= OF_ROUNDS, "{follower} allocations for a read on a follower");
+    assert!(leader <= OF_BATCHES, "{leader} allocations for a read on the leader");
+    assert!(follower <= OF_BATCHES, "{follower} allocations for a read on a follower");
 }
