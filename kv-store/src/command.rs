@@ -297,7 +297,10 @@ impl Existing {
 impl<'a> Command<'a> {
     /// Appends the command to `bytes`.
     pub fn encode(&self, bytes: &mut BytesMut) {
-        codec::encode(self, bytes);
+        match self {
+            Self::Put { key, value } => plain::encode_put(key, value, bytes),
+            other => codec::encode(other, bytes),
+        }
     }
 
     /// Reads a command; keys and values stay where they are in `bytes`.
@@ -496,13 +499,15 @@ pub enum Query<'a> {
 impl<'a> Query<'a> {
     /// Appends the query to `bytes`.
     pub fn encode(&self, bytes: &mut BytesMut) {
-        codec::encode(self, bytes);
+        if !plain::encode_single(self, bytes) {
+            codec::encode(self, bytes);
+        }
     }
 
     /// Reads a query; keys stay where they are in `bytes`.
     ///
     /// Errors: as [`Command::decode`].
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        codec::decode(bytes)
+        plain::single(bytes).map_or_else(|| codec::decode(bytes), Ok)
     }
 }

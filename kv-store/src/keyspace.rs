@@ -125,8 +125,7 @@ impl Keyspace {
             self.insert_key(revision, key, setting);
             return;
         };
-        let newest = self.keys.get(place).newest.content();
-        let had_items = newest.is_some_and(|content| content.kind != Kind::String);
+        let had_items = self.keys.get(place).newest.is_collection();
         self.set(Place::Key(place), revision, setting);
         if had_items {
             self.clear(revision, place);

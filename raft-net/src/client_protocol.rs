@@ -6,6 +6,7 @@
 
 mod codes;
 mod monitor;
+mod plain;
 pub mod playground;
 mod snapshot;
 mod status;
@@ -333,7 +334,7 @@ impl<'a> Request<'a> {
     /// Errors: `FrameError`; a node should answer `Malformed` where it can tell the id and
     /// close the connection.
     pub fn decode(content: &'a [u8]) -> Result<Self, FrameError> {
-        frame::read(content)
+        plain::request(content).map_or_else(|| frame::read(content), Ok)
     }
 }
 
@@ -343,7 +344,10 @@ impl<'a> Response<'a> {
     /// Errors: `FrameError::TooLarge` if the answer does not fit into a frame; nothing was
     /// appended, and the node should say so to the client with [`Reply::Malformed`].
     pub fn encode(&self, output: &mut BytesMut) -> Result<(), FrameError> {
-        frame::put(output, CLIENT_FRAME_BYTES_MAX, self)
+        match self.reply {
+            Reply::Answer(body) if plain::put_answer(output, self.id, body) => Ok(()),
+            _ => frame::put(output, CLIENT_FRAME_BYTES_MAX, self),
+        }
     }
 
     /// Reads the content of a frame; an answer borrows from it.
@@ -351,7 +355,7 @@ impl<'a> Response<'a> {
     /// Errors: `FrameError`, also for a refusal that only a later version knows; a client
     /// should close the connection.
     pub fn decode(content: &'a [u8]) -> Result<Self, FrameError> {
-        frame::read(content)
+        plain::response(content).map_or_else(|| frame::read(content), Ok)
     }
 }
 

@@ -21,7 +21,8 @@ pub const CLIENT_FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The longest frame between nodes. Units: bytes.
 pub const PEER_FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-const PREFIX_BYTES: usize = 4;
+/// The length in front of every frame. Units: bytes.
+pub(crate) const PREFIX_BYTES: usize = 4;
 
 /// How much is said of what is wrong with a frame.
 const ERROR_CHARS_MAX: usize = 300;
@@ -114,6 +115,51 @@ impl Frames {
         };
         let missing_bytes = expected_bytes.saturating_sub(input.len());
         Err(FrameError::CutShort { missing_bytes })
+    }
+}
+
+/// Whole frames that arrived together, one behind the other.
+#[derive(Debug)]
+pub struct Batch(BytesMut);
+
+impl Batch {
+    /// Takes every whole frame off the front of `input`; nothing if more must arrive. Afterwards
+    /// `input` has room for the rest of the frame that it begins with.
+    ///
+    /// Errors: `FrameError::TooLarge` for a frame above `limit_bytes`; the caller must close the
+    /// connection.
+    pub fn cut(input: &mut BytesMut, limit_bytes: usize) -> Result<Option<Self>, FrameError> {
+        let mut end = 0;
+        while let Some(prefix) = input[end..].first_chunk() {
+            let size_bytes = u32_at(*prefix);
+            if limit_bytes < size_bytes {
+                return Err(FrameError::TooLarge { size_bytes, limit_bytes });
+            }
+            let next = end + PREFIX_BYTES + size_bytes;
+            if input.len() < next {
+                let missing_bytes = next - input.len();
+                let whole = Self::take(input, end);
+                input.reserve(missing_bytes);
+                return Ok(whole);
+            }
+            end = next;
+        }
+        Ok(Self::take(input, end))
+    }
+
+    fn take(input: &mut BytesMut, end: usize) -> Option<Self> {
+        (0 < end).then(|| Self(input.split_to(end)))
+    }
+
+    /// What is in the frames, in order.
+    pub fn contents(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || {
+            let (prefix, behind) = rest.split_first_chunk()?;
+            let content;
+            (content, rest) = behind.split_at(u32_at(*prefix));
+            Some(content)
+        })
     }
 }
 
@@ -216,6 +262,32 @@ mod tests {
             assert_eq!(found, ["one", "", "three"], "in pieces of {piece}");
             assert_eq!(frames.finish(&input), Ok(()));
         }
+    }
+
+    #[test]
+    fn batches_hold_what_has_arrived_whole_whatever_the_pieces() {
+        let all = framed(&["one", "", "three", "four"]);
+        for piece in 1..=all.len() {
+            let (mut input, mut found) = (BytesMut::new(), Vec::new());
+            for bytes in all.chunks(piece) {
+                input.extend_from_slice(bytes);
+                let Some(batch) = Batch::cut(&mut input, 100).unwrap() else { continue };
+                let contents: Vec<String> =
+                    batch.contents().map(|content| read(content).unwrap()).collect();
+                assert!(!contents.is_empty());
+                found.extend(contents);
+            }
+            assert_eq!(found, ["one", "", "three", "four"], "in pieces of {piece}");
+            assert!(input.is_empty());
+        }
+        let mut input = BytesMut::from(&framed(&["one"])[..]);
+        input.extend_from_slice(&50_u32.to_be_bytes());
+        assert_eq!(Batch::cut(&mut input, 100).unwrap().unwrap().contents().count(), 1);
+        assert!(50 <= input.capacity() - input.len(), "there is room for what is awaited");
+        input.clear();
+        input.extend_from_slice(&101_u32.to_be_bytes());
+        let error = FrameError::TooLarge { size_bytes: 101, limit_bytes: 100 };
+        assert_eq!(Batch::cut(&mut input, 100).unwrap_err(), error);
     }
 
     #[test]

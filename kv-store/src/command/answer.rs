@@ -255,6 +255,7 @@ impl<'a> Answer<'a> {
     pub fn encode(&self, bytes: &mut BytesMut) {
         match self {
             Self::Put { revision } => plain::encode_put_answer(*revision, bytes),
+            other if plain::encode_pairs(other, bytes) => {}
             other => codec::encode(other, bytes),
         }
     }

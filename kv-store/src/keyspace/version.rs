@@ -109,6 +109,12 @@ impl Version {
         self.bytes.is_empty()
     }
 
+    /// Whether the key is a hash or a set in this version.
+    pub(crate) fn is_collection(&self) -> bool {
+        let string = code_of(Kind::String);
+        self.bytes.first().is_some_and(|code| code & !(HAS_LEASE | HAS_END) != string)
+    }
+
     /// How long the key stays.
     pub(crate) fn tenure(&self) -> Tenure {
         // Most keys stay for ever, and saying so must cost nothing.
@@ -226,6 +232,7 @@ mod tests {
                     let content = Content { create_revision, version, kind, value, items, tenure };
                     let written = Version::new(u64::MAX, &content);
                     assert_eq!(written.content(), Some(content));
+                    assert!(!written.is_collection());
                     let read = Version::from_bytes(u64::MAX, written.bytes());
                     assert_eq!(read, Some(written));
                 }
@@ -240,6 +247,7 @@ mod tests {
                 let written = Version::new(9, &content);
                 assert_eq!(written.content(), Some(content));
                 assert_eq!(written.tenure(), tenure);
+                assert!(written.is_collection());
                 assert_eq!(Version::from_bytes(9, written.bytes()), Some(written));
             }
         }

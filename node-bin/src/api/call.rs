@@ -1,7 +1,5 @@
 //! Requests of the program that embeds the node: no socket, the same way.
 
-use std::collections::HashMap;
-
 use actix::Message;
 use bytes::Bytes;
 use raft_core::configuration::Change;
@@ -9,6 +7,8 @@ use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Refusal, SessionRefusal, Staleness, Status};
 use raft_core::types::{NodeId, Term};
 use tokio::sync::oneshot;
+
+use super::by_number::ByNumber;
 
 /// Carries out an operation for the embedding program.
 #[derive(Message, Debug)]
@@ -86,7 +86,7 @@ pub enum CallOutcome {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     newest: u64,
-    waiting: HashMap<u64, oneshot::Sender<Called>>,
+    waiting: ByNumber<oneshot::Sender<Called>>,
 }
 
 impl Calls {

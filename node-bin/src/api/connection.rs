@@ -7,7 +7,7 @@ use actix_rt::task::JoinHandle;
 use bytes::BytesMut;
 use raft_core::entry::ClientId;
 use raft_net::client_protocol::{Hello, Reply, Response};
-use raft_net::frame::{CLIENT_FRAME_BYTES_MAX, Frames};
+use raft_net::frame::{Batch, CLIENT_FRAME_BYTES_MAX};
 use raft_net::listener::ClientAccepted;
 use raft_net::outbox::Outbox;
 use raft_net::preface::Greeting;
@@ -31,8 +31,7 @@ const READ_BYTES: usize = 64 * 1024;
 #[rtype(result = "()")]
 pub(super) struct FromClient {
     pub(super) connection: u64,
-    /// At least one whole frame, in order.
-    pub(super) frames: Vec<BytesMut>,
+    pub(super) frames: Batch,
 }
 
 /// Says that a connection can be read no further.
@@ -171,18 +170,11 @@ async fn read_requests(
     mut input: BytesMut,
     requests: &Recipient<FromClient>,
 ) -> String {
-    let mut frames = Frames::new(CLIENT_FRAME_BYTES_MAX);
     loop {
-        let mut batch = Vec::new();
-        loop {
-            match frames.next(&mut input) {
-                Ok(Some(frame)) => batch.push(frame),
-                Ok(None) => break,
-                Err(error) => return error.to_string(),
-            }
-        }
-        if !batch.is_empty() {
-            requests.do_send(FromClient { connection, frames: batch });
+        match Batch::cut(&mut input, CLIENT_FRAME_BYTES_MAX) {
+            Ok(Some(frames)) => requests.do_send(FromClient { connection, frames }),
+            Ok(None) => {}
+            Err(error) => return error.to_string(),
         }
         make_room(&mut input, READ_BYTES);
         let room = input.capacity() - input.len();

@@ -12,6 +12,7 @@
 //! `IN_FLIGHT_PER_CONNECTION_MAX` requests each, refused with `Overloaded` beyond;
 //! `OUTPUT_BYTES_MAX` unread answers each, beyond which the connection is closed.
 
+mod by_number;
 mod call;
 mod channels;
 mod connection;
@@ -27,10 +28,7 @@ mod traces;
 mod unlike;
 mod watches;
 
-use std::collections::HashMap;
-
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
-use bytes::Bytes;
 use kv_store::watching::Order;
 use raft_core::replica::event::{Outcome, Refusal, Ticket};
 use raft_core::types::{NodeId, Term};
@@ -42,6 +40,7 @@ use raft_net::outbox::Writable;
 use raft_net::publication::Spread;
 use tokio::sync::oneshot;
 
+use by_number::ByNumber;
 pub use call::{Call, CallOutcome, Called, Operation};
 use connection::{ClientEnded, Connection, FromClient};
 pub(crate) use monitor::{AskValues, MonitorOptions};
@@ -135,10 +134,10 @@ pub(crate) struct Api {
     info: NodeInfo,
     checks: BodyChecks,
     outlets: Outlets,
-    connections: HashMap<u64, Connection>,
+    connections: ByNumber<Connection>,
     newest_connection: u64,
     /// Streams of watches that doors have, numbered as connections are.
-    streams: HashMap<u64, Stream>,
+    streams: ByNumber<Stream>,
     /// The newest term that answers have shown.
     term: Term,
     calls: call::Calls,
@@ -174,9 +173,9 @@ impl Api {
             info,
             checks,
             outlets,
-            connections: HashMap::new(),
+            connections: ByNumber::default(),
             newest_connection: CALLS,
-            streams: HashMap::new(),
+            streams: ByNumber::default(),
             term: Term::default(),
             calls: call::Calls::default(),
             round: Round::default(),
@@ -355,10 +354,9 @@ impl Handler<FromClient> for Api {
 
     fn handle(&mut self, from: FromClient, context: &mut Self::Context) {
         let FromClient { connection, frames } = from;
-        let _requests =
-            tracing::trace_span!("requests", connection, frames = frames.len()).entered();
-        for frame in frames {
-            match Request::decode(&frame) {
+        let _requests = tracing::trace_span!("requests", connection).entered();
+        for content in frames.contents() {
+            match Request::decode(content) {
                 Ok(request) => self.on_request(connection, &request),
                 Err(error) => {
                     tracing::info!(connection, "closed a client connection: {error}");
@@ -574,9 +572,4 @@ impl Handler<Stop> for Api {
         self.resp.clear();
         actix::ActorContext::stop(context);
     }
-}
-
-/// The bytes of a query, which outlive the frame that they came in.
-fn owned(body: &[u8]) -> Bytes {
-    Bytes::copy_from_slice(body)
 }

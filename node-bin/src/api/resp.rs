@@ -1,7 +1,6 @@
 //! Connections of Redis clients, beside the native ones: what they ask goes into the same
 //! rounds.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use actix::{Addr, AsyncContext, Handler, Message, Recipient};
@@ -17,6 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::by_number::ByNumber;
 use super::round::Round;
 use super::{Api, CONNECTIONS_MAX};
 use crate::channels::{Channels, Subscriber};
@@ -70,7 +70,7 @@ pub(super) struct RespEnded {
 #[derive(Debug)]
 pub(super) struct RespClients {
     desk: Desk,
-    connections: HashMap<u64, Connection>,
+    connections: ByNumber<Connection>,
     newest: u64,
 }
 
@@ -106,7 +106,7 @@ impl Drop for Connection {
 impl RespClients {
     pub(super) fn new(options: RespOptions, node_address: String, seed: u64) -> Self {
         let desk = Desk::new(options, node_address, seed);
-        Self { desk, connections: HashMap::new(), newest: MARK }
+        Self { desk, connections: ByNumber::default(), newest: MARK }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -149,7 +149,7 @@ impl RespClients {
                         describe.do_send(Describe { ticket, with_entries: false })
                     }
                     Some(stamp) => round.write(ticket, &stamp, TIMEOUT_US, &desk.body),
-                    None => round.read_owned(ticket, TIMEOUT_US, desk.body.split().freeze()),
+                    None => round.read(ticket, TIMEOUT_US, &desk.body),
                 }
             }
             let before = client.outbox.queued_bytes();

@@ -1,12 +1,13 @@
 //! Watches on their way between clients and Watch.
 
 use actix::Handler;
+use bytes::Bytes;
 use kv_store::watching::{CHANGE_BYTES_MAX, End, Order, Owner, Push, Word};
 use raft_core::replica::event::{Refusal, Ticket};
 use raft_net::client_protocol::{Op, Reply, Response, WatchEnded};
 use raft_net::frame::CLIENT_FRAME_BYTES_MAX;
 
-use super::{Api, owned};
+use super::Api;
 use crate::watch::Pushed;
 
 /// What a frame has beside the changes, at most. Units: bytes.
@@ -21,7 +22,8 @@ impl Api {
         let owner = Owner { connection: ticket.connection, watch: ticket.request };
         let order = match op {
             Op::Watch { start, marks, body } => {
-                Order::Watch { owner, start: *start, marks: *marks, interest: owned(body) }
+                let (start, marks, interest) = (*start, *marks, Bytes::copy_from_slice(body));
+                Order::Watch { owner, start, marks, interest }
             }
             Op::Unwatch => Order::Unwatch(owner),
             Op::Mark => Order::Mark(owner),

@@ -1,12 +1,12 @@
 //! Rounds of commands on their way into the log.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::{
     ACKNOWLEDGED, CLIENT_ISSUED, CLIENT_RANDOM, CRC, ENTRY_BYTES_MAX, ENTRY_FORMAT,
     ENTRY_HEADER_BYTES, Entries, EntryError, EntryKind, EntryRef, FEATURE, FEATURE_LEVEL_MIN,
-    FORMAT, INDEX, KIND, LOG_TIME, SEED, SERIAL, SessionStamp, Stamp, TERM, WALL_TIME, put_u64,
-    ranges, split_first, u32_of,
+    FORMAT, INDEX, KIND, LENGTH, LOG_TIME, SEED, SERIAL, SessionStamp, Stamp, TERM, WALL_TIME,
+    put_u64, ranges, split_first, u32_of,
 };
 
 /// A round of commands that has no place in the log yet.
@@ -25,20 +25,16 @@ impl Draft {
     pub fn push(&mut self, kind: EntryKind, session: &SessionStamp, payload: &[u8]) {
         assert!(Self::fits(payload.len()), "payload of {} bytes is within limits", payload.len());
         let length = ENTRY_HEADER_BYTES + payload.len();
+        // At once, since each step of its own would ask whether there is room.
+        let mut header = [0; ENTRY_HEADER_BYTES];
+        header[LENGTH].copy_from_slice(&u32_of(length).to_le_bytes());
+        header[FORMAT] = ENTRY_FORMAT;
+        header[KIND] = kind.code();
+        header[FEATURE..FEATURE + 2].copy_from_slice(&FEATURE_LEVEL_MIN.to_le_bytes());
+        put_session(&mut header, session);
         self.bytes.reserve(length);
-        self.bytes.put_u32_le(0);
-        self.bytes.put_u32_le(u32_of(length));
-        self.bytes.put_bytes(0, FORMAT - TERM);
-        self.bytes.put_u8(ENTRY_FORMAT);
-        self.bytes.put_u8(kind.code());
-        self.bytes.put_u16_le(FEATURE_LEVEL_MIN);
-        self.bytes.put_bytes(0, CLIENT_ISSUED - FEATURE - 2);
-        self.bytes.put_u64_le(session.client.issued_at);
-        self.bytes.put_u64_le(session.client.random);
-        self.bytes.put_u64_le(session.serial);
-        self.bytes.put_u64_le(session.acknowledged);
-        self.bytes.put_u64_le(0);
-        self.bytes.put_slice(payload);
+        self.bytes.extend_from_slice(&header);
+        self.bytes.extend_from_slice(payload);
         self.ends.push(u32_of(self.bytes.len()));
         self.concerns_members |= matches!(kind, EntryKind::Change | EntryKind::Configure);
     }
@@ -109,11 +105,7 @@ impl Draft {
             if (EntryRef { bytes: entry }).session().is_session() {
                 continue;
             }
-            let session = next();
-            put_u64(entry, CLIENT_ISSUED, session.client.issued_at);
-            put_u64(entry, CLIENT_RANDOM, session.client.random);
-            put_u64(entry, SERIAL, session.serial);
-            put_u64(entry, ACKNOWLEDGED, session.acknowledged);
+            put_session(entry, &next());
         }
     }
 
@@ -156,4 +148,11 @@ impl Draft {
         }
         Ok(draft)
     }
+}
+
+fn put_session(entry: &mut [u8], session: &SessionStamp) {
+    put_u64(entry, CLIENT_ISSUED, session.client.issued_at);
+    put_u64(entry, CLIENT_RANDOM, session.client.random);
+    put_u64(entry, SERIAL, session.serial);
+    put_u64(entry, ACKNOWLEDGED, session.acknowledged);
 }

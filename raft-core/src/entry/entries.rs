@@ -59,15 +59,16 @@ impl Entries {
             match runs.last_mut() {
                 Some(run) if run.term == id.term => {
                     run.configures |= configures;
-                    run.bytes = bytes.slice(run_start..end);
                     run.ends.push(u32_of(end - run_start));
                 }
-                Some(_) | None => {
+                last => {
+                    last.into_iter().for_each(|run| run.bytes = bytes.slice(run_start..at));
                     run_start = at;
                     runs.push(Self {
                         term: id.term,
                         first: id.index,
-                        bytes: bytes.slice(at..end),
+                        // Known at the end of the run.
+                        bytes: Bytes::new(),
                         ends: vec![u32_of(end - at)],
                         configures,
                     });
@@ -76,6 +77,7 @@ impl Entries {
             prev = Some(id);
             at = end;
         }
+        runs.last_mut().into_iter().for_each(|run| run.bytes = bytes.slice(run_start..at));
         Ok(runs)
     }
 

@@ -1,7 +1,7 @@
 //! The sessions that a node has of its own, for commands of clients that have none, so that
 //! sending a command to the leader again never makes it happen twice.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use crate::entry::{ClientId, SessionStamp};
 use crate::replica::sessions::WINDOW;
@@ -15,8 +15,10 @@ pub(crate) struct NodeSessions {
 #[derive(Clone, Debug)]
 struct Lane {
     client: ClientId,
-    newest: u64,
-    open: BTreeSet<u64>,
+    /// For nothing up to here somebody waits.
+    acknowledged: u64,
+    /// Whether somebody waits for each command after that; for the first one somebody does.
+    open: VecDeque<bool>,
     /// Units: microseconds of log time.
     used_at: u64,
     /// Whether the cluster has forgotten it, although somebody still waits for its commands.
@@ -24,8 +26,17 @@ struct Lane {
 }
 
 impl Lane {
-    fn acknowledged(&self) -> u64 {
-        self.open.first().map_or(self.newest, |oldest| oldest - 1)
+    fn close(&mut self, serial: u64) {
+        let place = serial.checked_sub(self.acknowledged + 1).map(usize::try_from);
+        if let Some(Ok(place)) = place
+            && let Some(open) = self.open.get_mut(place)
+        {
+            *open = false;
+        }
+        while self.open.front() == Some(&false) {
+            self.open.pop_front();
+            self.acknowledged += 1;
+        }
     }
 }
 
@@ -41,27 +52,24 @@ impl NodeSessions {
             let is_fresh = log_time < lane.used_at + lifetime_us / 2 && !lane.is_given_up;
             is_fresh || !lane.open.is_empty()
         });
-        let has_room =
-            |lane: &Lane| !lane.is_given_up && lane.newest - lane.acknowledged() < WINDOW;
+        let has_room = |lane: &Lane| !lane.is_given_up && (lane.open.len() as u64) < WINDOW;
         let place = self.lanes.iter().position(has_room).unwrap_or_else(|| {
             let client = new_client();
-            let open = BTreeSet::new();
-            let (newest, used_at) = (0, log_time);
-            self.lanes.push(Lane { client, newest, open, used_at, is_given_up: false });
+            let (acknowledged, open, used_at) = (0, VecDeque::new(), log_time);
+            self.lanes.push(Lane { client, acknowledged, open, used_at, is_given_up: false });
             self.lanes.len() - 1
         });
         let lane = &mut self.lanes[place];
-        let acknowledged = lane.acknowledged();
         lane.used_at = log_time;
-        lane.newest += 1;
-        lane.open.insert(lane.newest);
-        SessionStamp { client: lane.client, serial: lane.newest, acknowledged }
+        lane.open.push_back(true);
+        let (client, acknowledged) = (lane.client, lane.acknowledged);
+        SessionStamp { client, serial: acknowledged + lane.open.len() as u64, acknowledged }
     }
 
     /// Notes that nobody waits for this command any more. One of another client is ignored.
     pub(crate) fn close(&mut self, stamp: &SessionStamp) {
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.client == stamp.client) {
-            lane.open.remove(&stamp.serial);
+            lane.close(stamp.serial);
         }
     }
 

@@ -67,10 +67,25 @@ impl Sessions {
         if self.quiet_until <= now.log_time {
             self.expire(now.log_time);
         }
-        if !self.find_or_open(stamp, now) {
-            return Verdict::Refuse(SessionRefusal::SessionExpired);
-        }
-        let session = self.table.get_mut(&stamp.client).expect("it was found or opened");
+        let (client, limits) = (stamp.client, &self.limits);
+        // One search for a session that is there, as nearly all are.
+        let session = match self.table.get_mut(&client) {
+            Some(session) if !is_over(limits, client, session, now.log_time) => {
+                // This and `store` change it.
+                self.before.will_change(&client, Some(session));
+                session
+            }
+            known => {
+                let is_known = known.is_some();
+                if is_known {
+                    self.remove(client);
+                }
+                if !self.open(client, now) {
+                    return Verdict::Refuse(SessionRefusal::SessionExpired);
+                }
+                self.table.get_mut(&client).expect("it was just opened")
+            }
+        };
         let bytes_before = session.counted_bytes();
         session.last_use = now;
         session.acknowledge(stamp.acknowledged.min(stamp.serial.saturating_sub(1)));
@@ -83,7 +98,8 @@ impl Sessions {
         match ruling {
             Ruling::Execute(_) => Verdict::Execute,
             Ruling::Repeat(place) => {
-                Verdict::Repeat(session.answer(place).expect("it was just seen"))
+                // Searched for again, since hardly anybody asks twice.
+                Verdict::Repeat(self.table[&client].answer(place).expect("it was just seen"))
             }
             Ruling::Refuse(refusal) => Verdict::Refuse(refusal),
         }
@@ -93,7 +109,8 @@ impl Sessions {
     pub(crate) fn lets_through(&self, stamp: &SessionStamp, log_time: u64) -> bool {
         let acknowledged = stamp.acknowledged.min(stamp.serial.saturating_sub(1));
         let known = self.table.get(&stamp.client);
-        let Some(session) = known.filter(|session| !self.is_over(stamp.client, session, log_time))
+        let Some(session) =
+            known.filter(|session| !is_over(&self.limits, stamp.client, session, log_time))
         else {
             return !self.is_forgotten(stamp.client, log_time)
                 && stamp.serial - acknowledged <= WINDOW;
@@ -121,19 +138,9 @@ impl Sessions {
         while self.limits.table_bytes_max < self.counted_bytes && self.evict(Some(stamp.client)) {}
     }
 
-    /// Finds the session of a command that stands at `now` in the log, or opens it. Answers no
-    /// if there may have been one that is forgotten.
-    fn find_or_open(&mut self, stamp: &SessionStamp, now: Use) -> bool {
-        let client = stamp.client;
-        match self.table.get(&client) {
-            Some(session) if !self.is_over(client, session, now.log_time) => {
-                // `admit` and `store` change it.
-                self.before.will_change(&client, Some(session));
-                return true;
-            }
-            Some(_) => self.remove(client),
-            None => {}
-        }
+    /// Opens a session for a command that stands at `now` in the log. Answers no if there may have
+    /// been one that is forgotten.
+    fn open(&mut self, client: ClientId, now: Use) -> bool {
         if self.is_forgotten(client, now.log_time) {
             return false;
         }
@@ -144,13 +151,6 @@ impl Sessions {
         self.counted_bytes += session.counted_bytes();
         self.table.insert(client, session);
         true
-    }
-
-    /// Whether the lifetime of a session is over. So is then that of its id, by which it will be
-    /// refused when it is no longer known.
-    fn is_over(&self, client: ClientId, session: &Session, log_time: u64) -> bool {
-        self.limits.is_over(session.last_use.log_time.max(client.issued_at), log_time)
-            && !is_removed("sessions-expire")
     }
 
     /// Whether an unknown client may be one that was known, or has an id that nobody gave out.
@@ -168,7 +168,8 @@ impl Sessions {
     fn expire(&mut self, log_time: u64) {
         for _ in 0..EXPIRED_PER_COMMAND {
             let oldest = [Kind::Single, Kind::Lasting].map(|kind| self.recency.oldest(kind));
-            let is_over = |client: &ClientId| self.is_over(*client, &self.table[client], log_time);
+            let is_over =
+                |client: &ClientId| is_over(&self.limits, *client, &self.table[client], log_time);
             let Some(client) = oldest.into_iter().flatten().find(is_over) else { break };
             self.remove(client);
         }
@@ -200,6 +201,13 @@ impl Sessions {
         self.recency.remove(session.place);
         self.counted_bytes -= session.counted_bytes();
     }
+}
+
+/// Whether the lifetime of a session is over. So is then that of its id, by which it will be
+/// refused when it is no longer known.
+fn is_over(limits: &SessionLimits, client: ClientId, session: &Session, log_time: u64) -> bool {
+    limits.is_over(session.last_use.log_time.max(client.issued_at), log_time)
+        && !is_removed("sessions-expire")
 }
 
 /// What a session says about a command of its client.

@@ -18,5 +18,6 @@ pub mod measurement;
 pub mod native;
 pub mod no_op;
 pub mod probe;
+pub mod replicas;
 pub mod server_cpu;
 pub mod watch_load;

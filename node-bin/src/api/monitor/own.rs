@@ -182,7 +182,7 @@ impl Api {
         match self.monitor.options.probe.clone() {
             Some(probe) => {
                 let ticket = Ticket { connection: QUESTIONS, request: number };
-                self.round.read_owned(ticket, patience_us, probe);
+                self.round.read(ticket, patience_us, &probe);
             }
             None => self.end_health(number, Err("this program has no query to try".to_owned())),
         }
