@@ -247,6 +247,8 @@ impl Node {
             role: None,
             tuned: to_api.clone().recipient(),
             traced: to_api.clone().recipient(),
+            happened: to_api.clone().recipient(),
+            story: None,
         };
         consensus.run(Consensus::new(replica, clock, outlets, guard("Consensus")));
         let submit = taps.tap(to_consensus.clone().recipient(), |Submit(submission): &Submit| {
