@@ -331,6 +331,7 @@ fn later_requests() -> Vec<Request<'static>> {
             other: Some(2),
             ms: Some(300),
             one_way: true,
+            percent: None,
         })),
         Op::Play(Box::new(PlayOrder { action: "add".to_owned(), ..PlayOrder::default() })),
     ];
