@@ -178,7 +178,12 @@ impl Browser {
             if message["message"]["method"] != "Network.requestWillBeSent" {
                 continue;
             }
-            let url = message["message"]["params"]["request"]["url"].as_str().unwrap().to_owned();
+            let sent = &message["message"]["params"];
+            // The browser's own first page asks for what is in the browser.
+            if sent["documentURL"].as_str().unwrap().starts_with("chrome://") {
+                continue;
+            }
+            let url = sent["request"]["url"].as_str().unwrap();
             requests += 1;
             assert!(url.starts_with(&format!("http://{host}/")), "{url} was asked for");
         }
