@@ -228,7 +228,7 @@ mod tests {
         assert!(kinds[..place].contains(&"message".to_owned()));
         assert!(!kinds[place..].contains(&"message".to_owned()));
         assert_eq!(kinds.iter().filter(|kind| *kind == "role").count(), 40, "all of them");
-        let text = written(FileFormat::JsonLines, 20_000, &events[..].repeat(3));
+        let text = written(FileFormat::JsonLines, 20_000, &[&events[..]; 3].concat());
         assert!(text.len() <= 20_000);
         assert!(text.lines().last().expect("lines").contains("left_out"));
     }
