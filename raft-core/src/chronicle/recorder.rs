@@ -97,8 +97,9 @@ impl Chronicle {
     }
 
     fn tell(&mut self, at: Time, term: Term, what: What) {
+        // What is not told is counted, so that a gap says so.
+        self.newest += 1;
         if self.waiting.len() < WAITING_MAX {
-            self.newest += 1;
             self.waiting.push(Happening { seq: self.newest, at, term, what });
         }
     }

@@ -5,7 +5,9 @@
 
 use crate::types::Time;
 
-/// An answer that takes longer was lost, and counting begins anew. Units: microseconds.
+/// An answer that takes longer was lost, and counting begins anew; so it does if for so long
+/// never all were answered, because some may have been lost of those that nobody measured.
+/// Units: microseconds.
 const PATIENCE_US: u64 = 5_000_000;
 
 /// The heartbeats that a follower has not answered, and how long the last one took that was
@@ -13,6 +15,8 @@ const PATIENCE_US: u64 = 5_000_000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RoundTrip {
     unanswered: u64,
+    /// Since when, about, there are such.
+    unanswered_since: Option<Time>,
     measured: Option<Measured>,
     /// Units: microseconds.
     pub(super) last_us: Option<u64>,
@@ -28,10 +32,11 @@ struct Measured {
 impl RoundTrip {
     /// Notes that a heartbeat was sent; `now` where that is known.
     pub(super) fn sent(&mut self, now: Option<Time>) {
-        let is_lost = |it: &Measured| now.is_some_and(|now| PATIENCE_US < now.since(it.sent_at));
-        if self.measured.as_ref().is_some_and(is_lost) {
+        let is_long = |since: Time| now.is_some_and(|now| PATIENCE_US < now.since(since));
+        if self.unanswered_since.is_some_and(is_long) {
             self.restart();
         }
+        self.unanswered_since = self.unanswered_since.or(now);
         self.unanswered += 1;
         if let Some(sent_at) = now.filter(|_| self.measured.is_none()) {
             self.measured = Some(Measured { sent_at, answers_left: self.unanswered });
@@ -41,6 +46,9 @@ impl RoundTrip {
     /// Notes that one was answered.
     pub(super) fn answered(&mut self, now: Time) {
         self.unanswered = self.unanswered.saturating_sub(1);
+        if self.unanswered == 0 {
+            self.unanswered_since = None;
+        }
         let Some(measured) = &mut self.measured else { return };
         measured.answers_left -= 1;
         if measured.answers_left == 0 {
@@ -51,7 +59,7 @@ impl RoundTrip {
 
     /// Forgets what is under way: there is another connection.
     pub(super) fn restart(&mut self) {
-        (self.unanswered, self.measured) = (0, None);
+        (self.unanswered, self.unanswered_since, self.measured) = (0, None, None);
     }
 }
 
@@ -75,6 +83,22 @@ mod tests {
         assert_eq!(it.last_us, Some(300));
         it.answered(Time(590));
         assert_eq!(it.last_us, Some(90));
+    }
+
+    #[test]
+    fn what_was_lost_in_a_cut_does_not_make_later_ones_long() {
+        let mut it = RoundTrip::default();
+        for at in 0..10 {
+            it.sent(Some(Time(at)));
+        }
+        // From here on every one is answered after 10, and the next is sent before.
+        let mut now = 100;
+        while now < 100 + 2 * PATIENCE_US {
+            it.sent(Some(Time(now)));
+            it.answered(Time(now + 10));
+            now += 50_000;
+        }
+        assert_eq!(it.last_us, Some(10));
     }
 
     #[test]

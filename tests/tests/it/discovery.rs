@@ -79,10 +79,12 @@ impl Node {
         self.said_at(1).await
     }
 
-    /// What it says in its line `count`: a node that gives way says a second one.
+    /// What it says for the time `count`: a node that gives way says it again. Behind each stands
+    /// a line about its dashboard.
     async fn said_at(&self, count: usize) -> Said {
-        let lines = self.0.lines(count).await;
-        let words: Vec<&str> = lines[count - 1].split([' ', ',']).collect();
+        let before = 2 * (count - 1);
+        let lines = self.0.lines(before + 1).await;
+        let words: Vec<&str> = lines[before].split([' ', ',']).collect();
         let after = |word: &str, place: usize| {
             let at = words.iter().position(|it| *it == word).unwrap_or_else(|| panic!("{lines:?}"));
             words[at + place].to_owned()

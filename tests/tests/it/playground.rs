@@ -214,9 +214,15 @@ async fn nodes_join_and_leave() {
         for number in 2..=5 {
             assert_eq!(cluster.add(None, wait::DEADLINE).await.unwrap(), id(number));
         }
+        // Until a node knows that the change is over, the voters from before it decide too.
         wait::until("five voters", async || {
-            let status = cluster.node(id(1)).unwrap().status().await.unwrap();
-            (status.configuration.voters.len() == 5).then_some(())
+            for (_, node) in cluster.running() {
+                let now = node.status().await.unwrap().configuration;
+                if now.voters.len() != 5 || !now.outgoing.is_empty() {
+                    return None;
+                }
+            }
+            Some(())
         })
         .await;
         check_sum_everywhere(&cluster, 1).await;

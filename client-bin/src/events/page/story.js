@@ -99,18 +99,29 @@ function arrowsIn(events) {
     const arrow = { from: event.node, to: event.to, sent: event, arrival: null };
     arrows.push(arrow);
     const name = key(event, event.node, event.to);
-    if (!underWay.has(name)) underWay.set(name, []);
-    underWay.get(name).push(arrow);
+    if (!underWay.has(name)) underWay.set(name, { arrows: [], first: 0 });
+    underWay.get(name).arrows.push(arrow);
   }
   for (const event of messages) {
     if (event.from === undefined) continue;
-    const waiting = underWay.get(key(event, event.from, event.node)) || [];
+    const waiting = underWay.get(key(event, event.from, event.node));
+    if (!waiting) continue;
     // Answers to heartbeats share a number, so they are taken in turn; what else has the number
     // of an earlier message is that message, sent again because it was lost.
     const most = event.is_heartbeat ? ANSWER_US_MAX : FLIGHT_US_MAX;
-    const fits = (arrow) => !arrow.arrival && arrow.sent.at_us <= event.at_us + SKEW_US
-      && event.at_us - arrow.sent.at_us < most;
-    const arrow = event.is_heartbeat ? waiting.find(fits) : waiting.findLast(fits);
+    const isOver = (arrow) => arrow.arrival || event.at_us - arrow.sent.at_us >= most;
+    const fits = (arrow) => !isOver(arrow) && arrow.sent.at_us <= event.at_us + SKEW_US;
+    let arrow;
+    if (event.is_heartbeat) {
+      // Thousands may share it, and who comes later needs no look at those that are over.
+      while (waiting.first < waiting.arrows.length && isOver(waiting.arrows[waiting.first])) {
+        waiting.first += 1;
+      }
+      const next = waiting.arrows[waiting.first];
+      arrow = next && fits(next) ? next : undefined;
+    } else {
+      arrow = waiting.arrows.findLast(fits);
+    }
     if (arrow) arrow.arrival = event;
   }
   return arrows;

@@ -111,7 +111,7 @@ fn a_version_that_does_not_know_the_level_of_an_entry_does_not_apply_it() {
 
 /// The same of a snapshot, which is looked at before anything of it is in use.
 #[test]
-#[should_panic(expected = "was written under feature level 1, and this version knows up to 0")]
+#[should_panic(expected = "was written under feature level 2, and this version knows up to 0")]
 fn a_version_that_does_not_know_the_level_of_a_snapshot_does_not_load_it() {
     let (id, data) = snapshot_of(&["put a 1", "put b 2"]);
     let mut older = LoneReplica::new(|config| config.feature_level_max = FEATURE_LEVEL_MIN - 1);

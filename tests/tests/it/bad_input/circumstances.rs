@@ -72,6 +72,12 @@ async fn an_address_that_another_member_has() {
     cluster.client().await.put("k", "v").await;
     assert_eq!(cluster.join().await, 2);
     let [first, second] = [1, 2].map(|id| cluster.address(id).to_owned());
+    // An address that nobody was heard of at may be added again, and is the same member.
+    wait::until("word of node 2", async || {
+        let status = cluster.status(1).await;
+        status.incarnations.iter().any(|(id, _)| *id == 2).then_some(())
+    })
+    .await;
     let at = ["--endpoints", &first, "member", "add", &second];
     check_refused(&scratch, (KVCTL, &at), 1, &["node 2 has that address"]).await;
     let joins = [

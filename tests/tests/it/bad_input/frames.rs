@@ -135,8 +135,9 @@ async fn transactions_beyond_the_limits() {
 async fn openings_that_are_no_preface() {
     let _turn = wait::turn().await;
     let node = Alone::start().await;
-    let table: [(&[u8], &str); 7] = [
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404"),
+    let table: [(&[u8], &str); 8] = [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 421"),
+        (b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404"),
         (b"*1\r\n$4\r\nPING\r\n", "+PONG"),
         (b"SET k v\r\n", "+OK"),
         (b"\x16\x03\x01\x02\0\x01\0", ""),

@@ -24,7 +24,7 @@ async fn a_founder_without_data_gives_way_to_an_older_cluster() {
     let joined = young.said_at(2).await;
     assert_eq!((&joined.cluster, joined.node.as_str()), (&old_said.cluster, "2"));
     young.0.complains(&["gave up a cluster in which nothing was written"]).await;
-    assert_eq!(old.0.lines(1).await.len(), 1, "the older one stays");
+    assert_eq!(old.0.lines(2).await.len(), 2, "the older one stays");
     place.check_kvctl(&joined.address, &["put", "a", "1"], "OK").await;
     place.check_kvctl(&old_said.address, &["get", "a"], "1").await;
     // And a restart finds it where it is.
@@ -68,7 +68,7 @@ async fn ref_s28_two_clusters_with_data_never_merge_and_say_how_to_resolve_it() 
     place.check_kvctl(&young_said.address, &["get", "who"], "young").await;
     for (node, said) in [(&old, &old_said), (&young, &young_said)] {
         until_voters(&said.address, 1).await;
-        assert_eq!(node.0.lines(1).await.len(), 1, "it runs on as it was");
+        assert_eq!(node.0.lines(2).await.len(), 2, "it runs on as it was");
     }
     // Who is new cannot tell which is meant, and joins neither before it is told.
     let new = place.start("new");

@@ -256,4 +256,5 @@ async fn acc_a01_nodes_tell_the_five_classic_events_with_their_reasons() {
     check_lost_leader(&story, leader, successor, after);
     let ended = story.iter().filter(|event| event["event"] == "stopped").count();
     assert_eq!(ended, 3, "each node tells of its end");
+    super::page::picture(&story);
 }

@@ -1,5 +1,6 @@
 //! The report as a browser shows it: all nodes, all words, and nothing that it was given runs.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kvorum_client::events::{Event, FileFormat, Report};
@@ -42,18 +43,56 @@ fn events() -> Vec<Event> {
     events.iter().map(|event| Event::read(&event.to_string()).unwrap()).collect()
 }
 
+/// Set to a path, the picture of README is written there.
+const README_PICTURE: &str = "KVORUM_REPORT_PICTURE";
+
+/// What README's picture may weigh. Units: bytes.
+const PICTURE_LEN_MAX: u64 = 300_000;
+
+fn write_report(story: impl IntoIterator<Item = Event>, path: &Path) {
+    let file = std::fs::File::create(path).unwrap();
+    let mut report = Report::begin(file, FileFormat::Html).unwrap();
+    story.into_iter().for_each(|event| report.push(&event).unwrap());
+    report.finish().unwrap();
+}
+
+fn browser(chromium: &Path, scratch: &Scratch) -> Command {
+    let mut browser = Command::new(chromium);
+    browser
+        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"])
+        .arg(format!("--user-data-dir={}", scratch.join("chromium").display()));
+    browser
+}
+
+/// Shows a story as its report in a browser, and takes a picture of that for people.
+pub(super) fn picture(story: &[Value]) {
+    let Some(chromium) = tools::find("a picture of the report", "chromium") else { return };
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("report");
+    std::fs::create_dir_all(&folder).unwrap();
+    let page = folder.join("five-events.html");
+    write_report(story.iter().map(|event| Event::read(&event.to_string()).unwrap()), &page);
+    let picture = std::env::var_os(README_PICTURE)
+        .map_or_else(|| folder.join("five-events.png"), PathBuf::from);
+    let _ = std::fs::remove_file(&picture);
+    let scratch = Scratch::new();
+    let taken = browser(&chromium, &scratch)
+        .args(["--window-size=1280,800", "--hide-scrollbars"])
+        .arg(format!("--screenshot={}", picture.display()))
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .unwrap();
+    let length = std::fs::metadata(&picture).map_or(0, |file| file.len());
+    assert!((1..PICTURE_LEN_MAX).contains(&length), "{length} bytes: {taken:?}");
+    println!("the report and its picture: {} and {}", page.display(), picture.display());
+}
+
 #[test]
 fn a_browser_shows_the_report_and_runs_nothing_of_it() {
     let Some(chromium) = tools::find("the report in a browser", "chromium") else { return };
     let scratch = Scratch::new();
     let path = scratch.join("story.html");
-    let file = std::fs::File::create(&path).unwrap();
-    let mut report = Report::begin(file, FileFormat::Html).unwrap();
-    events().iter().for_each(|event| report.push(event).unwrap());
-    report.finish().unwrap();
-    let shown = Command::new(chromium)
-        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"])
-        .arg(format!("--user-data-dir={}", scratch.join("chromium").display()))
+    write_report(events(), &path);
+    let shown = browser(&chromium, &scratch)
         .arg("--dump-dom")
         .arg(format!("file://{}", path.display()))
         .output()
