@@ -2,10 +2,10 @@
 
 import { drawn, setAttribute, setText } from './dom.js';
 import { count } from './format.js';
+import { ASIDE_PX, LINE_PX, wordsFirst } from './ring_layout.js';
 import { termColor } from './model.js';
 
 const STATE_WORDS = { dead: 'dead', paused: 'paused', silent: 'no answer' };
-const LINE_PX = 15;
 
 /** Draws nothing yet; `update` and `tick` do. */
 export function makeFigure(node, onOpen) {
@@ -38,7 +38,8 @@ export function makeFigure(node, onOpen) {
   return figure;
 }
 
-function wordsOf(node, isNarrow) {
+/** The lines of words beside a node. */
+export function wordsOf(node, isNarrow) {
   const values = node.values ?? {};
   if (node.state !== 'up') {
     return [STATE_WORDS[node.state] ?? node.state, isNarrow ? '' : (node.error ?? '')];
@@ -78,10 +79,10 @@ export function updateFigure(figure, node, place, isNarrow) {
   }
 
   const lines = wordsOf(node, isNarrow);
-  const first = place.isAside ? -((lines.length - 1) * LINE_PX) / 2 + 4 : radius + 27;
+  const first = wordsFirst(place, lines.length);
   for (const [line, text] of [...parts.words.children].entries()) {
     setText(text, lines[line] ?? '');
-    setAttribute(text, 'x', place.isAside ? radius + 20 : 0);
+    setAttribute(text, 'x', place.isAside ? radius + ASIDE_PX : 0);
     setAttribute(text, 'y', first + line * LINE_PX);
     setAttribute(text, 'text-anchor', place.isAside ? 'start' : 'middle');
   }
