@@ -38,17 +38,19 @@ export function makeFigure(node, onOpen) {
   return figure;
 }
 
-/** The lines of words beside a node. */
-export function wordsOf(node, isNarrow) {
+/** The lines of words beside a node: as many as its place has room for, the vote going first. */
+export function wordsOf(node, { isStacked, lines }) {
   const values = node.values ?? {};
   if (node.state !== 'up') {
-    return [STATE_WORDS[node.state] ?? node.state, isNarrow ? '' : (node.error ?? '')];
+    return [STATE_WORDS[node.state] ?? node.state, isStacked ? '' : (node.error ?? '')];
   }
   const role = node.role === 'follower' && node.member !== 'voter' ? node.member : node.role;
   const vote = node.vote ? `vote for ${node.vote}` : 'no vote';
   const commit = `commit ${count(values['raft/commit'])}`;
   const applied = `applied ${count(values['raft/applied'])}`;
-  return isNarrow ? [role, vote, commit, applied] : [role, vote, `${commit} · ${applied}`];
+  const far = isStacked ? [commit, applied] : [`${commit} · ${applied}`];
+  const all = [role, vote, ...far];
+  return all.length <= lines ? all : [role, ...far].slice(0, lines);
 }
 
 /** The term as it fits into a circle. */
@@ -57,7 +59,7 @@ function termWords(term, radius) {
 }
 
 /** Brings a figure to what `node` says, at its place. */
-export function updateFigure(figure, node, place, isNarrow) {
+export function updateFigure(figure, node, place) {
   const { parts } = figure;
   const { radius } = place;
   setAttribute(figure, 'transform', `translate(${place.x.toFixed(1)} ${place.y.toFixed(1)})`);
@@ -78,7 +80,7 @@ export function updateFigure(figure, node, place, isNarrow) {
     setAttribute(mark, 'transform', `translate(${radius * 0.72} ${-radius * 0.72})`);
   }
 
-  const lines = wordsOf(node, isNarrow);
+  const lines = wordsOf(node, place);
   const first = wordsFirst(place, lines.length);
   for (const [line, text] of [...parts.words.children].entries()) {
     setText(text, lines[line] ?? '');

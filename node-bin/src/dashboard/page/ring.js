@@ -54,7 +54,7 @@ export class Ring {
     keep(this.figures, state.nodes, (node) => node.id,
       (node) => makeFigure(node, (id, figure) => this.openNode(id, figure)),
       (figure, node) => {
-        updateFigure(figure, node, this.layout.places.get(node.id), this.layout.isNarrow);
+        updateFigure(figure, node, this.layout.places.get(node.id));
         setAttribute(figure, 'data-own', node.id === this.model.own());
       });
     if (this.isCalm.matches) this.tick();
@@ -94,9 +94,11 @@ export class Ring {
 
   /** Where the marks of links stand that are cut or delayed: beside words and other marks. */
   placeMarks(pairs) {
-    const { places, isNarrow } = this.layout;
-    const taken = this.model.nodes().flatMap((node) => (
-      wordsBox(places.get(node.id), wordsOf(node, isNarrow))));
+    const { places } = this.layout;
+    const taken = this.model.nodes().flatMap((node) => {
+      const place = places.get(node.id);
+      return wordsBox(place, wordsOf(node, place));
+    });
     const marked = pairs.flatMap(([from, to]) => this.waysOf(from, to))
       .filter(({ fault }) => fault)
       .map(({ start, end, ends, fault, isBoth }) => (

@@ -3,6 +3,9 @@
 /** The height of a line of words, and how far they stand from a circle that they are beside. */
 export const LINE_PX = 15;
 export const ASIDE_PX = 20;
+const LINES_MAX = 4;
+/** A ring of many nodes that is lower has no room for long lines beside its topmost node. */
+const LOW_PX = 220;
 /** About what a letter of them is wide. */
 const LETTER_PX = 6.2;
 /** What a mark of a link is high, and keeps free around itself. */
@@ -41,7 +44,22 @@ export function layOut(ids, width, height) {
     const isAside = number > 1 && Math.sin(angle) < -0.9;
     places.set(id, { id, x, y, radius, isAside });
   }
+  for (const place of places.values()) {
+    place.isStacked = isNarrow || (place.isAside && bottom - top < LOW_PX && number > 4);
+    place.lines = linesUnder(place, [...places.values()]);
+  }
   return { places, radius, isNarrow, width, height };
+}
+
+/** How many lines of words fit below a node before another node begins; one stands always. */
+function linesUnder(place, others) {
+  if (place.isAside) return LINES_MAX;
+  const half = place.isStacked ? 40 : 75;
+  const below = others.filter((other) => (
+    other.y > place.y && Math.abs(other.x - place.x) < half + other.radius));
+  const end = Math.min(...below.map((other) => other.y - other.radius - 8));
+  const start = place.y + wordsFirst(place, 1) - LINE_PX + 4;
+  return Math.max(1, Math.min(LINES_MAX, Math.floor((end - start) / LINE_PX)));
 }
 
 function angleOf(index, number, turn) {
