@@ -17,6 +17,10 @@ const CURES = { cut: 'heal', delay: 'heal', pause: 'resume', kill: 'revive' };
 /** Something that a lesson needs and the cluster does not allow just now. */
 export class LessonError extends Error {}
 
+function victimOf({ node, other }) {
+  return [node, other].filter(Boolean).sort().join('-');
+}
+
 export class Stage {
   constructor(model, play, name) {
     this.model = model;
@@ -25,7 +29,8 @@ export class Stage {
     /** What steps remember for later ones. */
     this.kept = {};
     this.added = [];
-    this.cures = new Set();
+    /** What would put things right: each with the nodes and links that it is for. */
+    this.cures = new Map();
     this.scale_before = null;
     this.written = 0;
   }
@@ -71,11 +76,23 @@ export class Stage {
   /** Does something to the cluster. Throws what it says if it was not done, unless that is fine. */
   async do(action, order = {}, isFine = false) {
     // Noted before it is done: a page that is closed meanwhile puts it right all the same.
-    if (CURES[action]) this.cures.add(CURES[action]);
+    this.note(CURES[action], order);
     const { done, text } = await this.play.order(action, order);
-    if (done && order.node === undefined) this.cures.delete(action);
+    if (done) this.forget(action, order);
     if (!done && !isFine) throw new LessonError(text);
     return text;
+  }
+
+  note(cure, order) {
+    if (!cure) return;
+    this.cures.set(cure, (this.cures.get(cure) ?? new Set()).add(victimOf(order)));
+  }
+
+  /** What was put right of one node or link, or of all, needs it no more. */
+  forget(cure, order) {
+    const victims = this.cures.get(cure);
+    if (order.node !== undefined) victims?.delete(victimOf(order));
+    if (order.node === undefined || !victims?.size) this.cures.delete(cure);
   }
 
   /** Slow motion for the time of the lesson, where there is such a thing. */
