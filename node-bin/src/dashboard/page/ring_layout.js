@@ -48,7 +48,7 @@ export function layOut(ids, width, height) {
     place.isStacked = isNarrow || (place.isAside && bottom - top < LOW_PX && number > 4);
     place.lines = linesUnder(place, [...places.values()]);
   }
-  return { places, radius, isNarrow, width, height };
+  return { places, radius, width, height };
 }
 
 /** How many lines of words fit below a node before another node begins; one stands always. */
