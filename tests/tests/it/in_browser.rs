@@ -1,6 +1,7 @@
 //! The page that every node serves, in a real browser, with a real `kvorum dev` behind it.
 
 mod hostile;
+mod keys;
 mod lessons;
 mod looks;
 mod plays;

@@ -65,6 +65,7 @@ export class Journal {
     this.build();
     model.listen('events', (events) => this.source === 'events' && this.append(events));
     model.listen('lines', (lines) => this.source === 'lines' && this.append(lines));
+    model.listen('past', () => this.isHeld || this.redraw());
     model.listen('state', () => this.showNodes());
   }
 

@@ -2,13 +2,22 @@
 
 import { button, element, keep, setAttribute, setText } from './dom.js';
 import { plural } from './format.js';
-import { change, history, nameOf, put, read, remove, watch } from './store.js';
+import {
+  change, history, isUnreachable, nameOf, put, read, remove, watch,
+} from './store.js';
 import { confirmed } from './play.js';
 import { say } from './toast.js';
 
 const HISTORY_MAX = 20;
 /** Longer values are not put into an editor: it would lose what it cannot show. */
 const EDITED_MAX = 100_000;
+/** A key that changes all the time is looked at so often. */
+const LOOK_MS = 250;
+/** A watch that the node ended is begun again after this. */
+const AGAIN_MS = 2_000;
+/** A hash may be changed elsewhere, in other fields, so often while one field is written. */
+const TRIES_MAX = 5;
+const HTTP_CONDITION_FAILED = 412;
 
 /** What a version of a key holds, on one line. */
 function oneLine(version) {
@@ -21,12 +30,98 @@ function oneLine(version) {
   return version.value ?? '';
 }
 
+/**
+ * Makes of `work` something that may be asked for at any time: it is done one at a time and at
+ * most once in `every_ms`, and whatever is asked for meanwhile is done as one. What that answers
+ * resolves when work that began afterwards has ended.
+ */
+function calmly(work, every_ms) {
+  let running = null;
+  let isWanted = false;
+  let begun_ms = -Infinity;
+  const run = async () => {
+    try {
+      while (isWanted) {
+        const rest_ms = begun_ms + every_ms - performance.now();
+        if (rest_ms > 0) await new Promise((resolve) => { setTimeout(resolve, rest_ms); });
+        isWanted = false;
+        begun_ms = performance.now();
+        await work();
+      }
+    } finally {
+      running = null;
+    }
+  };
+  return () => {
+    isWanted = true;
+    running ??= run();
+    return running;
+  };
+}
+
+/** How the lines of a text end; null if not all alike, which an editor would make them. */
+function lineEndOf(text) {
+  const rest = text.replaceAll('\r\n', '');
+  if (rest.includes('\r')) return null;
+  if (rest.length === text.length) return '\n';
+  return rest.includes('\n') ? null : '\r\n';
+}
+
+function isEditable(value) {
+  return value !== undefined && value.length <= EDITED_MAX && lineEndOf(value) !== null;
+}
+
+/** What somebody may be typing in place of a value that was read. */
+class Draft {
+  constructor(area, value) {
+    this.area = area;
+    this.take(value);
+  }
+
+  /** Shows a value as it was read. */
+  take(value) {
+    this.area.value = value.slice(0, EDITED_MAX);
+    this.area.readOnly = !isEditable(value);
+    this.settle(value, this.area.value);
+  }
+
+  /** From now on `value`, which the area shows as `shown`, is what is stored. */
+  settle(value, shown) {
+    this.stored = value;
+    this.shown = shown;
+    this.end = lineEndOf(value) ?? '\n';
+    /** What others have stored while somebody was typing. */
+    this.theirs = null;
+  }
+
+  get isEdited() {
+    return this.area.value !== this.shown;
+  }
+
+  /** What would be stored, with the ends of lines that were read. */
+  get value() {
+    return this.isEdited ? this.area.value.replaceAll('\n', this.end) : this.stored;
+  }
+
+  /** Follows what is stored, but takes nothing away that somebody is typing. Returns whether the
+   * draft is of this value now. */
+  follow(value) {
+    if (value === this.value) this.settle(value, this.area.value);
+    else if (value !== this.stored && !this.isEdited) this.take(value);
+    else if (value !== this.stored) this.theirs = value;
+    else this.theirs = null;
+    return this.theirs === null;
+  }
+}
+
 export class KeyView {
   constructor(model, changed) {
     this.model = model;
     this.changed = changed;
     this.key = null;
     this.unwatch = null;
+    /** Ends what is asked about the key that is shown. */
+    this.asking = null;
     this.place = element('div', { class: 'key-view', 'aria-live': 'off' });
     this.rest();
   }
@@ -40,7 +135,9 @@ export class KeyView {
   close() {
     this.unwatch?.();
     this.unwatch = null;
+    this.asking?.abort();
     this.key = null;
+    this.text = null;
   }
 
   /** A form for a key that is not there yet. */
@@ -91,9 +188,12 @@ export class KeyView {
   async open(key) {
     this.close();
     this.key = key;
+    this.asking = new AbortController();
+    const { signal } = this.asking;
+    this.load = calmly(() => this.look(key, signal), LOOK_MS);
     this.build();
     await this.load();
-    if (this.key === key) this.startWatch();
+    if (!signal.aborted) this.attend();
   }
 
   build() {
@@ -108,86 +208,205 @@ export class KeyView {
       this.facts, this.editor, element('h4', { text: 'History' }), this.versions);
   }
 
-  startWatch() {
-    this.unwatch = watch(this.key, () => {
-      this.live.classList.remove('blink');
-      requestAnimationFrame(() => this.live.classList.add('blink'));
-      this.load();
-    });
+  /** Watches the key while somebody can see it: a browser has few connections for one host. */
+  attend() {
+    const isSeen = !document.hidden && this.place.offsetParent !== null;
+    if (isSeen && this.key && !this.unwatch && !isUnreachable(this.key)) this.startWatch();
+    if (!isSeen) {
+      this.unwatch?.();
+      this.unwatch = null;
+    }
   }
 
-  async load() {
-    const { key } = this;
+  startWatch() {
+    const { load } = this;
+    let again = null;
+    const end = watch(this.key, {
+      // What changed before that was told by nobody.
+      began: load,
+      changed: () => {
+        this.live.classList.remove('blink');
+        requestAnimationFrame(() => this.live.classList.add('blink'));
+        load();
+      },
+      ended: () => {
+        again = setTimeout(() => {
+          this.unwatch = null;
+          this.attend();
+        }, AGAIN_MS);
+      },
+    });
+    this.unwatch = () => {
+      clearTimeout(again);
+      end();
+    };
+  }
+
+  async look(key, signal) {
+    if (signal.aborted) return;
     try {
-      const past = await history(key, HISTORY_MAX);
+      const past = await history(key, HISTORY_MAX, { signal });
       // A browser complains of every answer that something is not there, so it is not asked for.
-      const isGone = past.versions?.[0]?.event === 'del';
-      const now = isGone ? null : await read(key);
-      if (this.key !== key) return;
+      const isGone = past.isMissing || past.versions[0]?.event === 'del';
+      const now = isGone ? null : await read(key, { signal });
+      if (signal.aborted) return;
       this.show(now);
       this.showHistory(past);
     } catch (error) {
-      if (this.key === key) setText(this.facts, error.message);
+      if (!signal.aborted) setText(this.facts, error.message);
     }
   }
 
   show(now) {
-    if (!now) {
-      setText(this.facts, 'this key is not there');
-      this.editor.replaceChildren();
+    this.now = now;
+    setText(this.facts, now ? `made at revision ${now.create_revision}, changed at `
+      + `${now.mod_revision}, version ${now.version}${now.lease ? `, lease ${now.lease}` : ''}`
+      : 'this key is not there');
+    if (this.text?.draft.isEdited) {
+      this.keepTyped(now);
       return;
     }
-    setText(this.facts, `made at revision ${now.create_revision}, changed at ${now.mod_revision}, `
-      + `version ${now.version}${now.lease ? `, lease ${now.lease}` : ''}`);
-    this.revision = now.mod_revision;
-    if (now.kind === 'HASH') this.showHash(now);
+    if (!now) this.editor.replaceChildren();
+    else if (now.kind === 'HASH') this.showHash(now);
     else if (now.kind === 'SET') this.showSet(now);
     else this.showText(now);
+    if (!this.text?.draft.area.isConnected) this.text = null;
+  }
+
+  /** The text that somebody is typing stays, whatever is there now; a save will not hide it. */
+  keepTyped(now) {
+    const { draft } = this.text;
+    const isText = now && !now.kind && now.value !== undefined;
+    if (isText && draft.follow(now.value)) {
+      this.text.revision = now.mod_revision;
+      this.noteConflict(null);
+      return;
+    }
+    this.noteConflict(now ? `changed by others at revision ${now.mod_revision}`
+      : 'deleted by others');
+  }
+
+  noteConflict(text) {
+    const { conflict } = this.text;
+    setAttribute(conflict, 'hidden', text === null);
+    setText(conflict.firstElementChild, text ?? '');
   }
 
   showText(now) {
-    const isText = now.value !== undefined && now.value.length <= EDITED_MAX;
-    const old = this.editor.querySelector('textarea');
-    if (old && isText) {
-      // What somebody is typing is not taken away by a change that comes meanwhile.
-      if (old.value === old.dataset.read) old.value = now.value;
-      old.dataset.read = now.value;
-      old.dataset.revision = now.mod_revision;
+    const value = now.value ?? `base64:${now.value_base64}`;
+    const isText = isEditable(now.value);
+    if (this.text?.isText === isText) {
+      this.text.draft.take(value);
+      this.text.draft.area.readOnly = !isText;
+      this.text.revision = now.mod_revision;
+      this.noteConflict(null);
       return;
     }
-    const shown = now.value ?? `base64:${now.value_base64}`;
-    const area = element('textarea', {
-      rows: 5, id: 'key-value', 'aria-label': 'Value', readonly: !isText,
-      value: isText ? shown : `${shown.slice(0, EDITED_MAX)}`, 'data-read': isText ? shown : '',
-      'data-revision': now.mod_revision,
+    const area = element('textarea', { rows: 5, id: 'key-value', 'aria-label': 'Value' });
+    const conflict = element('div', { class: 'conflict', role: 'status', hidden: true },
+      element('span', {}),
+      button('Take theirs', () => this.takeTheirs(), { id: 'key-take-theirs' }),
+      button('Write mine over it', () => this.overwrite(), { id: 'key-overwrite' }));
+    this.text = { draft: new Draft(area, value), conflict, isText, revision: now.mod_revision };
+    area.readOnly = !isText;
+    this.editor.replaceChildren(area, conflict, isText
+      ? element('div', { class: 'row end' }, button('Save', () => this.save(), { id: 'key-save' }))
+      : element('p', {
+        class: 'summary',
+        text: 'No text, or too long or with too many kinds of line ends to be changed here.',
+      }));
+  }
+
+  /** Stores what was typed, if the key is still what was read. */
+  save() {
+    const { key, text, load } = this;
+    return this.act(async () => {
+      const { value } = text.draft;
+      const shown = text.draft.area.value;
+      const { revision } = text;
+      try {
+        const told = await put(key, value, { revision, isNew: revision === 0 });
+        text.revision = told.revision;
+        text.draft.settle(value, shown);
+        say(`${nameOf(key)} is written`, 'done');
+      } finally {
+        // After a refusal it is seen what is there now.
+        await load();
+      }
     });
-    const save = () => this.act(async () => {
-      await put(this.key, area.value, { revision: area.dataset.revision });
-      area.dataset.read = area.value;
-      say(`${nameOf(this.key)} is written`, 'done');
-      await this.load();
-    });
-    this.editor.replaceChildren(area, isText
-      ? element('div', { class: 'row end' }, button('Save', save, { id: 'key-save' }))
-      : element('p', { class: 'summary', text: 'No text, or too long to be changed here.' }));
+  }
+
+  takeTheirs() {
+    this.text.draft.area.value = this.text.draft.shown;
+    this.show(this.now);
+  }
+
+  overwrite() {
+    this.text.revision = this.now?.mod_revision ?? 0;
+    return this.save();
   }
 
   showHash(now) {
     this.makeItems('hash', ['field', 'value'], ([field, value]) => ({ set: { [field]: value } }));
     keep(this.items, Object.entries(now.fields ?? {}), ([field]) => field, ([field, value]) => {
-      const input = element('input', { value, 'aria-label': `Value of ${field}` });
-      input.dataset.read = value;
-      input.onchange = () => this.edit({ set: { [field]: input.value } });
-      return element('li', {}, element('span', { text: field }), input,
+      // Not an input: that would take the ends of lines away.
+      const area = element('textarea', {
+        'aria-label': `Value of ${field}`, onchange: () => this.writeField(field, row.draft),
+        onkeydown: (event) => {
+          if (event.key !== 'Enter' || event.shiftKey) return;
+          event.preventDefault();
+          area.blur();
+        },
+      });
+      const row = element('li', {}, element('span', { text: field }), area,
         button('×', () => this.edit({ unset: [field] }), {
           class: 'quiet', 'aria-label': `Remove ${field}`,
         }));
+      row.draft = new Draft(area, value);
+      return row;
     }, (row, [, value]) => {
-      const input = row.children[1];
-      if (input.value === input.dataset.read) input.value = value;
-      input.dataset.read = value;
+      const { area } = row.draft;
+      const isOurs = row.draft.follow(value);
+      setAttribute(row, 'data-conflict', !isOurs);
+      setAttribute(area, 'title', isOurs ? null : 'changed by others meanwhile');
+      setAttribute(area, 'rows', Math.min(4, area.value.split('\n').length));
     });
     this.noteRest(now, Object.keys(now.fields ?? {}).length);
+  }
+
+  /** Stores the value of one field, over another only if that is wanted. */
+  async writeField(field, draft) {
+    const { key, load } = this;
+    if (!draft.isEdited) return;
+    for (let tries = 1; ; tries += 1) {
+      if (draft.theirs !== null) {
+        const question = `${field} was changed by others meanwhile. Write yours over it?`;
+        if (!(await confirmed(question, 'Write mine over it'))) {
+          draft.take(draft.theirs);
+          await load();
+          return;
+        }
+        draft.stored = draft.theirs;
+        draft.theirs = null;
+      }
+      const { value } = draft;
+      const shown = draft.area.value;
+      try {
+        await change(key, { set: { [field]: value } }, { revision: this.now?.mod_revision });
+        draft.settle(value, shown);
+        break;
+      } catch (error) {
+        const isOther = error.status === HTTP_CONDITION_FAILED;
+        if (!isOther || tries === TRIES_MAX || this.key !== key) {
+          say(error.message, 'failed');
+          return;
+        }
+        // Another field may be what has changed.
+        await load();
+      }
+    }
+    this.changed();
+    await load();
   }
 
   showSet(now) {
@@ -226,24 +445,34 @@ export class KeyView {
 
   edit(changes) {
     return this.act(async () => {
-      await change(this.key, changes);
-      await this.load();
+      const { key, load } = this;
+      await change(key, changes);
+      await load();
     });
   }
 
   showHistory(past) {
     keep(this.versions, past.versions ?? [], (version) => version.revision, (version) => {
       const text = oneLine(version);
-      const take = button('Take', () => {
-        const area = this.editor.querySelector('textarea');
-        if (area) area.value = version.value;
-      }, { class: 'quiet', title: 'Put this into the editor' });
+      const take = button('Take', () => this.takeVersion(version.value), {
+        class: 'quiet', title: 'Put this into the editor',
+      });
       const item = element('li', { 'data-event': version.event },
         element('b', { text: version.revision }), element('span', { text }));
       if (version.value !== undefined) item.append(take);
       return item;
     });
     setAttribute(this.versions, 'data-more', Boolean(past.more));
+  }
+
+  takeVersion(value) {
+    const { text } = this;
+    if (!text?.isText || !isEditable(value)) {
+      say('this version cannot be put into the editor', 'failed');
+      return;
+    }
+    text.draft.area.value = value;
+    text.draft.end = lineEndOf(value);
   }
 
   async delete() {

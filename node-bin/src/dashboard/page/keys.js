@@ -1,14 +1,17 @@
 // The browser of keys: a list by prefix, and what is known of the one that is chosen.
 
 import { button, byId, element, keep, setAttribute, setText } from './dom.js';
-import { plural } from './format.js';
+import { count, plural } from './format.js';
 import { KeyView } from './key_view.js';
 import { keyOf, list, nameOf } from './store.js';
-import { say } from './toast.js';
 
 /** The list follows the store at most so often. */
 const REFRESH_MS = 1_000;
 const TYPING_MS = 200;
+
+/** As many keys are listed at first, and at most: further ones need a longer prefix. */
+const LISTED = 50;
+const LISTED_MAX = 10_000;
 
 export const TYPE_WORDS = { HASH: 'hash', SET: 'set' };
 
@@ -16,14 +19,16 @@ export class Keys {
   constructor(model, play) {
     this.model = model;
     this.prefix = '';
-    this.next = null;
+    this.wanted = LISTED;
     this.shown = [];
     this.revision = null;
     this.listed_ms = 0;
-    this.isBusy = false;
+    /** Ends the question that is under way, if there is one. */
+    this.asking = null;
     this.view = new KeyView(model, () => this.refresh(true));
     this.build(play);
     model.listen('state', () => this.follow());
+    document.addEventListener('visibilitychange', () => this.turn());
   }
 
   build() {
@@ -33,7 +38,9 @@ export class Keys {
     });
     this.rows = element('ul', { class: 'key-rows', 'aria-label': 'Keys' });
     this.status = element('p', { class: 'empty', text: 'loading' });
-    this.more = button('More', () => this.page(), { class: 'quiet wide', hidden: true });
+    this.more = button('More', () => this.showMore(), {
+      id: 'key-more', class: 'quiet wide', hidden: true,
+    });
     this.total = element('span', { class: 'summary' });
     const add = button('New key', () => {
       this.choose(null);
@@ -53,6 +60,7 @@ export class Keys {
     clearTimeout(this.typing);
     this.typing = setTimeout(() => {
       this.prefix = this.input.value;
+      this.wanted = LISTED;
       this.refresh(true);
     }, TYPING_MS);
   }
@@ -65,42 +73,49 @@ export class Keys {
     if (performance.now() - this.listed_ms > REFRESH_MS) this.refresh(false);
   }
 
+  /** Somebody came to the keys, or went from them. */
+  turn() {
+    if (this.isSeen()) this.refresh(false);
+    this.view.attend();
+  }
+
+  /** Lists again; unless it `isAsked` for, a question that is under way will do. */
   async refresh(isAsked) {
-    if (this.isBusy && !isAsked) return;
-    this.isBusy = true;
+    if (this.asking && !isAsked) return;
+    this.asking?.abort();
+    const asking = new AbortController();
+    this.asking = asking;
     this.listed_ms = performance.now();
-    const { model, prefix } = this;
+    const { model } = this;
     const revision = model.node(model.own())?.values?.['store/revision'] ?? null;
     try {
-      const told = await list(prefix);
-      // A page that comes after another prefix was typed is not what was asked for.
-      if (prefix !== this.prefix) return;
+      const told = await list(this.prefix, this.wanted, asking);
+      // What comes after another prefix was typed is not what was asked for.
+      if (asking.signal.aborted) return;
       this.revision = revision;
-      this.take(told, []);
+      this.take(told);
     } catch (error) {
+      if (asking.signal.aborted) return;
       setText(this.status, error.message);
       setAttribute(this.status, 'hidden', null);
     } finally {
-      this.isBusy = false;
+      if (this.asking === asking) this.asking = null;
     }
   }
 
-  async page() {
-    try {
-      this.take(await list(this.prefix, this.next), this.shown);
-    } catch (error) {
-      say(error.message, 'failed');
-    }
+  showMore() {
+    this.wanted = Math.min(2 * this.wanted, LISTED_MAX);
+    return this.refresh(true);
   }
 
-  take(told, before) {
-    this.shown = [...before, ...told.kvs];
-    this.next = told.more ? told.next : null;
-    setAttribute(this.more, 'hidden', !this.next);
+  take(told) {
+    this.shown = told.kvs;
+    setAttribute(this.more, 'hidden', !told.more || this.wanted >= LISTED_MAX);
     setAttribute(this.status, 'hidden', this.shown.length > 0);
     setText(this.status, this.prefix ? 'no key begins so' : 'no keys yet: New key makes one');
     const all = Math.max(told.count ?? 0, this.shown.length);
-    setText(this.total, `${plural(all, 'key')} at revision ${told.revision ?? '–'}`);
+    const rest = told.more ? `, the first ${count(this.shown.length)} of them here` : '';
+    setText(this.total, `${plural(all, 'key')} at revision ${told.revision ?? '–'}${rest}`);
     this.showRows();
   }
 

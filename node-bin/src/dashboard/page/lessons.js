@@ -25,10 +25,14 @@ export class Lessons {
     this.pace = Number(new URLSearchParams(location.search).get('lesson-pace') ?? 1);
     this.showList();
     window.addEventListener('pagehide', () => {
-      if (this.run && !this.run.isOver) this.run.stage.cleanUpBlindly();
+      if (this.isPlaying()) this.run.stage.cleanUpBlindly();
     });
     model.listen('hello', () => this.run ?? this.showList());
     model.listen('state', () => this.allow());
+  }
+
+  isPlaying() {
+    return this.run !== null && !this.run.isOver;
   }
 
   canPlay() {

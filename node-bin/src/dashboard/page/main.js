@@ -37,7 +37,7 @@ function showTab(name) {
     setAttribute(tab, 'tabindex', isShown ? '0' : '-1');
   }
   if (name === 'charts') charts?.show(true);
-  if (name === 'keys') keys?.refresh(false);
+  keys?.turn();
 }
 
 function makeTabs() {
@@ -78,7 +78,7 @@ function showFacts() {
 }
 
 function showConnection() {
-  const words = { loading: 'connecting', live: 'live', broken: 'lost' };
+  const words = { loading: 'connecting', live: 'live', broken: 'lost', full: 'too many pages' };
   const show = () => {
     const place = byId('connection');
     const own = model.own();
@@ -86,18 +86,19 @@ function showConnection() {
     setAttribute(place, 'data-state', model.connection);
     setAttribute(document.body, 'data-connection', model.connection);
     const lost = byId('lost');
-    setAttribute(lost, 'hidden', model.connection !== 'broken');
-    if (model.connection !== 'broken') return;
+    const isLost = model.connection === 'broken' || model.connection === 'full';
+    setAttribute(lost, 'hidden', !isLost);
+    if (!isLost) return;
     const doors = Object.entries(model.hello?.doors ?? {}).filter(([id]) => Number(id) !== own);
-    lost.replaceChildren(
-      own ? `Node ${own}, which serves this page, does not answer; what is seen is old. `
-        : 'The node that serves this page does not answer. ',
-      'The page comes back by itself when it does.',
-      ...doors.flatMap(([id, door], place) => [
-        place === 0 ? ' Or go on at ' : ', ',
-        element('a', { href: `http://${door}/`, text: `node ${id}` }),
-      ]),
-    );
+    const why = model.connection === 'full'
+      ? 'This node serves as many pages as it can; this one comes when another is closed.'
+      : `${own ? `Node ${own}, which serves this page, does not answer; what is seen is old.`
+        : 'The node that serves this page does not answer.'} The page comes back by itself `
+        + 'when it does.';
+    lost.replaceChildren(why, ...doors.flatMap(([id, door], place) => [
+      place === 0 ? ' Or go on at ' : ', ',
+      element('a', { href: `http://${door}/`, text: `node ${id}` }),
+    ]));
   };
   model.listen('connection', show);
   model.listen('hello', show);
@@ -139,4 +140,4 @@ startKeyboard({
   pause: () => lessons.turnHold(),
 });
 showTab('charts');
-follow(model);
+follow(model, () => lessons.isPlaying());

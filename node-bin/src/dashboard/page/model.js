@@ -3,11 +3,17 @@
 /** As many events and lines of logs are kept; older ones go. */
 const JOURNAL_MAX = 3000;
 
-/** As long a past the charts show. */
+/** As long a past the charts show, and of as many looks at most. */
 export const PAST_MS = 120_000;
+const LOOKS_MAX = 1_000;
+
+function addTo(journal, items) {
+  journal.push(...items);
+  if (journal.length > JOURNAL_MAX) journal.splice(0, journal.length - JOURNAL_MAX);
+}
 
 /** Everything that views read. Views listen for what has changed: hello, state, events, lines,
- * connection. */
+ * past, connection. */
 export class Model {
   constructor() {
     this.hello = null;
@@ -37,6 +43,13 @@ export class Model {
     this.tell('hello', hello);
   }
 
+  /** A stream begins, which tells again what happened of late. */
+  forget() {
+    this.events = [];
+    this.lines = [];
+    this.tell('past', null);
+  }
+
   setConnection(connection) {
     if (this.connection === connection) return;
     this.connection = connection;
@@ -52,19 +65,24 @@ export class Model {
       if (node.state === 'up' && node.values) nodes.set(node.id, node.values);
     }
     this.looks.push({ at_ms, nodes });
-    while (this.looks.length > 2 && this.looks[0].at_ms < at_ms - PAST_MS) this.looks.shift();
+    const isPast = () => this.looks[0].at_ms < at_ms - PAST_MS || this.looks.length > LOOKS_MAX;
+    while (this.looks.length > 2 && isPast()) this.looks.shift();
     this.tell('state', state);
   }
 
   addEvents(events) {
-    this.events.push(...events);
-    if (this.events.length > JOURNAL_MAX) this.events.splice(0, this.events.length - JOURNAL_MAX);
+    addTo(this.events, events);
     this.tell('events', events);
   }
 
+  /** What happened before the stream began. */
+  addPast(events) {
+    addTo(this.events, events);
+    this.tell('past', events);
+  }
+
   addLines(lines) {
-    this.lines.push(...lines);
-    if (this.lines.length > JOURNAL_MAX) this.lines.splice(0, this.lines.length - JOURNAL_MAX);
+    addTo(this.lines, lines);
     this.tell('lines', lines);
   }
 

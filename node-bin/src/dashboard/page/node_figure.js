@@ -2,10 +2,10 @@
 
 import { drawn, setAttribute, setText } from './dom.js';
 import { count } from './format.js';
+import { ASIDE_PX, LINE_PX, wordsFirst } from './ring_layout.js';
 import { termColor } from './model.js';
 
 const STATE_WORDS = { dead: 'dead', paused: 'paused', silent: 'no answer' };
-const LINE_PX = 15;
 
 /** Draws nothing yet; `update` and `tick` do. */
 export function makeFigure(node, onOpen) {
@@ -38,16 +38,19 @@ export function makeFigure(node, onOpen) {
   return figure;
 }
 
-function wordsOf(node, isNarrow) {
+/** The lines of words beside a node: as many as its place has room for, the vote going first. */
+export function wordsOf(node, { isStacked, lines }) {
   const values = node.values ?? {};
   if (node.state !== 'up') {
-    return [STATE_WORDS[node.state] ?? node.state, isNarrow ? '' : (node.error ?? '')];
+    return [STATE_WORDS[node.state] ?? node.state, isStacked ? '' : (node.error ?? '')];
   }
   const role = node.role === 'follower' && node.member !== 'voter' ? node.member : node.role;
   const vote = node.vote ? `vote for ${node.vote}` : 'no vote';
   const commit = `commit ${count(values['raft/commit'])}`;
   const applied = `applied ${count(values['raft/applied'])}`;
-  return isNarrow ? [role, vote, commit, applied] : [role, vote, `${commit} · ${applied}`];
+  const far = isStacked ? [commit, applied] : [`${commit} · ${applied}`];
+  const all = [role, vote, ...far];
+  return all.length <= lines ? all : [role, ...far].slice(0, lines);
 }
 
 /** The term as it fits into a circle. */
@@ -56,7 +59,7 @@ function termWords(term, radius) {
 }
 
 /** Brings a figure to what `node` says, at its place. */
-export function updateFigure(figure, node, place, isNarrow) {
+export function updateFigure(figure, node, place) {
   const { parts } = figure;
   const { radius } = place;
   setAttribute(figure, 'transform', `translate(${place.x.toFixed(1)} ${place.y.toFixed(1)})`);
@@ -77,11 +80,11 @@ export function updateFigure(figure, node, place, isNarrow) {
     setAttribute(mark, 'transform', `translate(${radius * 0.72} ${-radius * 0.72})`);
   }
 
-  const lines = wordsOf(node, isNarrow);
-  const first = place.isAside ? -((lines.length - 1) * LINE_PX) / 2 + 4 : radius + 27;
+  const lines = wordsOf(node, place);
+  const first = wordsFirst(place, lines.length);
   for (const [line, text] of [...parts.words.children].entries()) {
     setText(text, lines[line] ?? '');
-    setAttribute(text, 'x', place.isAside ? radius + 20 : 0);
+    setAttribute(text, 'x', place.isAside ? radius + ASIDE_PX : 0);
     setAttribute(text, 'y', first + line * LINE_PX);
     setAttribute(text, 'text-anchor', place.isAside ? 'start' : 'middle');
   }

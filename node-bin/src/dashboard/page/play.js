@@ -6,6 +6,12 @@ import { say } from './toast.js';
 /** How long time passes when one step is taken while it stands still. */
 const STEP_MS = 50;
 
+/** An order that waits for a leader takes half a minute at most; clearing a full store is long. */
+const ORDER_MS = 60_000;
+
+/** What waits for the cluster, which does nothing while time stands still. */
+const NEED_TIME = ['add', 'remove', 'transfer'];
+
 const SPEEDS = [['1', '1×'], ['2', '½×'], ['5', '⅕×'], ['10', '⅒×'], ['20', '1/20×']];
 
 /** The orders of one page to the node that serves it. */
@@ -14,9 +20,15 @@ export class Play {
     this.model = model;
   }
 
+  /** Whether the page is that of a node which can be played with alone. */
+  isAlone() {
+    return this.model.hello?.playground === 'node';
+  }
+
   /** Whether `action` exists where the page is: a node alone plays with itself only. */
   allows(action, node = null) {
     const playground = this.model.hello?.playground;
+    if (this.model.state?.frozen && NEED_TIME.includes(action)) return false;
     if (playground === 'cluster') return true;
     if (playground !== 'node') return false;
     const own = ['kill', 'pause', 'campaign', 'step-down', 'cut', 'heal', 'delay'];
@@ -31,6 +43,7 @@ export class Play {
         method: 'POST',
         // A page that is closed still puts right what its lesson broke.
         keepalive: true,
+        signal: AbortSignal.timeout(ORDER_MS),
         headers: {
           'content-type': 'application/json',
           'x-kvorum-token': this.model.hello?.token ?? '',
@@ -129,13 +142,13 @@ export function showPlayground(model, play) {
     step.disabled = !state.frozen;
     byId('play-revive').disabled = !away;
     byId('play-heal').disabled = !(state.links ?? []).length;
+    byId('play-add').disabled = !play.allows('add');
     byId('play-kill-leader').disabled = !state.leader;
     byId('play-step-down').disabled = !state.leader;
     const known = SPEEDS.some(([value]) => Number(value) === state.scale);
     if (known && document.activeElement !== speed) speed.value = String(state.scale);
   });
-  return {
-    freeze: () => !bar.hidden && freeze.click(),
-    step: () => !bar.hidden && step.click(),
-  };
+  // A key does what its button does, where there is one that can be used.
+  const press = (pressed) => !bar.hidden && !bar.inert && !pressed.hidden && pressed.click();
+  return { freeze: () => press(freeze), step: () => press(step) };
 }

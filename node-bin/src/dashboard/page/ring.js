@@ -1,13 +1,17 @@
 // The ring of nodes with the links between them.
 
 import { byId, drawn, keep, setAttribute, setText } from './dom.js';
-import { along, layOut, linkEnds } from './ring_layout.js';
+import { along, layOut, linkEnds, markPlaces, wordsBox } from './ring_layout.js';
 import { bytes, count, plural } from './format.js';
-import { makeFigure, tickFigure, updateFigure } from './node_figure.js';
+import { makeFigure, tickFigure, updateFigure, wordsOf } from './node_figure.js';
 import { Flights } from './flights.js';
+import { confirmed } from './play.js';
 import { openMenu } from './menu.js';
 
 const DELAYS_MS = [100, 500];
+
+/** A node alone goes on by itself: nobody could ask it to. */
+const PAUSE_MS = 5_000;
 
 /** How far beside each other both directions of a link run when they differ. */
 const ASIDE_PX = 4;
@@ -50,7 +54,7 @@ export class Ring {
     keep(this.figures, state.nodes, (node) => node.id,
       (node) => makeFigure(node, (id, figure) => this.openNode(id, figure)),
       (figure, node) => {
-        updateFigure(figure, node, this.layout.places.get(node.id), this.layout.isNarrow);
+        updateFigure(figure, node, this.layout.places.get(node.id));
         setAttribute(figure, 'data-own', node.id === this.model.own());
       });
     if (this.isCalm.matches) this.tick();
@@ -71,9 +75,35 @@ export class Ring {
     for (const [index, from] of ids.entries()) {
       for (const to of ids.slice(index + 1)) pairs.push([from, to]);
     }
+    const marks = this.placeMarks(pairs);
     keep(this.links, pairs, ([from, to]) => `${from}-${to}`,
       ([from, to]) => this.makeLink(from, to),
-      (group, [from, to]) => this.updateLink(group, from, to));
+      (group, [from, to]) => this.updateLink(group, from, to, marks));
+  }
+
+  /** The directions of a link that are drawn: one for both if they do not differ. */
+  waysOf(from, to) {
+    const { places } = this.layout;
+    const [one, other] = [places.get(from), places.get(to)];
+    const [there, back] = [this.model.link(from, to), this.model.link(to, from)];
+    const way = (start, end, fault, aside, isBoth) => (
+      { start, end, ends: linkEnds(start, end, aside), fault, isBoth });
+    if (describe(there) === describe(back)) return [way(one, other, there, 0, true)];
+    return [way(one, other, there, ASIDE_PX, false), way(other, one, back, ASIDE_PX, false)];
+  }
+
+  /** Where the marks of links stand that are cut or delayed: beside words and other marks. */
+  placeMarks(pairs) {
+    const { places } = this.layout;
+    const taken = this.model.nodes().flatMap((node) => {
+      const place = places.get(node.id);
+      return wordsBox(place, wordsOf(node, place));
+    });
+    const marked = pairs.flatMap(([from, to]) => this.waysOf(from, to))
+      .filter(({ fault }) => fault)
+      .map(({ start, end, ends, fault, isBoth }) => (
+        { key: `${start.id}-${end.id}`, ends, width: markWidth(fault), at: shareOf(isBoth) }));
+    return markPlaces(marked, taken);
   }
 
   makeLink(from, to) {
@@ -90,26 +120,25 @@ export class Ring {
     }, drawn('line', { class: 'touch' }), drawn('g', { class: 'ways' }));
   }
 
-  updateLink(group, from, to) {
+  updateLink(group, from, to, marks) {
+    const ways = this.waysOf(from, to);
+    const [touch, drawing] = group.children;
     const { places } = this.layout;
-    const [one, other] = [places.get(from), places.get(to)];
-    const [there, back] = [this.model.link(from, to), this.model.link(to, from)];
-    const [touch, ways] = group.children;
-    for (const [name, value] of Object.entries(linkEnds(one, other))) {
+    for (const [name, value] of Object.entries(linkEnds(places.get(from), places.get(to)))) {
       setAttribute(touch, name, value.toFixed(1));
     }
-    const isSame = describe(there) === describe(back);
-    const shown = isSame ? [[one, other, there, 0]]
-      : [[one, other, there, ASIDE_PX], [other, one, back, ASIDE_PX]];
     const alive = this.model.node(from).state === 'up' && this.model.node(to).state === 'up';
-    const sign = `${shown.map(([, , fault]) => describe(fault)).join('|')} ${alive} `
-      + `${one.x},${one.y},${other.x},${other.y}`;
+    for (const way of ways) {
+      way.at = marks.get(`${way.start.id}-${way.end.id}`) ?? shareOf(way.isBoth);
+    }
+    const sign = JSON.stringify([alive, ways.map(({ ends, fault, at }) => (
+      [ends, describe(fault), at]))]);
     if (group.sign !== sign) {
       group.sign = sign;
-      ways.replaceChildren(...shown.flatMap(([start, end, fault, aside]) => (
-        drawWay(linkEnds(start, end, aside), fault, isSame, alive))));
+      drawing.replaceChildren(...ways.flatMap((way) => drawWay(way, alive)));
     }
-    const words = isSame ? describe(there) || 'whole'
+    const [there, back] = [this.model.link(from, to), this.model.link(to, from)];
+    const words = ways.length === 1 ? describe(there) || 'whole'
       : `${from} to ${to} ${describe(there) || 'whole'}, back ${describe(back) || 'whole'}`;
     setAttribute(group, 'aria-label', `Link ${from} to ${to}: ${words}`);
     setAttribute(group, 'data-cut', Boolean(there?.cut || back?.cut));
@@ -148,7 +177,7 @@ export class Ring {
       ['campaign', 'Stand for election', isUp && node.role !== 'leader'],
       ['transfer', 'Make it the leader', isUp && node.role !== 'leader'],
       ['step-down', 'Step down', node.role === 'leader' && isUp],
-      ['pause', 'Pause', isUp],
+      ['pause', this.play.isAlone() ? `Pause for ${PAUSE_MS / 1000} s` : 'Pause', isUp],
       ['resume', 'Resume', node.state === 'paused'],
       ['kill', 'Kill', node.state !== 'dead', true],
       ['revive', 'Revive', node.state === 'dead'],
@@ -157,12 +186,31 @@ export class Ring {
     const actions = offers
       .filter(([action, , fits]) => fits && this.play.allows(action, id))
       .map(([action, text, , danger]) => ({
-        text, danger, id: `node-${action}`, act: () => this.play.ask(action, { node: id }),
+        text, danger, id: `node-${action}`, act: () => this.actOn(action, id),
       }));
     if (this.play.allows('cut', id) && this.model.nodes().length > 1) {
       actions.push({ text: 'Cut off from all', id: 'node-cut-off', act: () => this.cutOff(id) });
     }
     return actions;
+  }
+
+  async actOn(action, id) {
+    const question = this.question(action, id);
+    if (question && !(await confirmed(question, action === 'kill' ? 'Kill' : 'Remove'))) return;
+    const isPauseAlone = action === 'pause' && this.play.isAlone();
+    await this.play.ask(action, isPauseAlone ? { node: id, ms: PAUSE_MS } : { node: id });
+  }
+
+  /** What is asked before something that this page cannot undo, or null. */
+  question(action, id) {
+    const isOwn = id === this.model.own();
+    if (action === 'remove') {
+      return `Remove node ${id} for ever? Its number is never used again.`
+        + `${isOwn ? ' This page comes from it and ends with it.' : ''}`;
+    }
+    if (action !== 'kill' || !(isOwn || this.play.isAlone())) return null;
+    return this.play.isAlone() ? `Kill node ${id}? Its program ends, and this page with it.`
+      : `Kill node ${id}? This page comes from it, and another node's page must revive it.`;
   }
 
   async cutOff(id) {
@@ -230,7 +278,20 @@ function describe(fault) {
   return fault.cut ? 'cut' : `${fault.delay_ms} ms later`;
 }
 
-function drawWay(ends, fault, isBoth, alive) {
+function markText(fault) {
+  return `+${fault.delay_ms} ms`;
+}
+
+function markWidth(fault) {
+  return fault.cut ? 16 : markText(fault).length * 6.4 + 10;
+}
+
+/** Where the mark of a link stands if nothing is in its way. */
+function shareOf(isBoth) {
+  return isBoth ? 0.5 : 0.38;
+}
+
+function drawWay({ ends, fault, isBoth, at }, alive) {
   const line = (from, to, kind) => {
     const [start, end] = [along(ends, from), along(ends, to)];
     return drawn('line', {
@@ -247,25 +308,24 @@ function drawWay(ends, fault, isBoth, alive) {
     });
   };
   const more = isBoth ? [] : [arrow()];
-  const middle = along(ends, isBoth ? 0.5 : 0.38);
+  const middle = along(ends, at);
   if (!fault) return [line(0, 1, alive ? 'way' : 'way asleep'), ...more];
   if (fault.cut) {
-    const at = isBoth ? 0.5 : 0.38;
     return [line(0, at - 0.09, 'way cut'), line(at + 0.09, 1, 'way cut'), ...more,
       drawn('path', {
         class: 'cut-mark', d: 'M-5 -5 L5 5 M5 -5 L-5 5',
         transform: `translate(${middle.x.toFixed(1)} ${middle.y.toFixed(1)})`,
       })];
   }
-  const text = `+${fault.delay_ms} ms`;
-  const width = text.length * 6.4 + 10;
+  const width = markWidth(fault);
   return [line(0, 1, 'way delayed'), ...more,
     drawn('rect', {
       class: 'delay-mark', x: (middle.x - width / 2).toFixed(1), y: (middle.y - 9).toFixed(1),
       width, height: 18, rx: 9,
     }),
     drawn('text', {
-      class: 'delay-text', x: middle.x.toFixed(1), y: (middle.y + 4).toFixed(1), text,
+      class: 'delay-text', x: middle.x.toFixed(1), y: (middle.y + 4).toFixed(1),
+      text: markText(fault),
     })];
 }
 

@@ -11,8 +11,15 @@ const WRITE_MS = 20_000;
 /** So long a cluster may take to be whole again at the end. */
 const WHOLE_MS = 15_000;
 
+/** What puts right what a lesson does. */
+const CURES = { cut: 'heal', delay: 'heal', pause: 'resume', kill: 'revive' };
+
 /** Something that a lesson needs and the cluster does not allow just now. */
 export class LessonError extends Error {}
+
+function victimOf({ node, other }) {
+  return [node, other].filter(Boolean).sort().join('-');
+}
 
 export class Stage {
   constructor(model, play, name) {
@@ -22,7 +29,8 @@ export class Stage {
     /** What steps remember for later ones. */
     this.kept = {};
     this.added = [];
-    this.cures = new Set();
+    /** What would put things right: each with the nodes and links that it is for. */
+    this.cures = new Map();
     this.scale_before = null;
     this.written = 0;
   }
@@ -67,25 +75,35 @@ export class Stage {
 
   /** Does something to the cluster. Throws what it says if it was not done, unless that is fine. */
   async do(action, order = {}, isFine = false) {
+    // Noted before it is done: a page that is closed meanwhile puts it right all the same.
+    this.note(CURES[action], order);
     const { done, text } = await this.play.order(action, order);
-    if (done) this.note(action);
+    if (done) this.forget(action, order);
     if (!done && !isFine) throw new LessonError(text);
     return text;
   }
 
-  /** Keeps in mind what is to be put right at the end. */
-  note(action) {
-    const cures = { cut: 'heal', delay: 'heal', pause: 'resume', kill: 'revive' };
-    if (cures[action]) this.cures.add(cures[action]);
-    else this.cures.delete(action);
+  note(cure, order) {
+    if (!cure) return;
+    this.cures.set(cure, (this.cures.get(cure) ?? new Set()).add(victimOf(order)));
+  }
+
+  /** What was put right of one node or link, or of all, needs it no more. */
+  forget(cure, order) {
+    const victims = this.cures.get(cure);
+    if (order.node !== undefined) victims?.delete(victimOf(order));
+    if (order.node === undefined || !victims?.size) this.cures.delete(cure);
   }
 
   /** Slow motion for the time of the lesson, where there is such a thing. */
   async slowDown(scale) {
-    const before = this.model.state?.scale ?? 1;
+    const before = this.scale_before;
+    this.scale_before ??= this.model.state?.scale ?? 1;
     const { done } = await this.play.order('time-scale', { scale });
-    if (!done) return;
-    this.scale_before ??= before;
+    if (!done) {
+      this.scale_before = before;
+      return;
+    }
     await this.until(() => this.model.state?.scale === scale, 3_000);
   }
 
@@ -94,8 +112,7 @@ export class Stage {
     this.written += 1;
     const fate = { state: 'sent', text: '', at_ms: performance.now() };
     this.kept[name] = fate;
-    const signal = AbortSignal.timeout(WRITE_MS);
-    put({ text: `${PREFIX}${this.name}/${name}` }, value, { signal }).then(
+    put({ text: `${PREFIX}${this.name}/${name}` }, value, { within_ms: WRITE_MS }).then(
       (told) => Object.assign(fate, { state: 'done', text: `revision ${told.revision}` }),
       (error) => Object.assign(fate, { state: 'failed', text: error.message }),
     );
@@ -116,11 +133,11 @@ export class Stage {
   }
 
   async add() {
-    const before = new Set(this.model.nodes().map((node) => node.id));
-    await this.do('add');
-    await this.until(() => this.model.nodes().some((node) => !before.has(node.id)), 10_000);
-    const id = this.model.nodes().map((node) => node.id).find((one) => !before.has(one));
-    if (id) this.added.push(id);
+    const text = await this.do('add');
+    const id = Number(/^node (\d+) added$/.exec(text)?.[1]);
+    if (!id) throw new LessonError(`which node was added is not said: ${text}`);
+    this.added.push(id);
+    await this.until(() => this.node(id), 10_000);
     return id;
   }
 
@@ -167,10 +184,14 @@ export class Stage {
     return failed;
   }
 
-  /** The same without waiting for anything, for a page that is being closed. */
+  /** The same without waiting for anything, for a page that is being closed. The orders are sent
+   * in this order; those that need time to pass and a leader come last. */
   cleanUpBlindly() {
-    for (const cure of this.cures) this.play.order(cure);
+    if (this.model.state?.frozen) this.play.order('thaw');
+    for (const cure of Object.values(CURES)) {
+      if (this.cures.delete(cure)) this.play.order(cure);
+    }
     if (this.scale_before !== null) this.play.order('time-scale', { scale: this.scale_before });
-    for (const node of this.added) this.play.order('remove', { node });
+    for (const node of this.added.reverse()) this.play.order('remove', { node });
   }
 }

@@ -69,6 +69,37 @@ async fn the_picture_of_readme_is_made_here() {
     stage.browser.end().await;
 }
 
+/// The names of links whose marks cover words, a node or another mark.
+const COVERED: &str = "
+    const boxes = (selector) => [...document.querySelectorAll(selector)]
+        .map((it) => [it, it.getBoundingClientRect()]).filter(([, box]) => box.width > 0);
+    const meet = (one, other) => Math.min(one.right, other.right) > Math.max(one.left, other.left)
+        && Math.min(one.bottom, other.bottom) > Math.max(one.top, other.top);
+    const marks = boxes('.delay-mark, .cut-mark');
+    const others = [...marks, ...boxes('.words text'), ...boxes('.node .body')];
+    return [marks.length, marks.filter(([it, box]) => (
+        others.some(([other, taken]) => other !== it && meet(box, taken))
+    )).map(([it]) => it.closest('.link').dataset.link)]";
+
+#[tokio::test]
+async fn marks_of_links_cover_no_words() {
+    let _turn = wait::turn().await;
+    let Some(mut stage) = Stage::open("marks of links", "").await else { return };
+    for id in [4, 5] {
+        stage.cluster.check_words("add", &[&format!("node {id} added")]).await;
+    }
+    let pairs = (1..5).flat_map(|one| (one + 1..6).map(move |other| (one, other)));
+    for (one, other) in pairs {
+        stage.cluster.check_words(&format!("delay {one} {other} 20"), &["delayed"]).await;
+    }
+    wait::until("ten marks that cover nothing", async || {
+        let seen = stage.browser.eval(COVERED).await;
+        (seen == serde_json::json!([10, []])).then_some(())
+    })
+    .await;
+    stage.end().await;
+}
+
 #[tokio::test]
 async fn keys_do_what_the_page_says_they_do() {
     let _turn = wait::turn().await;

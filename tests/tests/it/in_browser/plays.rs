@@ -122,3 +122,54 @@ async fn a_page_whose_node_is_lost_says_so_and_leads_to_the_others() {
     browser.until("the dead one on it", &format!("{} === 'dead'", state_of("1"))).await;
     stage.browser.end().await;
 }
+
+#[tokio::test]
+async fn a_page_that_nobody_sees_holds_no_stream_and_comes_back() {
+    let _turn = wait::turn().await;
+    let Some(stage) = Stage::open("a page that is not seen", "").await else { return };
+    let browser = &stage.browser;
+    let hide = |is_hidden: bool| {
+        format!(
+            "const is = {{ configurable: true, value: {is_hidden} }};
+            Object.defineProperty(document, 'hidden', is);
+            document.dispatchEvent(new Event('visibilitychange'));"
+        )
+    };
+    let connection = "document.body.dataset.connection";
+    stage.cluster.kvctl("asleep", &["put", "asleep", "no"]).await;
+    browser.eval(&hide(true)).await;
+    browser.until("a page without a stream", &format!("{connection} === 'loading'")).await;
+    browser.eval(&hide(false)).await;
+    browser.until("a live page", &format!("{connection} === 'live'")).await;
+    // What is told again of the past does not stand twice.
+    stage.cluster.kvctl("awake", &["put", "awake", "yes"]).await;
+    let rows = "[...document.querySelectorAll('#journal li:not([data-kind=message])')]
+        .map((it) => it.textContent)";
+    browser.until("news", &format!("{rows}.some((row) => row.includes('committed'))")).await;
+    browser.until("all of it once", &format!("new Set({rows}).size === {rows}.length")).await;
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn what_the_page_cannot_undo_is_asked_about() {
+    let _turn = wait::turn().await;
+    let Some(stage) = Stage::open("questions", "").await else { return };
+    let browser = &stage.browser;
+    browser.press("f").await;
+    let summary = "document.querySelector('#summary').textContent";
+    browser.until("frozen time", &format!("{summary}.includes('time stands still')")).await;
+    browser.press("3").await;
+    browser.until("a menu", "document.querySelector('#node-kill')").await;
+    browser.until("nothing that needs time", "!document.querySelector('#node-remove')").await;
+    browser.until("no new node", "document.querySelector('#play-add').disabled").await;
+    browser.press("\u{e00c}").await;
+    browser.press("f").await;
+    browser.until("running time", &format!("!{summary}.includes('time stands still')")).await;
+    browser.press("3").await;
+    browser.click("#node-remove").await;
+    browser.until("a question", "document.querySelector('dialog #confirm')").await;
+    browser.until("all nodes", "document.querySelectorAll('.node').length === 3").await;
+    browser.click("#confirm").await;
+    browser.until("two nodes", "document.querySelectorAll('.node').length === 2").await;
+    stage.end().await;
+}
