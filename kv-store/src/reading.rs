@@ -104,12 +104,11 @@ impl Store {
             Some(_) | None => since.max(self.compacted),
         };
         let record = self.keyspace.record(key);
+        let count = record.map_or(0, |record| record.count_since(first));
         let versions = record
             .into_iter()
             .flat_map(|record| record.since(first).map(|version| (record.key.as_bytes(), version)));
-        let mut count = 0;
         for (key, version) in versions {
-            count += 1;
             page.offer(version.content().map_or(
                 KeyValue {
                     key,
@@ -121,6 +120,10 @@ impl Store {
                 },
                 |content| key_value(key, version.mod_revision, content),
             ));
+            // A key may have a million versions.
+            if page.more {
+                break;
+            }
         }
         let Page { kvs, more, .. } = page;
         Answer::Range { revision, kvs, more, count }

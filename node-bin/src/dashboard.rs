@@ -4,7 +4,7 @@
 //! `SpoiltLinks` (Playground). Commands out: `AskValues` (to Api; in one process to every node's).
 //! One look serves every page, and without a page nobody looks. What is known of nodes is pure
 //! (`sights`), and so is what is made of it (`picture`).
-//! Limits: `PAGES_MAX` pages, beyond which one is refused; `PARTS_MAX` parts that wait for a page
+//! Limits: `PAGES_MAX` pages and `STREAMS_MAX` streams, beyond which one is refused; `PARTS_MAX` parts that wait for a page
 //! to read, beyond which it misses some, and after `READ_DEADLINE_US` of that it is ended; one
 //! question of a kind under way to a node.
 
@@ -22,11 +22,11 @@ use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, WrapFuture,
 };
 use raft_net::client_protocol::MonitorPart;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 pub(crate) use self::hello::{Introduced, PlaysWith};
 use self::pages::Pages;
-pub(crate) use self::pages::Part;
+pub(crate) use self::pages::{Part, Stream};
 use self::picture::Picture;
 use self::sights::{Kind, Question, Sights};
 use self::surroundings::{SpoiltLinks, Surround, Surroundings};
@@ -51,7 +51,7 @@ pub(crate) fn new_token() -> String {
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct OpenPage {
-    pub(crate) reply: oneshot::Sender<Option<mpsc::Receiver<Part>>>,
+    pub(crate) reply: oneshot::Sender<Option<Stream>>,
 }
 
 /// The actor.

@@ -32,6 +32,7 @@ use self::folders::{Known, known_cluster, node_directory};
 use self::links::Links;
 pub use self::links::Way;
 pub(crate) use self::play::PATIENCE;
+pub(crate) use self::playground::in_time;
 use self::time::TimePassing;
 use crate::api::BodyChecks;
 use crate::console::ConsoleMessages;
@@ -103,7 +104,7 @@ pub struct ClusterOptions {
     /// As `NodeOptions::time_scale_percent`; the times above are not changed by it.
     pub time_scale_percent: u64,
     /// Who takes what clients want to see done, and has it done by `serve`; nobody by default.
-    pub players: Option<mpsc_async::UnboundedSender<Asked>>,
+    pub players: Option<mpsc_async::Sender<Asked>>,
     /// As `NodeOptions::console_messages`.
     pub console_messages: Option<ConsoleMessages>,
     /// As `NodeOptions::story`.

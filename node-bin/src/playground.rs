@@ -4,7 +4,7 @@
 //! Dashboard).
 //! In a cluster of one process its owner decides and acts, who is no actor; a node by itself does
 //! what concerns it (`alone`), and there is no such actor in a node that nobody may play with.
-//! Limits: none of its own; each order is a request of a client, and those are bounded by Api.
+//! Limits: `ORDERS_MAX` orders wait for the owner of a cluster; further ones are refused.
 
 mod alone;
 
@@ -15,7 +15,8 @@ use raft_core::replica::event::Ticket;
 use raft_core::types::NodeId;
 use raft_net::client_protocol::playground::Play;
 use raft_net::faults::{Faults, SetFaults};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use self::alone::Deed;
@@ -27,11 +28,14 @@ use crate::node::{Control, Pause};
 /// How long a client may take to be told before the node that tells it is ended or stopped.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Orders that wait for the owner of a cluster in one process at most.
+pub const ORDERS_MAX: usize = 64;
+
 /// Who takes what clients want to see done to a node.
 #[derive(Clone, Debug)]
 pub enum Playground {
     /// The owner of a cluster in one process.
-    Owner(mpsc::UnboundedSender<Asked>),
+    Owner(mpsc::Sender<Asked>),
     /// The node by itself, for what concerns it alone.
     Alone {
         /// Ends the process, as `kill -9` would.
@@ -74,6 +78,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Whether nobody waits for it any more, as far as that is known: of a client of Api it is not.
+    pub(crate) fn is_given_up(&self) -> bool {
+        match &self.waits {
+            Waits::Client(_) => false,
+            Waits::Page(page) => page.is_closed(),
+        }
+    }
+
     /// Answers.
     pub(crate) fn tell(self, outcome: Result<String, String>) {
         self.put(outcome, None);
@@ -193,9 +205,16 @@ impl Handler<AskedToPlay> for Player {
         match &self.playground {
             Playground::Owner(owner) => {
                 let asked = Asked { play, via: self.own, answer };
-                if let Err(mpsc::error::SendError(asked)) = owner.send(asked) {
-                    asked.answer.tell(Err("the cluster of this node is ending".to_owned()));
-                }
+                let (asked, why) = match owner.try_send(asked) {
+                    Ok(()) => return,
+                    Err(TrySendError::Full(asked)) => {
+                        (asked, "too many orders wait for the cluster; ask again when it has time")
+                    }
+                    Err(TrySendError::Closed(asked)) => {
+                        (asked, "the cluster of this node is ending")
+                    }
+                };
+                asked.answer.tell(Err(why.to_owned()));
             }
             Playground::Alone { die } => {
                 let die = *die;

@@ -41,6 +41,14 @@ impl Record {
         self.older.range(count..).chain(newest)
     }
 
+    /// How many versions there are from `revision` on.
+    pub(crate) fn count_since(&self, revision: u64) -> u64 {
+        let older = self.older.partition_point(|version| version.mod_revision < revision);
+        let newest = usize::from(revision <= self.newest.mod_revision);
+        // What is in memory can be counted.
+        u64::try_from(self.older.len() - older + newest).unwrap_or(u64::MAX)
+    }
+
     /// Takes the place of the newest version, which is kept behind it.
     pub(crate) fn supersede(&mut self, version: Version) {
         assert!(self.newest.mod_revision < version.mod_revision, "revisions ascend");

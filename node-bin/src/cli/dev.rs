@@ -27,6 +27,7 @@ use crate::error::StartError;
 use crate::local_cluster::{ClusterOptions, LocalCluster, Storage, Transport};
 use crate::logging::LogControl;
 use crate::node::{MEMORY_MAX, SNAPSHOT_LOG_BYTES};
+use crate::playground::ORDERS_MAX;
 
 /// Exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -34,7 +35,7 @@ const INTERRUPTED: u8 = 130;
 /// Runs the cluster until the user leaves.
 pub(super) fn run(arguments: &DevArguments, logs: LogControl) -> Result<ExitCode, StartError> {
     let scale = arguments.time_scale;
-    let (players, asked) = mpsc::unbounded_channel();
+    let (players, asked) = mpsc::channel(ORDERS_MAX);
     let (report, story) = match &arguments.report {
         Some(path) => {
             ReportWriter::begin(path).map(|(report, story)| (Some(report), Some(story)))?

@@ -39,6 +39,9 @@ impl News {
         for entry in entries {
             let number = entry.path.rsplit('/').next().and_then(|number| number.parse().ok());
             let MonitorValue::Text(text) = entry.value else { continue };
+            if !is_document(&text) {
+                continue;
+            }
             let is_old = number.is_some_and(|number: u64| number <= old);
             if !is_old || !FREQUENT.iter().any(|name| is_called(&text, name)) {
                 self.fresh.push((at_us(&text), text));
@@ -81,6 +84,14 @@ fn is_called(text: &str, name: &str) -> bool {
         .is_some_and(|(_, rest)| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('"')))
 }
 
+/// Whether a text of another node may stand among events: a broken one would break all, and a
+/// line break would end the part of the stream.
+fn is_document(text: &str) -> bool {
+    !text.contains(char::is_control)
+        && text.starts_with('{')
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
 /// When an event happened. Units: microseconds.
 fn at_us(text: &str) -> u64 {
     let digits = text.split_once(AT).map_or("", |(_, rest)| rest);
@@ -109,6 +120,16 @@ mod tests {
         assert_eq!(shown, format!("event: events\ndata: [{one},{two},{three}]\n\n"));
         assert_eq!(news.event(), None);
         assert_eq!(news.kept().unwrap(), shown, "for pages that come later");
+    }
+
+    #[test]
+    fn what_is_no_document_is_not_shown() {
+        let mut news = News::default();
+        for text in ["{\"at_us\":1", "{}\n", "7", "{},{}", "{\"a\":\n1}"] {
+            let entry = MonitorEntry { value: text.to_owned().into(), ..MonitorEntry::default() };
+            news.take(vec![entry], 0);
+            assert_eq!(news.event(), None, "{text:?}");
+        }
     }
 
     #[test]

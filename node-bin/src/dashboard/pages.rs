@@ -1,12 +1,18 @@
 //! The pages that are open, and what waits for each of them to be read: of a page that does not
 //! read, nothing more than `PARTS_MAX` parts is kept.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// Pages of a node at a time. Further ones are refused.
 pub(super) const PAGES_MAX: usize = 64;
+
+/// Streams of pages that are in memory, those included that were ended and whose clients have not
+/// read that. Further pages are refused.
+const STREAMS_MAX: usize = 4 * PAGES_MAX;
 
 /// Parts of a stream that wait for the page to read; it misses further ones.
 const PARTS_MAX: usize = 8;
@@ -20,7 +26,23 @@ pub(crate) type Part = Bytes;
 
 /// The pages.
 #[derive(Debug, Default)]
-pub(super) struct Pages(Vec<Page>);
+pub(super) struct Pages {
+    open: Vec<Page>,
+    /// Is shared by as many as there are streams, and this.
+    streams: Arc<()>,
+}
+
+/// What a page is shown.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) parts: mpsc::Receiver<Part>,
+    /// To be kept until the last of it is gone.
+    pub(crate) place: Place,
+}
+
+/// A place among the streams, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(#[expect(dead_code, reason = "it is counted")] Arc<()>);
 
 #[derive(Debug)]
 struct Page {
@@ -31,15 +53,12 @@ struct Page {
 
 impl Pages {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.open.is_empty()
     }
 
     /// Takes one more page, unless there are enough.
-    pub(super) fn open(
-        &mut self,
-        first: impl IntoIterator<Item = Part>,
-    ) -> Option<mpsc::Receiver<Part>> {
-        if PAGES_MAX <= self.0.len() {
+    pub(super) fn open(&mut self, first: impl IntoIterator<Item = Part>) -> Option<Stream> {
+        if PAGES_MAX <= self.open.len() || STREAMS_MAX < Arc::strong_count(&self.streams) {
             return None;
         }
         let (parts, shown) = mpsc::channel(PARTS_MAX);
@@ -47,13 +66,13 @@ impl Pages {
             // There is room for what comes first.
             let _ = parts.try_send(part);
         }
-        self.0.push(Page { parts, stuck_since_us: None });
-        Some(shown)
+        self.open.push(Page { parts, stuck_since_us: None });
+        Some(Stream { parts: shown, place: Place(self.streams.clone()) })
     }
 
     /// Shows something to all pages that read; the others miss it.
     pub(super) fn show(&mut self, now_us: u64, part: &Part) {
-        for page in &mut self.0 {
+        for page in &mut self.open {
             page.stuck_since_us = match page.parts.try_send(part.clone()) {
                 Ok(()) => None,
                 // Who is gone is forgotten with the next look.
@@ -66,7 +85,7 @@ impl Pages {
 
     /// Forgets pages that are gone, or have not read for too long.
     pub(super) fn forget_gone(&mut self, now_us: u64) {
-        self.0.retain(|page| {
+        self.open.retain(|page| {
             let is_stuck = page
                 .stuck_since_us
                 .is_some_and(|since_us| READ_DEADLINE_US < now_us.saturating_sub(since_us));
@@ -91,16 +110,16 @@ mod tests {
     fn a_page_that_does_not_read_misses_what_comes_and_is_ended_at_last() {
         let mut pages = Pages::default();
         let part = event("state", &1);
-        let mut idle = pages.open([]).expect("there is room");
-        let mut busy = pages.open([part.clone()]).expect("there is room");
+        let mut idle = pages.open([]).expect("there is room").parts;
+        let mut busy = pages.open([part.clone()]).expect("there is room").parts;
         for at_us in 0..20 {
             pages.show(at_us, &part);
             while busy.try_recv().is_ok() {}
         }
         pages.forget_gone(READ_DEADLINE_US);
-        assert_eq!(pages.0.len(), 2, "it may take its time");
+        assert_eq!(pages.open.len(), 2, "it may take its time");
         pages.forget_gone(READ_DEADLINE_US + 20);
-        assert_eq!(pages.0.len(), 1);
+        assert_eq!(pages.open.len(), 1);
         let mut kept = 0;
         while idle.try_recv().is_ok() {
             kept += 1;
@@ -115,6 +134,23 @@ mod tests {
         assert!(pages.open([]).is_none());
         drop(open.pop());
         pages.forget_gone(0);
+        assert!(pages.open([]).is_some());
+    }
+
+    #[test]
+    fn those_that_were_ended_and_are_still_in_memory_are_counted() {
+        let mut pages = Pages::default();
+        let part = event("state", &1);
+        let mut stuck: Vec<Stream> = Vec::new();
+        for round in 0..4_u64 {
+            let at_us = round * 10 * READ_DEADLINE_US;
+            stuck.extend((0..PAGES_MAX).map(|_| pages.open([]).expect("room")));
+            (0..=PARTS_MAX).for_each(|_| pages.show(at_us, &part));
+            pages.forget_gone(at_us + READ_DEADLINE_US + 1);
+            assert!(pages.is_empty());
+        }
+        assert!(pages.open([]).is_none(), "their clients have what they were shown yet to read");
+        stuck.pop();
         assert!(pages.open([]).is_some());
     }
 

@@ -245,7 +245,7 @@ impl Node {
             Some(MonitorValue::Number(applied)) => *applied,
             Some(MonitorValue::Flag(_) | MonitorValue::Text(_)) | None => 0,
         };
-        self.log.as_ref().is_some_and(|log| applied + BEHIND_ENTRIES_MAX < log.commit)
+        self.log.as_ref().is_some_and(|log| applied.saturating_add(BEHIND_ENTRIES_MAX) < log.commit)
     }
 }
 
@@ -283,7 +283,7 @@ impl Log {
         Self {
             snapshot,
             commit: sight.number("raft/commit"),
-            first: entries.first().map_or(last + 1, |entry| entry.0),
+            first: entries.first().map_or(last.saturating_add(1), |entry| entry.0),
             last,
             entries,
         }

@@ -17,6 +17,9 @@ const PATIENCE_MS: u64 = 1_000;
 /// rare.
 const EVENTS_BEFORE: u64 = 200;
 
+/// How long a node runs: less than before if it has started again.
+const UP_MS: &str = "clock/up_ms";
+
 /// What is asked of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -171,7 +174,12 @@ impl Sights {
         match (kind, part.error) {
             (Kind::View, Some(error)) => sight.error = Some(error.text),
             (Kind::View, None) => {
+                let up_ms = sight.number(UP_MS);
                 sight.values = part.entries;
+                if sight.number(UP_MS) < up_ms {
+                    // It has started again, and its events count from 1.
+                    (sight.events_old, sight.events_seen) = (Some(0), None);
+                }
                 sight.heard_at_us = Some(now_us);
                 let newest = sight.number("events/count");
                 sight.events_old.get_or_insert(newest.saturating_sub(EVENTS_BEFORE));

@@ -79,6 +79,9 @@ pub enum PlaceError {
     /// Time does not stand still.
     #[error("time passes; freeze makes it stand still")]
     NotFrozen,
+    /// The nodes trust their clocks, which must all go as fast.
+    #[error("with lease reads nobody may play with time: promises hold by the nodes' clocks")]
+    LeaseReads,
     /// A step that nobody would wait for.
     #[error("a step of that length takes more than a minute in this slow motion; make it shorter")]
     StepTooLong,

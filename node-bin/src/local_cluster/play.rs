@@ -17,6 +17,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(9_500);
 /// The same while too few nodes live for anybody to lead: the user is told soon.
 const PATIENCE_WITHOUT_QUORUM: Duration = Duration::from_secs(3);
 
+/// The longest wait in slow motion: meanwhile nothing else is done.
+const PATIENCE_MAX: Duration = Duration::from_secs(30);
+
 /// How long a revived node may take to catch up before its user goes on without it.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
@@ -59,9 +62,6 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
                     _ => format!("{link} delayed by {delay_ms} ms"),
                 })
             }
-            Play::Add | Play::Remove(_) | Play::Transfer(_) if self.is_frozen() => {
-                Err(PlaceError::Frozen)
-            }
             Play::Add => Ok(format!("node {} added", self.add(None, within).await?)),
             Play::Remove(name) => {
                 let id = self.find(name).await?;
@@ -76,7 +76,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             Play::Campaign(name) => self.campaign_named(name, within).await,
             Play::StepDown(name) => self.step_down_named(name, within).await,
             Play::TimeScale(scale) => {
-                self.set_time_scale(scale);
+                self.set_time_scale(scale)?;
                 Ok(scaled(scale))
             }
             Play::Freeze => self.freeze().map(|()| "time stands still".to_owned()),
@@ -88,8 +88,11 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         }
     }
 
-    /// Does what a client wants to see, and answers it.
+    /// Does what a client wants to see, and answers it; nothing if it waits no more.
     pub async fn serve(&mut self, Asked { play, via, answer }: Asked) {
+        if answer.is_given_up() {
+            return;
+        }
         let within = self.patience();
         match self.by_number(play).await {
             // Afterwards the node that was asked could not say so.
@@ -127,14 +130,22 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         })
     }
 
-    /// How long something may take that needs a leader.
+    /// How long something may take that needs a leader, by the clock outside.
     pub(crate) fn patience(&self) -> Duration {
+        if self.is_frozen() {
+            return PATIENCE_WITHOUT_QUORUM;
+        }
         let quorum = self.members().len() / 2 + 1;
         let patience =
             if self.running().count() < quorum { PATIENCE_WITHOUT_QUORUM } else { PATIENCE };
         // In slow motion elections take longer; otherwise patience stays.
         let percent = u32::try_from(self.time.scale.percent).unwrap_or(u32::MAX);
-        patience.saturating_mul(percent.max(100)) / 100
+        (patience.saturating_mul(percent.max(100)) / 100).min(PATIENCE_MAX)
+    }
+
+    /// What passes for the nodes in so much time outside: what they may take for a request.
+    pub(crate) fn inside(&self, outside: Duration) -> Duration {
+        self.time.inside(outside)
     }
 
     /// The node that is meant.

@@ -22,6 +22,9 @@ use crate::node::{Node, RequestError, Wires};
 /// How often is looked whether something has happened.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
+/// What a node may take beyond its time to say that it is over; then it is not waited for.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Through whom a change of the members is asked for.
 #[derive(Clone, Copy, Debug)]
 enum Through {
@@ -208,10 +211,13 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     ///
     /// Errors: `PlaceError`; who leads stays as it is then.
     pub async fn transfer(&mut self, id: NodeId, within: Duration) -> Result<(), PlaceError> {
+        self.check_time_passes()?;
         if self.status_of(id).await?.role == RoleName::Leader {
             return Err(PlaceError::Leads(id));
         }
-        Ok(self.somebody(None).await?.transfer(Some(id), within).await?)
+        let node = self.somebody(None).await?;
+        let handed_over = node.transfer(Some(id), self.inside(within));
+        Ok(in_time(within, handed_over).await.unwrap_or(Err(RequestError::NotHandedOver))?)
     }
 
     async fn leader_after(&self, term: Term, within: Duration) -> Result<NodeId, PlaceError> {
@@ -258,7 +264,8 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
                 Through::Node(id) => self.node(id).ok_or(PlaceError::Dead(id))?,
             };
             let left = deadline.saturating_duration_since(now());
-            match node.change_members(change.clone(), None, left).await {
+            let changed = node.change_members(change.clone(), None, self.inside(left));
+            match in_time(left, changed).await.unwrap_or(Err(RequestError::Unknown)) {
                 Ok(added) => return Ok((added, node.status().await?)),
                 Err(RequestError::ChangeRefused(ChangeRefusal::InProgress)) if now() < deadline => {
                     tokio::time::sleep(LOOK_INTERVAL).await;
@@ -278,6 +285,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         through: Option<NodeId>,
         within: Duration,
     ) -> Result<NodeId, PlaceError> {
+        self.check_time_passes()?;
         let through = through.map_or(Through::Anybody, Through::Node);
         if NODES_MAX <= self.members.len() as u64 {
             return Err(PlaceError::Full);
@@ -338,6 +346,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         id: NodeId,
         within: Duration,
     ) -> Result<(), PlaceError> {
+        self.check_time_passes()?;
         self.place(id)?;
         let remove = Change { remove: BTreeSet::from([id]), ..Change::default() };
         self.change(&remove, Through::AnybodyBut(id), within).await.map(drop)
@@ -379,6 +388,11 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         }
         Ok(())
     }
+}
+
+/// The answer of a node to which so much time was given, as long as it is waited for outside.
+pub(crate) async fn in_time<T>(within: Duration, answer: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(within.saturating_add(GRACE), answer).await.ok()
 }
 
 fn address_of(bound: &std::net::TcpListener) -> Result<String, StartError> {

@@ -32,22 +32,46 @@ impl TimePassing {
 
     /// What a node is told.
     pub(super) fn pace(&self) -> Pace {
-        let slower_percent = self.scale.percent.saturating_mul(100) / self.begun_percent.max(1);
-        Pace { slower_percent, is_frozen: self.is_frozen }
+        Pace { slower_percent: self.slower_percent(), is_frozen: self.is_frozen }
+    }
+
+    /// What passes for the nodes in so much time outside, if it does not stand still.
+    pub(super) fn inside(&self, outside: Duration) -> Duration {
+        let percent = u32::try_from(self.slower_percent()).unwrap_or(u32::MAX).max(1);
+        outside.saturating_mul(100) / percent
+    }
+
+    fn slower_percent(&self) -> u64 {
+        self.scale.percent.saturating_mul(100) / self.begun_percent.max(1)
+    }
+}
+
+/// Time that passes for a step, and stands still again also if nobody waits for its end.
+struct Stepping<'c, S: StateMachine + Send + Unpin + 'static>(&'c mut LocalCluster<S>);
+
+impl<S: StateMachine + Send + Unpin + 'static> Drop for Stepping<'_, S> {
+    fn drop(&mut self) {
+        self.0.time.is_frozen = true;
+        self.0.tell_time();
     }
 }
 
 impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     /// Makes time pass so much slower for all nodes than it does outside, from now on.
-    pub fn set_time_scale(&mut self, scale: TimeScale) {
+    ///
+    /// Errors: `LeaseReads` if the nodes trust their clocks.
+    pub fn set_time_scale(&mut self, scale: TimeScale) -> Result<(), PlaceError> {
+        self.check_no_leases()?;
         self.time.scale = scale;
         self.tell_time();
+        Ok(())
     }
 
     /// Makes time stand still for all nodes: no timer runs, and nothing leaves a node.
     ///
-    /// Errors: `Frozen` if it does already.
+    /// Errors: `Frozen` if it does already; `LeaseReads` if the nodes trust their clocks.
     pub fn freeze(&mut self) -> Result<(), PlaceError> {
+        self.check_no_leases()?;
         if std::mem::replace(&mut self.time.is_frozen, true) {
             return Err(PlaceError::Frozen);
         }
@@ -79,8 +103,23 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             return Err(PlaceError::StepTooLong);
         }
         self.thaw()?;
+        let stepping = Stepping(self);
         tokio::time::sleep(outside).await;
-        self.freeze()
+        drop(stepping);
+        Ok(())
+    }
+
+    /// Promises by clocks hold only while all clocks go as fast: nodes are told one after the
+    /// other how time passes.
+    fn check_no_leases(&self) -> Result<(), PlaceError> {
+        if self.options.lease_reads { Err(PlaceError::LeaseReads) } else { Ok(()) }
+    }
+
+    /// Says that what needs time to pass cannot be done while it does not.
+    ///
+    /// Errors: `Frozen`.
+    pub(super) fn check_time_passes(&self) -> Result<(), PlaceError> {
+        if self.is_frozen() { Err(PlaceError::Frozen) } else { Ok(()) }
     }
 
     /// Whether time stands still for the nodes.

@@ -52,9 +52,6 @@ impl Session {
             lines.carry_out(order, (&mut io::stdout(), &mut io::stderr()), stop).await
         };
         // Somebody may want to see something done while this goes on, this very command included.
-        tokio::select! {
-            told = told => told,
-            never = owner.serve() => never,
-        }
+        owner.serve_during(told).await
     }
 }

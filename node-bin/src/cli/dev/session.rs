@@ -1,5 +1,6 @@
 //! Carries out what was typed, on the cluster of this process.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -12,7 +13,7 @@ use raft_core::types::NodeId;
 use tokio::sync::mpsc;
 
 use super::command::{COMMANDS, Command};
-use crate::local_cluster::LocalCluster;
+use crate::local_cluster::{LocalCluster, in_time};
 use crate::node::{Node, RequestError};
 use crate::playground::Asked;
 
@@ -24,7 +25,7 @@ const ATTEMPT: Duration = Duration::from_millis(2_500);
 pub(super) struct Session {
     pub(super) cluster: LocalCluster<Store>,
     /// What clients want to see done.
-    asked: mpsc::UnboundedReceiver<Asked>,
+    asked: mpsc::Receiver<Asked>,
     /// Through whom commands go; `None` is any node.
     through: Option<NodeId>,
     /// Whose writes these are, and how many there were; `None` before the first, and when the
@@ -56,7 +57,7 @@ impl From<String> for Outcome {
 }
 
 impl Session {
-    pub(super) fn new(cluster: LocalCluster<Store>, asked: mpsc::UnboundedReceiver<Asked>) -> Self {
+    pub(super) fn new(cluster: LocalCluster<Store>, asked: mpsc::Receiver<Asked>) -> Self {
         Self { cluster, asked, through: None, client: None, lines: None }
     }
 
@@ -197,9 +198,16 @@ impl Session {
             let left = deadline.saturating_duration_since(now());
             let node = self.pick(attempt)?;
             let wait = if self.through.is_some() { left } else { left.min(ATTEMPT) };
+            let inside = self.cluster.inside(wait);
             let result = match write {
-                Some(stamp) => node.propose(body.clone(), Some(stamp), wait).await,
-                None => node.query(body.clone(), wait).await,
+                Some(stamp) => {
+                    let proposed = node.propose(body.clone(), Some(stamp), inside);
+                    in_time(wait, proposed).await.unwrap_or(Err(RequestError::Unknown))
+                }
+                None => {
+                    let hint = RequestError::NotLeader { hint: None };
+                    in_time(wait, node.query(body.clone(), inside)).await.unwrap_or(Err(hint))
+                }
             };
             match result {
                 Ok(answer) => return Ok(answer),
@@ -230,6 +238,13 @@ impl Session {
             if deadline <= now() {
                 break;
             }
+        }
+        if self.cluster.is_frozen() {
+            let cure = "time stands still; thaw lets it go on";
+            return Err(match is_open {
+                true => format!("outcome unknown: {cure}, and it may happen then"),
+                false => format!("no answer: {cure}"),
+            });
         }
         let (alive, all) = (self.cluster.running().count(), self.cluster.members().len());
         Err(if is_open {
@@ -289,19 +304,33 @@ impl Session {
 #[derive(Debug)]
 pub(super) struct Owner<'a> {
     cluster: &'a mut LocalCluster<Store>,
-    asked: &'a mut mpsc::UnboundedReceiver<Asked>,
+    asked: &'a mut mpsc::Receiver<Asked>,
 }
 
 impl Owner<'_> {
-    pub(super) async fn serve<T>(self) -> T {
+    /// Does it until something else is done, and finishes what it is at then: half an order is
+    /// worse than none.
+    pub(super) async fn serve_during<T>(self, something: impl Future<Output = T>) -> T {
+        let mut something = pin!(something);
         loop {
-            let asked = next(self.asked).await;
-            self.cluster.serve(asked).await;
+            let asked = tokio::select! {
+                done = &mut something => return done,
+                asked = next(self.asked) => asked,
+            };
+            let mut order = pin!(self.cluster.serve(asked));
+            let done = tokio::select! {
+                done = &mut something => Some(done),
+                () = &mut order => None,
+            };
+            if let Some(done) = done {
+                order.await;
+                return done;
+            }
         }
     }
 }
 
-async fn next(asked: &mut mpsc::UnboundedReceiver<Asked>) -> Asked {
+async fn next(asked: &mut mpsc::Receiver<Asked>) -> Asked {
     match asked.recv().await {
         Some(asked) => asked,
         // The cluster itself holds the other end.

@@ -104,3 +104,17 @@ async fn every_version_of_a_key_is_shown_newest_first() {
         assert_eq!(get(&cluster, &format!("/kv/k{bad}")).await.status, 400, "{bad}");
     }
 }
+
+#[tokio::test]
+async fn a_long_history_is_shown_from_its_newest_version_as_far_as_there_is_room() {
+    let _turn = wait::turn().await;
+    let cluster = Cluster::start(1).await;
+    for number in 0..7 {
+        put(&cluster, "/kv/long", &number.to_string().repeat(1_000_000)).await;
+        put(&cluster, &format!("/kv/other{number}"), "v").await;
+    }
+    let said = get(&cluster, "/kv/long?history&limit=500").await.json();
+    let versions = said["versions"].as_array().unwrap();
+    let firsts: Vec<&str> = versions.iter().map(|it| &it["value"].as_str().unwrap()[..1]).collect();
+    assert_eq!((firsts.join("").as_str(), &said["more"]), ("65432", &json!(true)));
+}

@@ -7,6 +7,7 @@
 //! read what it watches.
 
 mod asked;
+mod backwards;
 mod document;
 mod events;
 mod history;

@@ -8,7 +8,7 @@ mod live;
 mod play;
 
 use actix::Recipient;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use sha2::{Digest as _, Sha256};
 use tonic::body::Body;
@@ -67,12 +67,16 @@ async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refused> {
     let name = request.uri().path().strip_prefix(PATH).unwrap_or(INDEX).to_owned();
+    if name == "play" && backstage.play.is_none() {
+        return Err(play::nobody_may());
+    }
     if name == "play" {
         only(&request, &[Method::POST])?;
         return play::play(behind, backstage, request).await;
     }
     if name == "live" {
         only(&request, &[Method::GET])?;
+        check_site(request.headers())?;
         return live::show(&backstage.open).await;
     }
     match assets::find(&name) {
@@ -82,6 +86,17 @@ async fn serve(
         }
         None => Err(Refused::new(StatusCode::NOT_FOUND, "there is no such page".to_owned())),
     }
+}
+
+/// Keeps pages of other sites from opening streams, which would leave none for those of this
+/// node: a browser says who asks also where it names no origin.
+fn check_site(headers: &HeaderMap) -> Result<(), Refused> {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if matches!(site, Some(b"cross-site" | b"same-site")) {
+        let why = "a page of another origin may not ask this node".to_owned();
+        return Err(Refused::new(StatusCode::FORBIDDEN, why));
+    }
+    Ok(())
 }
 
 fn only(request: &Request<Incoming>, methods: &[Method]) -> Result<(), Refused> {

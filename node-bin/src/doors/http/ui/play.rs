@@ -61,8 +61,7 @@ pub(super) async fn play(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refused> {
     let Some((plays_with, player)) = &backstage.play else {
-        let why = "nobody may play with this node: that takes kvorum dev, or --playground";
-        return Err(Refused::new(StatusCode::NOT_FOUND, why.to_owned()));
+        return Err(nobody_may());
     };
     check_token(&backstage.token, &request)?;
     let order = order(&collect(request.into_body(), BODY_BYTES_MAX).await?)?;
@@ -82,6 +81,12 @@ pub(super) async fn play(
     player.do_send(AskedToPlay { waits: Waits::Page(reply), play });
     let PageTold { outcome, told } = told.await.map_err(|_| Refused::stopped())?;
     Ok(done(outcome, told))
+}
+
+/// That there is nobody who could do anything.
+pub(super) fn nobody_may() -> Refused {
+    let why = "nobody may play with this node: that takes kvorum dev, or --playground";
+    Refused::new(StatusCode::NOT_FOUND, why.to_owned())
 }
 
 /// Lets in who has been told the token, which no page of another origin can have read.
