@@ -94,7 +94,7 @@ async fn shown(
         };
         let until = backwards.until();
         let count = kvs.iter().take_while(|kv| kv.mod_revision < until).count();
-        let newest = kvs.iter().take(count).last().map(|kv| kv.mod_revision);
+        let newest = kvs.iter().take(count).next_back().map(|kv| kv.mod_revision);
         if !backwards.found(newest, more && count == kvs.len()) {
             continue;
         }
