@@ -483,13 +483,15 @@ impl<S: StateMachine + Unpin + 'static> Handler<Describe> for Consensus<S> {
         let clock_us = self.clock.now().0;
         let raft = self.replica.raft();
         let config = raft.config();
+        let inside = self.passing.inside(self.clock.now());
         let pulse = Pulse {
             clock_us,
+            inside_us: inside.0,
             syncs: self.syncs.summary(clock_us),
             election_timeout_us: config.election_timeout_us,
             heartbeat_interval_us: config.heartbeat_interval_us,
             vote: raft.hard_state().vote.map(|id| id.number()),
-            timer: raft.election_timer(self.passing.inside(self.clock.now())),
+            timer: raft.election_timer(inside),
             newest: with_entries.then(|| newest(raft.log())),
         };
         self.outlets.described.do_send(Described { ticket, status, pulse });

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(crate) enum PlaysWith {
     /// Everything, to every node of a cluster in one process.
     Cluster,
-    /// What concerns the node alone.
+    /// What concerns the node alone; the whole cluster is asked to hand leadership over.
     Node,
 }
 

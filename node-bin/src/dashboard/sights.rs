@@ -259,3 +259,36 @@ impl Sight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(sights: &mut Sights, kind: Kind, part: MonitorPart) {
+        let _ = sights.heard(1, (1, kind), vec![MonitorPart { node_id: 1, ..part }]);
+    }
+
+    fn view(up_ms: u64, events: u64) -> MonitorPart {
+        let entry = |(path, number): (&str, u64)| MonitorEntry {
+            path: path.to_owned(),
+            value: number.into(),
+            ..MonitorEntry::default()
+        };
+        let entries = [(UP_MS, up_ms), ("events/count", events)].map(entry).into();
+        MonitorPart { entries, ..MonitorPart::default() }
+    }
+
+    #[test]
+    fn events_of_a_node_that_started_again_are_all_new() {
+        let mut sights = Sights::of(1);
+        heard(&mut sights, Kind::View, view(5_000, 1_000));
+        let part = MonitorPart { lines_seen: 1_000, ..MonitorPart::default() };
+        heard(&mut sights, Kind::Events, part);
+        let known = |sights: &Sights| (sights.own().events_old, sights.own().events_seen);
+        assert_eq!(known(&sights), (Some(1_000 - EVENTS_BEFORE), Some(1_000)));
+        heard(&mut sights, Kind::View, view(5_200, 1_000));
+        assert_eq!(known(&sights), (Some(1_000 - EVENTS_BEFORE), Some(1_000)));
+        heard(&mut sights, Kind::View, view(100, 7));
+        assert_eq!(known(&sights), (Some(0), None));
+    }
+}

@@ -16,6 +16,8 @@ use super::path::covers;
 pub(crate) struct Pulse {
     /// The node's monotonic clock. Units: microseconds.
     pub(crate) clock_us: u64,
+    /// The time that Raft goes by, which somebody may have made slower. Units: microseconds.
+    pub(crate) inside_us: u64,
     /// How long writing and syncing batches of the log takes.
     pub(crate) syncs: Summary,
     /// Units: microseconds.
@@ -154,14 +156,14 @@ fn raft(values: &mut Values, readings: &Readings<'_>) {
         values.add(&format!("raft/members/{id}"), address.as_str());
     }
     for peer in &status.peers {
-        peers(values, peer, pulse.clock_us);
+        peers(values, peer, pulse.inside_us);
     }
     values.add(ELECTION_TIMEOUT, pulse.election_timeout_us / 1_000);
     values.add(HEARTBEAT_INTERVAL, pulse.heartbeat_interval_us / 1_000);
 }
 
 /// What a leader knows of one of the others.
-fn peers(values: &mut Values, peer: &PeerProgress, clock_us: u64) {
+fn peers(values: &mut Values, peer: &PeerProgress, inside_us: u64) {
     let mut add = |name: &str, value: MonitorValue| {
         values.add(&format!("raft/peers/{}/{name}", peer.id.number()), value);
     };
@@ -178,7 +180,7 @@ fn peers(values: &mut Values, peer: &PeerProgress, clock_us: u64) {
     add("disk_full", peer.disk_is_full.into());
     add("feature_level_max", u64::from(peer.feature_level_max.unwrap_or(0)).into());
     if let Some(heard_at) = peer.heard_at {
-        add("silent_ms", (clock_us.saturating_sub(heard_at.0) / 1_000).into());
+        add("silent_ms", (inside_us.saturating_sub(heard_at.0) / 1_000).into());
     }
     if let Some(round_trip_us) = peer.round_trip_us {
         add("rtt_us", round_trip_us.into());

@@ -90,6 +90,12 @@ async fn time_stands_still_and_goes_on_by_steps() {
     let later = page.next_of("state").await;
     assert_eq!(left(&still), left(&later), "no timer runs");
     assert_eq!(later["term"], before["term"]);
+    // Nobody waits for what cannot happen, whoever asks for it.
+    for order in [json!({"action":"remove","node":1}), json!({"action":"add"})] {
+        let reply = play(&at(&it, 1), order).await;
+        assert_eq!(reply.status, 409, "{}", reply.text());
+        assert!(reply.text().contains("time stands still"), "{}", reply.text());
+    }
     it.check("step 2000", &["2000 ms have passed; time stands still"]).await;
     let is_after = |state: &Value| state["term"] != before["term"] && state["frozen"] == true;
     page.state("after a step", is_after).await;

@@ -15,6 +15,13 @@ async fn nobody_plays_with_a_node_that_was_not_started_for_it() {
         let reply = play(cluster.address(1), json!({ "action": action, "node": 1 })).await;
         assert_eq!(reply.status, 404, "{action}: {}", reply.text());
     }
+    let looked = http::ask(cluster.address(1), "GET /ui/play", &[], b"").await;
+    assert_eq!(looked.status, 404, "{}", looked.text());
+    for site in ["cross-site", "same-site"] {
+        let site = format!("Sec-Fetch-Site: {site}");
+        let reply = http::ask(cluster.address(1), "GET /ui/live", &[&site], b"").await;
+        assert_eq!(reply.status, 403, "{site}: {}", reply.text());
+    }
     let hello = Stream::open(cluster.address(1)).await.next_of("hello").await;
     assert_eq!(hello["playground"], json!(null));
 }
