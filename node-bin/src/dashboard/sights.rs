@@ -177,8 +177,9 @@ impl Sights {
                 let up_ms = sight.number(UP_MS);
                 sight.values = part.entries;
                 if sight.number(UP_MS) < up_ms {
-                    // It has started again, and its events count from 1.
+                    // It has started again; its events and the lines of its log count from 1.
                     (sight.events_old, sight.events_seen) = (Some(0), None);
+                    sight.lines_seen = Some(0);
                 }
                 sight.heard_at_us = Some(now_us);
                 let newest = sight.number("events/count");
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_a_node_that_started_again_are_all_new() {
+    fn what_a_node_that_started_again_says_is_all_new() {
         let mut sights = Sights::of(1);
         heard(&mut sights, Kind::View, view(5_000, 1_000));
         let part = MonitorPart { lines_seen: 1_000, ..MonitorPart::default() };
@@ -288,7 +289,10 @@ mod tests {
         assert_eq!(known(&sights), (Some(1_000 - EVENTS_BEFORE), Some(1_000)));
         heard(&mut sights, Kind::View, view(5_200, 1_000));
         assert_eq!(known(&sights), (Some(1_000 - EVENTS_BEFORE), Some(1_000)));
+        heard(&mut sights, Kind::Lines, MonitorPart { lines_seen: 80, ..MonitorPart::default() });
+        heard(&mut sights, Kind::View, view(5_400, 1_001));
+        assert_eq!(sights.own().lines_seen, Some(80));
         heard(&mut sights, Kind::View, view(100, 7));
-        assert_eq!(known(&sights), (Some(0), None));
+        assert_eq!((known(&sights), sights.own().lines_seen), ((Some(0), None), Some(0)));
     }
 }
