@@ -4,9 +4,9 @@
 //! `SpoiltLinks` (Playground). Commands out: `AskValues` (to Api; in one process to every node's).
 //! One look serves every page, and without a page nobody looks. What is known of nodes is pure
 //! (`sights`), and so is what is made of it (`picture`).
-//! Limits: `PAGES_MAX` pages and `STREAMS_MAX` streams, beyond which one is refused; `PARTS_MAX` parts that wait for a page
-//! to read, beyond which it misses some, and after `READ_DEADLINE_US` of that it is ended; one
-//! question of a kind under way to a node.
+//! Limits: `PAGES_MAX` pages and `STREAMS_MAX` streams, beyond which one is refused; `PARTS_MAX`
+//! parts that wait for a page to read, beyond which it misses some, and after `READ_DEADLINE_US`
+//! of that it is ended; one question of a kind under way to a node.
 
 pub(crate) mod assets;
 mod hello;

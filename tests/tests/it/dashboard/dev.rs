@@ -61,10 +61,12 @@ async fn a_node_that_kills_itself_answers_before_and_its_page_goes_on_elsewhere(
         assert_eq!(killed, format!("node {id} killed"));
     }
     let mut page = Stream::open(&at(&it, 3)).await;
-    let state = page
-        .state("of one node", |state| [1, 2].iter().all(|&id| node(state, id)["state"] == "dead"))
-        .await;
-    assert_eq!(state["leader"], json!(null));
+    // If it led, it does not for long without a majority.
+    let is_alone = |state: &Value| {
+        [1, 2].iter().all(|&id| node(state, id)["state"] == "dead")
+            && state["leader"] == json!(null)
+    };
+    page.state("of one node", is_alone).await;
     played(&at(&it, 3), json!({"action":"revive"})).await;
     page.state("of all", all_up).await;
 }
