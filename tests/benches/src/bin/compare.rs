@@ -8,7 +8,7 @@ use benches::compare::cluster::Programs;
 use benches::compare::doors::{self, Others};
 use benches::compare::load::Load;
 use benches::compare::plan::{self, Phase, Settings};
-use benches::compare::{builds, compaction, leases, snapshots, soak, table};
+use benches::compare::{builds, compaction, dashboards, leases, snapshots, soak, table};
 use benches::error::BenchError;
 use benches::etcd::load::Op;
 use clap::{Args, Parser, Subcommand};
@@ -63,6 +63,15 @@ enum Mode {
         /// How many
         #[arg(long, value_name = "N", default_value = "100000")]
         leases: u64,
+    },
+    /// Measures what open dashboards cost a busy cluster
+    Dashboards {
+        /// How many are open
+        #[arg(long, value_name = "N", default_value = "10")]
+        pages: u64,
+        /// How often the load runs without and then with them
+        #[arg(long, value_name = "N", default_value = "10")]
+        pairs: u64,
     },
     /// Measures the doors for clients of etcd and Redis beside those, and beside no store
     Doors {
@@ -165,6 +174,11 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, BenchError> {
         Some(Mode::Leases { leases }) => {
             let found = leases::run(&programs, &data.0, *leases).await;
             found.and_then(|found| tell(&results, "leases", (&found.markdown(), &found)))
+        }
+        Some(Mode::Dashboards { pages, pairs }) => {
+            let load = Load { measured: Duration::from_secs(5), ..puts(&arguments.shared) };
+            let found = dashboards::run(&programs, &data.0, &load, (*pages, *pairs)).await;
+            found.and_then(|found| tell(&results, "dashboards", (&found.markdown(), &found)))
         }
         Some(Mode::Doors { rounds, redis }) => {
             let others = Others {

@@ -144,7 +144,8 @@ impl Comparison {
     }
 }
 
-fn push(
+/// Adds the ratios of one figure to a table, unless there are none.
+pub(super) fn push(
     text: &mut String,
     what: &str,
     (after, before): (&[f64], &[f64]),

@@ -8,6 +8,7 @@
 pub mod builds;
 pub mod cluster;
 pub mod compaction;
+pub mod dashboards;
 pub mod doors;
 pub mod fail_over;
 pub mod leases;
