@@ -184,3 +184,32 @@ fn is_used(block: &[u8]) -> bool {
 fn usize_of(bytes: u64) -> usize {
     usize::try_from(bytes).expect("a part of a segment fits the address space")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_not_zero_is_found_in_whichever_block_it_lies() {
+        for length in [1, 7, 8, BLOCK_BYTES - 1, BLOCK_BYTES, 2 * BLOCK_BYTES + 24] {
+            let mut bytes = vec![0; length];
+            assert_eq!((first_magic(&bytes), last_used(&bytes)), (None, None));
+            for place in (0..length).filter(|place| place % 509 < 9 || length - place < 9) {
+                bytes[place] = 1;
+                assert_eq!(last_used(&bytes), Some(place), "of {length}");
+                bytes[0] = 1;
+                assert_eq!(last_used(&bytes), Some(place), "of {length}");
+                assert_eq!(first_magic(&bytes), None);
+                (bytes[0], bytes[place]) = (0, 0);
+            }
+            for place in (0..length / ALIGNMENT).map(|word| word * ALIGNMENT) {
+                bytes[place + 4..place + 8].copy_from_slice(&BATCH_MAGIC);
+                assert_eq!(first_magic(&bytes), Some(place), "of {length}");
+                let last = length / ALIGNMENT * ALIGNMENT - ALIGNMENT;
+                bytes[last + 4..last + 8].copy_from_slice(&BATCH_MAGIC);
+                assert_eq!(first_magic(&bytes), Some(place), "of {length}");
+                bytes.fill(0);
+            }
+        }
+    }
+}
