@@ -12,7 +12,7 @@ use raft_core::replica::LoadError;
 
 use crate::auth::{Role, User};
 use crate::command::RESTORE_PIECE_BYTES_MAX;
-use crate::keyspace::{Version, live_bytes_of};
+use crate::keyspace::{Version, VersionRef, live_bytes_of};
 use crate::leases::LEASE_COST_BYTES;
 use crate::restoring::STAGED_HEAD_BYTES;
 use crate::snapshot::{
@@ -200,13 +200,15 @@ impl Reader {
 
     fn version(&mut self, mod_revision: u64, bytes: &[u8]) -> Result<Version, LoadError> {
         self.summary.versions += u64::from(!self.is_staged);
-        Version::from_bytes(mod_revision, bytes)
+        VersionRef::from_bytes(mod_revision, bytes)
+            .map(VersionRef::to_owned)
             .ok_or_else(|| LoadError::because("a key has impossible revisions"))
     }
 
     /// The newest version of a key or an item is known: it goes into a piece if it exists.
     fn end_subject(&mut self) {
         let Some(Pending { kind, name, newest }) = self.pending.take() else { return };
+        let newest = newest.read();
         if newest.is_gone() {
             return;
         }
@@ -216,7 +218,7 @@ impl Reader {
         } else {
             self.summary.items += 1;
         }
-        self.summary.live_bytes += live_bytes_of(owner_bytes + name.len(), &newest);
+        self.summary.live_bytes += live_bytes_of(owner_bytes + name.len(), newest);
         let length =
             |bytes: &[u8]| u32::try_from(bytes.len()).expect("a record is shorter than a part");
         self.put(|piece| {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::command::KeyValue;
-use crate::keyspace::{Changed, Content, Version};
+use crate::keyspace::{Changed, Content, VersionRef};
 use crate::page::key_value;
 
 /// One change of one key (etcd: `mvccpb.Event`).
@@ -27,7 +27,7 @@ pub struct Event<'s> {
 impl<'s> Event<'s> {
     pub(crate) fn new(changed: &Changed<'s>, compacted: u64) -> Self {
         let Changed { key, item, version, previous } = *changed;
-        let shown = |version: &'s Version| {
+        let shown = |version: VersionRef<'s>| {
             let kv = |content: Content<'s>| key_value(key, version.mod_revision, content);
             version.content().map(kv)
         };

@@ -8,12 +8,15 @@ mod changes;
 mod ends;
 mod foresight;
 mod hash_index;
+mod heap;
 mod live;
 mod order;
 mod record;
 mod sequence;
 mod stored;
 mod table;
+#[cfg(test)]
+mod tests;
 mod unwinding;
 mod version;
 mod walk;
@@ -21,13 +24,15 @@ mod walk;
 use self::changes::{Change, Changes, Place};
 use self::ends::Ends;
 use self::foresight::{touch_records, touch_values};
+use self::heap::Heap;
 use self::live::live_bytes;
 pub(crate) use self::live::live_bytes_of;
 use self::record::Record;
 pub(crate) use self::sequence::{Sequence, Walked};
 pub(crate) use self::stored::{Passed, Standing, Subject};
 use self::table::Table;
-pub(crate) use self::version::{Content, Tenure, Version};
+use self::version::Held;
+pub(crate) use self::version::{Content, Tenure, Version, VersionRef};
 use crate::command::{KeyRange, Kind, RangeEnd};
 
 /// Stands for the newest revision, also while it comes into being.
@@ -45,6 +50,8 @@ pub(crate) struct Keyspace {
     /// Fields and members. The key of a record is the place of the hash or set and the name;
     /// an item that exists is one of a key that exists.
     items: Table,
+    /// What the versions of both hold.
+    heap: Heap,
     changes: Changes,
     /// Who does not stay for ever.
     ends: Ends,
@@ -59,9 +66,9 @@ pub(crate) struct Changed<'k> {
     /// The field or member, if it is one.
     pub(crate) item: Option<&'k [u8]>,
     /// The version that the revision made.
-    pub(crate) version: &'k Version,
+    pub(crate) version: VersionRef<'k>,
     /// The version before it, if it is known.
-    pub(crate) previous: Option<&'k Version>,
+    pub(crate) previous: Option<VersionRef<'k>>,
 }
 
 /// What a key or an item is set to.
@@ -77,7 +84,14 @@ impl Keyspace {
     /// A keyspace without keys; the seed is that of its hashes.
     pub(crate) fn new(hash_seed: u64) -> Self {
         let (keys, items) = (Table::new(hash_seed), Table::new(hash_seed));
-        Self { keys, items, changes: Changes::default(), ends: Ends::default(), live_bytes: 0 }
+        Self {
+            keys,
+            items,
+            heap: Heap::default(),
+            changes: Changes::default(),
+            ends: Ends::default(),
+            live_bytes: 0,
+        }
     }
 
     /// The seed of the hashes.
@@ -87,12 +101,44 @@ impl Keyspace {
 
     /// What a key holds at a revision.
     pub(crate) fn get(&self, key: &[u8], revision: u64) -> Option<(u64, Content<'_>)> {
-        content_at(self.record(key)?, revision)
+        self.content_at(self.record(key)?, revision)
     }
 
-    /// A key with its versions.
-    pub(crate) fn record(&self, key: &[u8]) -> Option<&Record> {
+    fn record(&self, key: &[u8]) -> Option<&Record> {
         self.keys.find(key).map(|place| self.keys.get(place))
+    }
+
+    /// The version of a key that was the newest one at a revision, if it is known.
+    pub(crate) fn version_at(&self, key: &[u8], revision: u64) -> Option<VersionRef<'_>> {
+        self.record(key)?.at(revision).map(|version| version.read(&self.heap))
+    }
+
+    /// How many versions a key has from a revision on.
+    pub(crate) fn count_since(&self, key: &[u8], revision: u64) -> u64 {
+        self.record(key).map_or(0, |record| record.count_since(revision))
+    }
+
+    /// The versions of a key from a revision on, the oldest first, each with the key.
+    pub(crate) fn versions_since(
+        &self,
+        key: &[u8],
+        revision: u64,
+    ) -> impl Iterator<Item = (&[u8], VersionRef<'_>)> + use<'_> {
+        let record = self.record(key).into_iter();
+        record.flat_map(move |record| {
+            let key = record.key.as_bytes();
+            record.since(revision).map(move |version| (key, version.read(&self.heap)))
+        })
+    }
+
+    /// The newest version of a record.
+    fn newest(&self, record: &Record) -> VersionRef<'_> {
+        record.newest.read(&self.heap)
+    }
+
+    fn content_at(&self, record: &Record, revision: u64) -> Option<(u64, Content<'_>)> {
+        let version = record.at(revision)?.read(&self.heap);
+        version.content().map(|content| (version.mod_revision, content))
     }
 
     /// What a field or member holds at a revision.
@@ -104,18 +150,18 @@ impl Keyspace {
     ) -> Option<(u64, Content<'_>)> {
         let owner = self.keys.find(key)?;
         let place = self.items.find(&item_key(owner, name))?;
-        content_at(self.items.get(place), revision)
+        self.content_at(self.items.get(place), revision)
     }
 
     /// How long a key stays that is there now; for ever if it is not.
     pub(crate) fn tenure(&self, key: &[u8]) -> Tenure {
-        self.record(key).map_or(Tenure::default(), |record| record.newest.tenure())
+        self.record(key).map_or(Tenure::default(), |record| self.newest(record).tenure())
     }
 
     /// How long an item stays that is there now; for ever if it is not.
     pub(crate) fn item_tenure(&self, key: &[u8], name: &[u8]) -> Tenure {
         let place = self.keys.find(key).and_then(|owner| self.items.find(&item_key(owner, name)));
-        place.map_or(Tenure::default(), |place| self.items.get(place).newest.tenure())
+        place.map_or(Tenure::default(), |place| self.newest(self.items.get(place)).tenure())
     }
 
     /// Sets a key to a string in `revision`, the newest one or the one that comes into being.
@@ -125,7 +171,7 @@ impl Keyspace {
             self.insert_key(revision, key, setting);
             return;
         };
-        let had_items = self.keys.get(place).newest.is_collection();
+        let had_items = self.newest(self.keys.get(place)).is_collection();
         self.set(Place::Key(place), revision, setting);
         if had_items {
             self.clear(revision, place);
@@ -135,7 +181,7 @@ impl Keyspace {
     /// Makes a key that exists stay as long as this.
     pub(crate) fn set_tenure(&mut self, revision: u64, key: &[u8], tenure: Tenure) {
         let place = self.keys.find(key).expect("the key exists");
-        let content = self.keys.get(place).newest.content().expect("the key exists");
+        let content = self.newest(self.keys.get(place)).content().expect("the key exists");
         let (kind, value, items) = (content.kind, content.value.to_vec(), content.items);
         self.set(Place::Key(place), revision, Setting { kind, value: &value, items, tenure });
     }
@@ -157,7 +203,8 @@ impl Keyspace {
         let is_new = place.filter(exists).is_none();
         let items = found.map_or(0, |owner| self.item_count(owner)) + u64::from(is_new);
         // The key stays as long as it was to stay before.
-        let kept = found.map_or(Tenure::default(), |owner| self.keys.get(owner).newest.tenure());
+        let tenure_of = |owner| self.newest(self.keys.get(owner)).tenure();
+        let kept = found.map_or(Tenure::default(), tenure_of);
         let setting = Setting { kind, value: b"", items, tenure: kept };
         let owner = match found {
             Some(owner) => {
@@ -172,7 +219,7 @@ impl Keyspace {
         if let Some(place) = self.items.find(&item_key(owner, name)) {
             self.set(Place::Item(place), revision, setting);
         } else {
-            let version = first_version(revision, setting);
+            let version = first_version(&mut self.heap, revision, setting);
             let place = self.items.insert(&item_key(owner, name), version);
             self.note_first(revision, Place::Item(place), tenure);
         }
@@ -180,7 +227,8 @@ impl Keyspace {
     }
 
     fn insert_key(&mut self, revision: u64, key: &[u8], setting: Setting<'_>) -> u32 {
-        let place = self.keys.insert(key, first_version(revision, setting));
+        let version = first_version(&mut self.heap, revision, setting);
+        let place = self.keys.insert(key, version);
         self.note_first(revision, Place::Key(place), setting.tenure);
         place
     }
@@ -197,15 +245,16 @@ impl Keyspace {
         let place = self.items.find(&item_key(owner, name));
         let exists = |place: &u32| !self.items.get(*place).newest.is_gone();
         let Some(place) = place.filter(exists) else { return false };
-        let content = self.keys.get(owner).newest.content().expect("who has an item exists");
+        let newest = self.newest(self.keys.get(owner));
+        let content = newest.content().expect("who has an item exists");
         let Content { kind, items, tenure, .. } = content;
         if items == 1 {
-            self.write(Place::Key(owner), Version::gone(revision));
+            self.write(Place::Key(owner), Held::gone(revision));
         } else {
             let setting = Setting { kind, value: b"", items: items - 1, tenure };
             self.set(Place::Key(owner), revision, setting);
         }
-        self.write(Place::Item(place), Version::gone(revision));
+        self.write(Place::Item(place), Held::gone(revision));
         true
     }
 
@@ -251,7 +300,7 @@ impl Keyspace {
     }
 
     fn item_count(&self, owner: u32) -> u64 {
-        self.keys.get(owner).newest.content().map_or(0, |content| content.items)
+        self.newest(self.keys.get(owner)).content().map_or(0, |content| content.items)
     }
 
     /// Removes the keys of a range in `revision`. Shows each of them to `visit` before.
@@ -266,7 +315,7 @@ impl Keyspace {
         for place in places {
             visit(self.keys.get(place).key.as_bytes());
             let had_items = 0 < self.item_count(place);
-            self.write(Place::Key(place), Version::gone(revision));
+            self.write(Place::Key(place), Held::gone(revision));
             if had_items {
                 self.clear(revision, place);
             }
@@ -278,7 +327,7 @@ impl Keyspace {
         let exists = |place: &u32| !self.items.get(*place).newest.is_gone();
         let places: Vec<u32> = self.item_places(owner, b"").filter(exists).collect();
         for place in places {
-            self.write(Place::Item(place), Version::gone(revision));
+            self.write(Place::Item(place), Held::gone(revision));
         }
     }
 
@@ -293,7 +342,7 @@ impl Keyspace {
 
     /// Makes the next version of a record that exists or existed.
     fn set(&mut self, place: Place, revision: u64, setting: Setting<'_>) {
-        let newest = &self.get_record(place).newest;
+        let newest = self.newest(self.get_record(place));
         let (create_revision, version) = match newest.content() {
             // Several changes in one revision are one version.
             Some(content) if newest.mod_revision == revision => {
@@ -304,23 +353,25 @@ impl Keyspace {
         };
         let Setting { kind, value, items, tenure } = setting;
         let content = Content { create_revision, version, kind, value, items, tenure };
-        self.write(place, Version::new(revision, &content));
+        let version = Held::new(&mut self.heap, revision, &content);
+        self.write(place, version);
     }
 
-    fn write(&mut self, place: Place, version: Version) {
+    fn write(&mut self, place: Place, version: Held) {
         let revision = version.mod_revision;
-        let (before, after) = (self.get_record(place).newest.tenure(), version.tenure());
+        let before = self.newest(self.get_record(place)).tenure();
+        let after = version.read(&self.heap).tenure();
         if before != after {
             self.ends.remove(place, before);
             self.ends.add(place, after);
         }
-        let record = self.get_record_mut(place);
+        let (record, heap) = self.get_record_mut(place);
         let (live_before, cost_bytes) = (live_bytes(record), record.newest.cost_bytes());
         let is_first = record.newest.mod_revision < revision;
         if is_first {
             record.supersede(version);
         } else {
-            record.replace(version);
+            record.replace(version, heap);
         }
         let live_after = live_bytes(record);
         self.live_bytes = self.live_bytes - live_before + live_after;
@@ -336,11 +387,20 @@ impl Keyspace {
         }
     }
 
-    fn get_record_mut(&mut self, place: Place) -> &mut Record {
-        match place {
+    fn get_record_mut(&mut self, place: Place) -> (&mut Record, &mut Heap) {
+        let record = match place {
             Place::Key(place) => self.keys.get_mut(place),
             Place::Item(place) => self.items.get_mut(place),
-        }
+        };
+        (record, &mut self.heap)
+    }
+
+    fn remove_record(&mut self, place: Place) {
+        let record = match place {
+            Place::Key(place) => self.keys.remove(place),
+            Place::Item(place) => self.items.remove(place),
+        };
+        record.drop_from(&mut self.heap);
     }
 
     /// Shows every key of a range at a revision to `visit`, in order.
@@ -352,8 +412,8 @@ impl Keyspace {
     ) {
         if range.end == RangeEnd::Single {
             let Some(record) = self.record(range.from) else { return };
-            touch_values(&[record]);
-            if let Some((mod_revision, content)) = content_at(record, revision) {
+            touch_values(&self.heap, &[record]);
+            if let Some((mod_revision, content)) = self.content_at(record, revision) {
                 visit(record.key.as_bytes(), mod_revision, content);
             }
             return;
@@ -366,9 +426,9 @@ impl Keyspace {
                 ahead.extend(places.iter().map(|&place| self.keys.get(place)));
                 touch_records(&ahead);
                 let inside = ahead.partition_point(|record| range.contains(record.key.as_bytes()));
-                touch_values(&ahead[..inside]);
+                touch_values(&self.heap, &ahead[..inside]);
                 for record in &ahead[..inside] {
-                    if let Some((mod_revision, content)) = content_at(record, revision) {
+                    if let Some((mod_revision, content)) = self.content_at(record, revision) {
                         visit(record.key.as_bytes(), mod_revision, content);
                     }
                 }
@@ -392,7 +452,7 @@ impl Keyspace {
         let Some(owner) = self.keys.find(key) else { return };
         for place in self.item_places(owner, from) {
             let record = self.items.get(place);
-            let Some((_, content)) = content_at(record, revision) else { continue };
+            let Some((_, content)) = self.content_at(record, revision) else { continue };
             if !visit(name_of(record), content) {
                 return;
             }
@@ -408,7 +468,7 @@ impl Keyspace {
     /// changed first; without what was there before.
     pub(crate) fn changed_last(&self, revision: u64) -> impl Iterator<Item = Changed<'_>> {
         self.changes.since(revision).map(|Change { revision, place }| {
-            let version = &self.get_record(place).newest;
+            let version = self.newest(self.get_record(place));
             assert_eq!(version.mod_revision, revision, "nothing is newer than the last revision");
             let (key, item) = self.subject(place);
             Changed { key, item, version, previous: None }
@@ -423,8 +483,8 @@ impl Keyspace {
 
     fn changed(&self, Change { revision, place }: Change) -> Changed<'_> {
         let record = self.get_record(place);
-        let version = record.at(revision).expect("a change made a version");
-        let previous = record.at(revision - 1);
+        let version = record.at(revision).expect("a change made a version").read(&self.heap);
+        let previous = record.at(revision - 1).map(|version| version.read(&self.heap));
         let (key, item) = self.subject(place);
         Changed { key, item, version, previous }
     }
@@ -447,11 +507,9 @@ impl Keyspace {
             let Some(change) = self.changes.take_first(compacted) else { return };
             // Nothing is left of a record only at the last of its changes, so that no later one
             // finds another key in its place.
-            if self.get_record_mut(change.place).forget(change.revision) {
-                match change.place {
-                    Place::Key(place) => self.keys.remove(place),
-                    Place::Item(place) => self.items.remove(place),
-                }
+            let (record, heap) = self.get_record_mut(change.place);
+            if record.forget(change.revision, heap) {
+                self.remove_record(change.place);
             }
         }
     }
@@ -462,6 +520,7 @@ impl Keyspace {
         let freed = [
             self.keys.free(count),
             self.items.free(count),
+            self.heap.free(count),
             self.ends.free(count),
             self.changes.free(count),
         ];
@@ -501,13 +560,8 @@ fn name_of(item: &Record) -> &[u8] {
 }
 
 /// The first version of a record.
-fn first_version(revision: u64, setting: Setting<'_>) -> Version {
+fn first_version(heap: &mut Heap, revision: u64, setting: Setting<'_>) -> Held {
     let Setting { kind, value, items, tenure } = setting;
     let content = Content { create_revision: revision, version: 1, kind, value, items, tenure };
-    Version::new(revision, &content)
-}
-
-fn content_at(record: &Record, revision: u64) -> Option<(u64, Content<'_>)> {
-    let version = record.at(revision)?;
-    version.content().map(|content| (version.mod_revision, content))
+    Held::new(heap, revision, &content)
 }

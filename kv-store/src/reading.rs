@@ -98,17 +98,13 @@ impl Store {
             return Answer::No { revision, why };
         }
         let mut page = Page::new(limit);
-        let first = match self.keyspace.record(key).and_then(|record| record.at(self.compacted)) {
+        let first = match self.keyspace.version_at(key, self.compacted) {
             // What is there at the compaction revision may be older.
             Some(base) if since == 0 && !base.is_gone() => base.mod_revision,
             Some(_) | None => since.max(self.compacted),
         };
-        let record = self.keyspace.record(key);
-        let count = record.map_or(0, |record| record.count_since(first));
-        let versions = record
-            .into_iter()
-            .flat_map(|record| record.since(first).map(|version| (record.key.as_bytes(), version)));
-        for (key, version) in versions {
+        let count = self.keyspace.count_since(key, first);
+        for (key, version) in self.keyspace.versions_since(key, first) {
             page.offer(version.content().map_or(
                 KeyValue {
                     key,

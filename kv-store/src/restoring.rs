@@ -9,7 +9,7 @@ use raft_core::replica::LoadError;
 use raft_core::types::Index;
 
 use crate::command::{Answer, No, RESTORE_REVISION_MAX, RestorePlan, RestoreStep};
-use crate::keyspace::{Content, Keyspace, Tenure, Version};
+use crate::keyspace::{Content, Keyspace, Tenure, Version, VersionRef};
 use crate::lasting::At;
 use crate::leases::{Lease, Leases, end_of};
 use crate::snapshot::{ITEM, KEY, LEASE, LEASE_BYTES, take, take_head};
@@ -112,10 +112,10 @@ impl StagedHead {
     }
 
     /// A version as it is when it is staged; it must exist.
-    fn rewritten(&self, version: Version) -> Option<Version> {
+    fn rewritten(&self, version: VersionRef<'_>) -> Option<Version> {
         let content = version.content()?;
         let ends_at = match content.tenure.ends_at {
-            0 if self.mod_revision == 0 => return Some(version),
+            0 if self.mod_revision == 0 => return Some(version.to_owned()),
             0 => 0,
             ends_at => self.moved(ends_at),
         };
@@ -149,7 +149,7 @@ impl Staging {
             LEASE => self.take_lease(rest, origin),
             KEY => {
                 let (key, version) = self.take_first(rest, origin)?;
-                let content = version.content().expect("what is staged exists");
+                let content = version.read().content().expect("what is staged exists");
                 let (items, lease) = (content.items, content.tenure.lease);
                 if self.items_left != 0 {
                     return Err(LoadError::because("a key has not as many items as it says"));
@@ -157,7 +157,7 @@ impl Staging {
                 if lease != 0 && self.tables.leases.get(lease).is_none() {
                     return Err(LoadError::because("a key has a lease that is not there"));
                 }
-                self.last = Some(self.tables.keyspace.stage_key(self.last, key, version)?);
+                self.last = Some(self.tables.keyspace.stage_key(self.last, key, version.read())?);
                 (self.last_item, self.items_left) = (None, items);
                 Ok(())
             }
@@ -166,7 +166,8 @@ impl Staging {
                 let owner = self.last.filter(|_| 0 < self.items_left);
                 let owner = owner.ok_or_else(|| LoadError::because("an item has no key"))?;
                 let place = (owner, self.last_item);
-                self.last_item = Some(self.tables.keyspace.stage_item(place, name, version)?);
+                self.last_item =
+                    Some(self.tables.keyspace.stage_item(place, name, version.read())?);
                 self.items_left -= 1;
                 Ok(())
             }
@@ -197,7 +198,7 @@ impl Staging {
         let name_bytes = take(rest, 4)?.get_u32_le() as usize;
         let (version_bytes, mod_revision) = take_head(rest)?;
         let name = take(rest, name_bytes)?;
-        let version = Version::from_bytes(mod_revision, take(rest, version_bytes)?);
+        let version = VersionRef::from_bytes(mod_revision, take(rest, version_bytes)?);
         let newest = match origin {
             Origin::Backup => self.head.revision,
             Origin::Snapshot => self.head.newest_revision(),
@@ -212,7 +213,7 @@ impl Staging {
         });
         let staged = match origin {
             Origin::Backup => known.and_then(|version| self.head.rewritten(version)),
-            Origin::Snapshot => known,
+            Origin::Snapshot => known.map(VersionRef::to_owned),
         };
         let version = staged.ok_or_else(|| LoadError::because("a key has impossible revisions"))?;
         Ok((name, version))

@@ -14,7 +14,7 @@ use raft_core::replica::LoadError;
 use raft_core::replica::pinned::Slice;
 
 use crate::auth::{Auth, Role, User};
-use crate::keyspace::{Keyspace, Passed, Sequence, Standing, Subject, Version, Walked};
+use crate::keyspace::{Keyspace, Passed, Sequence, Standing, Subject, VersionRef, Walked};
 use crate::leases::{Lease, Leases};
 use crate::restoring::{Origin, STAGED_HEAD_BYTES, StagedHead, Staging};
 use crate::retention::{Mark, Marks};
@@ -342,7 +342,12 @@ fn put_ranks(part: &mut BytesMut, revision: u64, ranks: &[u32]) {
     ranks.iter().for_each(|rank| part.put_u32_le(*rank));
 }
 
-fn put_version(part: &mut BytesMut, subject: Subject<'_>, standing: Standing, version: &Version) {
+fn put_version(
+    part: &mut BytesMut,
+    subject: Subject<'_>,
+    standing: Standing,
+    version: VersionRef<'_>,
+) {
     let (kind, name) = subject.item.map_or((KEY, subject.key), |item| (ITEM, item));
     let length = |bytes: &[u8]| {
         u32::try_from(bytes.len()).expect("keys and values are shorter than an entry")
@@ -571,7 +576,7 @@ impl Loaded {
     }
 
     /// A name with its first version.
-    fn take_first<'p>(&self, part: &mut &'p [u8]) -> Result<(&'p [u8], Version), LoadError> {
+    fn take_first<'p>(&self, part: &mut &'p [u8]) -> Result<(&'p [u8], VersionRef<'p>), LoadError> {
         let name_bytes = take(part, 4)?.get_u32_le() as usize;
         let (version_bytes, mod_revision) = take_head(part)?;
         let name = take(part, name_bytes)?;
@@ -582,8 +587,8 @@ impl Loaded {
         Ok((name, version))
     }
 
-    fn version(&self, mod_revision: u64, bytes: &[u8]) -> Result<Version, LoadError> {
-        Version::from_bytes(mod_revision, bytes)
+    fn version<'p>(&self, mod_revision: u64, bytes: &'p [u8]) -> Result<VersionRef<'p>, LoadError> {
+        VersionRef::from_bytes(mod_revision, bytes)
             .filter(|_| 0 < mod_revision && mod_revision <= self.totals.revision)
             .ok_or_else(|| LoadError::because("a key has impossible revisions"))
     }

@@ -8,7 +8,8 @@ use std::hint::black_box;
 
 use super::hash_index::Home;
 use super::record::Record;
-use super::{Keyspace, Version};
+use super::version::Held;
+use super::{Heap, Keyspace};
 
 /// Records that are fetched together, at most.
 const TOGETHER_MAX: usize = 64;
@@ -41,11 +42,9 @@ impl Keyspace {
         let forgotten = row(forgotten.map(|change| self.get_record(change.place)));
         touch(&changed, |record| u64::from(record.key.is_inline()) ^ record.newest.mod_revision);
         touch(&forgotten, |record| record.newest.mod_revision);
-        touch(&changed, |record| {
-            first_byte(Some(&record.newest)) ^ revision(record.older().back())
-        });
-        touch(&forgotten, |record| revision(record.older().front()));
-        touch(&forgotten, |record| first_byte(record.older().front()));
+        touch(&changed, |record| first_byte(&self.heap, &record.newest));
+        // What was there is forgotten without a look at it.
+        touch(&forgotten, |record| record.oldest().map_or(0, |oldest| oldest.mod_revision));
     }
 }
 
@@ -55,9 +54,9 @@ pub(super) fn touch_records(records: &[&Record]) {
 }
 
 /// Reads a little of each value, for the same reason.
-pub(super) fn touch_values(records: &[&Record]) {
+pub(super) fn touch_values(heap: &Heap, records: &[&Record]) {
     let touched = records.iter().fold(0, |sum, record| {
-        let bytes = record.newest.bytes();
+        let bytes = record.newest.read(heap).bytes();
         let line = |number| bytes.get(number * CACHE_LINE_BYTES).copied().unwrap_or(0);
         sum ^ line(0) ^ line(1) ^ line(2) ^ line(3) ^ line(4)
     });
@@ -79,10 +78,6 @@ fn touch((records, count): &Row<'_>, read: impl Fn(&Record) -> u64) {
     black_box(records.fold(0, |sum, record| sum ^ read(record)));
 }
 
-fn revision(version: Option<&Version>) -> u64 {
-    version.map_or(0, |version| version.mod_revision)
-}
-
-fn first_byte(version: Option<&Version>) -> u64 {
-    version.and_then(|version| version.bytes().first()).copied().map_or(0, u64::from)
+fn first_byte(heap: &Heap, version: &Held) -> u64 {
+    version.read(heap).bytes().first().copied().map_or(0, u64::from)
 }

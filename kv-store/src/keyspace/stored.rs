@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use raft_core::replica::LoadError;
 
 use super::changes::{Change, Place};
+use super::foresight::{touch_records, touch_values};
 use super::live::live_bytes;
 use super::record::Record;
 use super::sequence::{Sequence, arrange};
-use super::version::Version;
-use super::{Keyspace, item_key, name_of, owner_of};
-use crate::command::{KeyRange, Kind, RangeEnd};
+use super::version::{Held, VersionRef};
+use super::{AHEAD_MAX, Keyspace, item_key, name_of, owner_of};
+use crate::command::{KeyRange, Kind};
 
 /// Whose version it is: a key's, or that of an item of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,33 +45,78 @@ impl Keyspace {
         &self,
         between: (u64, u64),
         passed: Option<&Passed>,
-        mut visit: impl FnMut(Subject<'_>, Standing, &Version) -> bool,
+        mut visit: impl FnMut(Subject<'_>, Standing, VersionRef<'_>) -> bool,
     ) -> bool {
         let from = passed.map_or(&b""[..], |passed| &passed.key);
-        for place in self.keys.places(KeyRange { from, end: RangeEnd::From }) {
-            let record = self.keys.get(place);
-            let key = record.key.as_bytes();
-            let here = passed.filter(|passed| passed.key == key);
-            let begun = here.and_then(|passed| passed.item.as_deref());
-            let behind = here.map_or(0, |passed| passed.mod_revision);
-            let mut visit_key =
-                |standing, version: &Version| visit(Subject { key, item: None }, standing, version);
-            if begun.is_none() && show(record, between, behind, &mut visit_key) {
-                return true;
-            }
-            if self.items.is_empty() {
-                continue;
-            }
-            for place in self.item_places(place, begun.unwrap_or_default()) {
-                let record = self.items.get(place);
-                let item = Some(name_of(record));
-                let behind = if item == begun { behind } else { 0 };
-                let mut visit_item =
-                    |standing, version: &Version| visit(Subject { key, item }, standing, version);
-                if show(record, between, behind, &mut visit_item) {
-                    return true;
+        let mut ahead = Vec::with_capacity(AHEAD_MAX);
+        for row in self.keys.rows_from(from) {
+            for places in row.chunks(AHEAD_MAX) {
+                ahead.clear();
+                ahead.extend(places.iter().map(|&place| self.keys.get(place)));
+                touch_records(&ahead);
+                touch_values(&self.heap, &ahead);
+                for (&place, record) in places.iter().zip(&ahead) {
+                    if self.show_key((place, record), between, passed, &mut visit) {
+                        return true;
+                    }
                 }
             }
+        }
+        false
+    }
+
+    /// Shows the versions of a key and those of its items; returns whether `visit` ended it.
+    fn show_key(
+        &self,
+        (place, record): (u32, &Record),
+        between: (u64, u64),
+        passed: Option<&Passed>,
+        visit: &mut impl FnMut(Subject<'_>, Standing, VersionRef<'_>) -> bool,
+    ) -> bool {
+        let key = record.key.as_bytes();
+        let here = passed.filter(|passed| passed.key == key);
+        let begun = here.and_then(|passed| passed.item.as_deref());
+        let behind = here.map_or(0, |passed| passed.mod_revision);
+        let mut visit_key = |standing, version: VersionRef<'_>| {
+            visit(Subject { key, item: None }, standing, version)
+        };
+        if begun.is_none() && self.show(record, between, behind, &mut visit_key) {
+            return true;
+        }
+        if self.items.is_empty() {
+            return false;
+        }
+        for place in self.item_places(place, begun.unwrap_or_default()) {
+            let record = self.items.get(place);
+            let item = Some(name_of(record));
+            let behind = if item == begun { behind } else { 0 };
+            let mut visit_item =
+                |standing, version: VersionRef<'_>| visit(Subject { key, item }, standing, version);
+            if self.show(record, between, behind, &mut visit_item) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Shows the versions of a record between two revisions that are behind another one.
+    fn show(
+        &self,
+        record: &Record,
+        (compacted, revision): (u64, u64),
+        behind: u64,
+        visit: &mut impl FnMut(Standing, VersionRef<'_>) -> bool,
+    ) -> bool {
+        let mut standing = Standing::First;
+        let is_kept = |base: &&Held| !base.is_gone() || base.mod_revision == compacted;
+        let base = record.at(compacted).filter(is_kept);
+        let later = record.since(compacted + 1);
+        let known = later.take_while(|version| version.mod_revision <= revision);
+        for version in base.into_iter().chain(known) {
+            if behind < version.mod_revision && visit(standing, version.read(&self.heap)) {
+                return true;
+            }
+            standing = Standing::Further;
         }
         false
     }
@@ -82,7 +128,7 @@ impl Keyspace {
         &mut self,
         last: Option<u32>,
         key: &[u8],
-        version: Version,
+        version: VersionRef<'_>,
     ) -> Result<u32, LoadError> {
         if last.is_some_and(|last| key <= self.keys.get(last).key.as_bytes()) {
             return Err(LoadError::because("its keys are not in order"));
@@ -90,6 +136,7 @@ impl Keyspace {
         if last.is_none() && !self.keys.is_empty() {
             return Err(LoadError::because("the store that it was loaded into had keys"));
         }
+        let version = Held::of(&mut self.heap, version);
         Ok(self.keys.insert(key, version))
     }
 
@@ -100,12 +147,13 @@ impl Keyspace {
         &mut self,
         (owner, last): (u32, Option<u32>),
         name: &[u8],
-        version: Version,
+        version: VersionRef<'_>,
     ) -> Result<u32, LoadError> {
-        check_item(&version)?;
+        check_item(version)?;
         if last.is_some_and(|last| name <= name_of(self.items.get(last))) {
             return Err(LoadError::because("the items of a key are not in order"));
         }
+        let version = Held::of(&mut self.heap, version);
         Ok(self.items.insert(&item_key(owner, name), version))
     }
 
@@ -115,16 +163,17 @@ impl Keyspace {
     pub(crate) fn load_version(
         &mut self,
         (key, item): (u32, Option<u32>),
-        version: Version,
+        version: VersionRef<'_>,
     ) -> Result<(), LoadError> {
         let place = match item {
             Some(item) => {
-                check_item(&version)?;
+                check_item(version)?;
                 Place::Item(item)
             }
             None => Place::Key(key),
         };
-        let is_next = self.get_record_mut(place).append(version);
+        let (record, heap) = self.get_record_mut(place);
+        let is_next = record.append(heap, version);
         is_next.then_some(()).ok_or_else(|| LoadError::because("versions are not in order"))
     }
 
@@ -135,7 +184,7 @@ impl Keyspace {
         &mut self,
         last: Option<u32>,
         key: &[u8],
-        version: Version,
+        version: VersionRef<'_>,
     ) -> Result<u32, LoadError> {
         let place = self.load_key(last, key, version)?;
         self.note_staged(Place::Key(place));
@@ -149,7 +198,7 @@ impl Keyspace {
         &mut self,
         (owner, last): (u32, Option<u32>),
         name: &[u8],
-        version: Version,
+        version: VersionRef<'_>,
     ) -> Result<u32, LoadError> {
         let place = self.load_item((owner, last), name, version)?;
         self.note_staged(Place::Item(place));
@@ -164,7 +213,7 @@ impl Keyspace {
 
     fn note_staged(&mut self, place: Place) {
         let record = self.get_record(place);
-        let (tenure, bytes) = (record.newest.tenure(), live_bytes(record));
+        let (tenure, bytes) = (self.newest(record).tenure(), live_bytes(record));
         self.ends.add(place, tenure);
         self.live_bytes += bytes;
     }
@@ -183,7 +232,7 @@ impl Keyspace {
         for place in self.items.places(KeyRange::prefix(b"")) {
             let record = self.items.get(place);
             note_changes(record, Place::Item(place), compacted, &mut changes);
-            self.ends.add(Place::Item(place), record.newest.tenure());
+            self.ends.add(Place::Item(place), record.newest.read(&self.heap).tenure());
             self.live_bytes += live_bytes(record);
             if !record.newest.is_gone() {
                 *counts.entry(owner_of(record)).or_insert(0) += 1;
@@ -192,7 +241,7 @@ impl Keyspace {
         for place in self.keys.places(KeyRange::prefix(b"")) {
             let record = self.keys.get(place);
             note_changes(record, Place::Key(place), compacted, &mut changes);
-            self.ends.add(Place::Key(place), record.newest.tenure());
+            self.ends.add(Place::Key(place), record.newest.read(&self.heap).tenure());
             self.live_bytes += live_bytes(record);
             if counts.remove(&place).unwrap_or(0) != self.item_count(place) {
                 return Err(LoadError::because("a key has not as many items as it says"));
@@ -213,32 +262,11 @@ impl Keyspace {
     }
 }
 
-fn check_item(version: &Version) -> Result<(), LoadError> {
+fn check_item(version: VersionRef<'_>) -> Result<(), LoadError> {
     let is_plain = version
         .content()
         .is_none_or(|content| content.kind == Kind::String && content.tenure.lease == 0);
     is_plain.then_some(()).ok_or_else(|| LoadError::because("an item has items or a lease"))
-}
-
-/// Shows the versions of a record between two revisions that are behind another one.
-fn show(
-    record: &Record,
-    (compacted, revision): (u64, u64),
-    behind: u64,
-    visit: &mut impl FnMut(Standing, &Version) -> bool,
-) -> bool {
-    let mut standing = Standing::First;
-    let is_kept = |base: &&Version| !base.is_gone() || base.mod_revision == compacted;
-    let base = record.at(compacted).filter(is_kept);
-    let later = record.since(compacted + 1);
-    let known = later.take_while(|version| version.mod_revision <= revision);
-    for version in base.into_iter().chain(known) {
-        if behind < version.mod_revision && visit(standing, version) {
-            return true;
-        }
-        standing = Standing::Further;
-    }
-    false
 }
 
 /// Adds every change of a record from the compaction revision on, with what it left behind.
@@ -249,7 +277,7 @@ fn note_changes(
     changes: &mut Vec<(u64, (Place, u64))>,
 ) {
     let before = record.at(compacted.saturating_sub(1));
-    let mut cost_bytes = before.map_or(0, Version::cost_bytes);
+    let mut cost_bytes = before.map_or(0, Held::cost_bytes);
     for version in record.since(compacted) {
         changes.push((version.mod_revision, (place, cost_bytes)));
         cost_bytes = version.cost_bytes();

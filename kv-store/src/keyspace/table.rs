@@ -3,12 +3,15 @@
 use super::hash_index::HashIndex;
 use super::order::{Keys, Order};
 use super::record::Record;
-use super::version::Version;
+use super::version::Held;
 use crate::command::{KeyRange, RangeEnd};
 use crate::key::Key;
 
 /// Records of a table, at most.
 const PLACES_MAX: u32 = 1 << 31;
+
+/// Records that lie in one block.
+const BLOCK_RECORDS: usize = 1_024;
 
 /// The records of all keys. Where one lies depends on what was removed before, so that places
 /// stay inside.
@@ -20,12 +23,53 @@ pub(crate) struct Table {
     order: Order,
 }
 
+/// Blocks of records, all but the last one full: however many records there are, one more never
+/// moves the others.
 #[derive(Clone, Debug, Default)]
-struct Records(Vec<Option<Record>>);
+struct Records(Vec<Vec<Option<Record>>>);
 
 impl Records {
+    fn len(&self) -> usize {
+        let full = self.0.len().saturating_sub(1);
+        full * BLOCK_RECORDS + self.0.last().map_or(0, Vec::len)
+    }
+
     fn get(&self, place: u32) -> &Record {
-        self.0[place as usize].as_ref().expect("the place is taken")
+        let place = place as usize;
+        let record = &self.0[place / BLOCK_RECORDS][place % BLOCK_RECORDS];
+        record.as_ref().expect("the place is taken")
+    }
+
+    /// The record at a place that may be free.
+    fn at(&mut self, place: u32) -> &mut Option<Record> {
+        let place = place as usize;
+        &mut self.0[place / BLOCK_RECORDS][place % BLOCK_RECORDS]
+    }
+
+    fn push(&mut self, record: Option<Record>) {
+        match self.0.last_mut().filter(|block| block.len() < BLOCK_RECORDS) {
+            Some(block) => block.push(record),
+            None => {
+                let mut block = Vec::with_capacity(BLOCK_RECORDS);
+                block.push(record);
+                self.0.push(block);
+            }
+        }
+    }
+
+    /// Drops up to so many records at the end; returns how many.
+    fn free(&mut self, count: usize) -> usize {
+        let mut freed = 0;
+        while freed < count
+            && let Some(block) = self.0.last_mut()
+        {
+            let left = block.len().saturating_sub(count - freed);
+            freed += block.drain(left..).count();
+            if block.is_empty() {
+                self.0.pop();
+            }
+        }
+        freed
     }
 }
 
@@ -53,7 +97,7 @@ impl Table {
 
     /// Whether there is no record.
     pub(crate) fn is_empty(&self) -> bool {
-        self.records.0.len() == self.free.len()
+        self.records.len() == self.free.len()
     }
 
     /// Where the record of a key lies.
@@ -73,21 +117,21 @@ impl Table {
 
     /// As `get`, to be changed.
     pub(crate) fn get_mut(&mut self, place: u32) -> &mut Record {
-        self.records.0[place as usize].as_mut().expect("the place is taken")
+        self.records.at(place).as_mut().expect("the place is taken")
     }
 
     /// Adds a key that has no record, and returns where it lies.
-    pub(crate) fn insert(&mut self, key: &[u8], version: Version) -> u32 {
+    pub(super) fn insert(&mut self, key: &[u8], version: Held) -> u32 {
         let record = Some(Record::new(Key::new(key), version));
         let place = match self.free.pop() {
             Some(place) => {
-                self.records.0[place as usize] = record;
+                *self.records.at(place) = record;
                 place
             }
             None => {
-                let place = u32::try_from(self.records.0.len()).expect("memory ends before");
+                let place = u32::try_from(self.records.len()).expect("memory ends before");
                 assert!(place < PLACES_MAX, "memory ends before");
-                self.records.0.push(record);
+                self.records.push(record);
                 place
             }
         };
@@ -96,19 +140,19 @@ impl Table {
         place
     }
 
-    /// Removes a record.
-    pub(crate) fn remove(&mut self, place: u32) {
+    /// Removes a record, and returns it.
+    pub(super) fn remove(&mut self, place: u32) -> Record {
         self.order.remove(&self.records, place);
-        let record = self.records.0[place as usize].take().expect("the place is taken");
+        let record = self.records.at(place).take().expect("the place is taken");
         self.index.remove(record.key.as_bytes(), place);
         self.free.push(place);
+        record
     }
 
     /// Frees up to so many records of a table that nobody needs any more, and that finds nothing
     /// from then on; returns how many.
     pub(super) fn free(&mut self, count: usize) -> usize {
-        let left = self.records.0.len().saturating_sub(count);
-        self.records.0.drain(left..).count()
+        self.records.free(count)
     }
 
     /// Where the records lie from a key on, in the order of their keys, row by row.
@@ -149,7 +193,7 @@ mod tests {
             if let Some(place) = known.remove(&key) {
                 table.remove(place);
             } else {
-                let place = table.insert(&key, Version::gone(step));
+                let place = table.insert(&key, Held::gone(step));
                 known.insert(key.clone(), place);
             }
             if step % 97 == 0 {

@@ -1,7 +1,6 @@
 //! Taking back what came into being and is not to stay.
 
 use super::Keyspace;
-use super::changes::Place;
 use super::live::live_bytes;
 use super::version::Tenure;
 
@@ -18,24 +17,19 @@ impl Keyspace {
     /// later; where records lie in them shows nowhere.
     pub(crate) fn unwind(&mut self, revision: u64) {
         while let Some(change) = self.changes.last().filter(|last| last.revision == revision) {
-            let record = self.get_record_mut(change.place);
-            let after = record.newest.tenure();
+            let (record, heap) = self.get_record_mut(change.place);
+            let after = record.newest.read(heap).tenure();
             let live_after = live_bytes(record);
-            let cost_bytes = record.take_back();
+            let cost_bytes = record.take_back(heap);
             let live_before = cost_bytes.map_or(0, |_| live_bytes(record));
-            let before = cost_bytes.map_or(Tenure::default(), |_| record.newest.tenure());
+            let before =
+                cost_bytes.map_or(Tenure::default(), |_| record.newest.read(heap).tenure());
             self.live_bytes = self.live_bytes - live_after + live_before;
             self.ends.remove(change.place, after);
             self.ends.add(change.place, before);
-            match (cost_bytes, change.place) {
-                (Some(cost_bytes), _) => self.changes.pop(cost_bytes),
-                (None, place) => {
-                    self.changes.pop(0);
-                    match place {
-                        Place::Key(place) => self.keys.remove(place),
-                        Place::Item(place) => self.items.remove(place),
-                    }
-                }
+            self.changes.pop(cost_bytes.unwrap_or(0));
+            if cost_bytes.is_none() {
+                self.remove_record(change.place);
             }
         }
     }

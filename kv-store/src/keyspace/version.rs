@@ -1,8 +1,8 @@
 //! One version of a key: when it came, and what it holds.
 //!
-//! What it holds is one block of bytes, a head and the value behind it, so that a version costs
-//! one allocation. The head stands for itself: no other version is needed to read it. The same
-//! bytes are in snapshots (`docs/snapshot.md`):
+//! What it holds is one block of bytes, a head and the value behind it. The head stands for
+//! itself: no other version is needed to read it. The same bytes are in snapshots
+//! (`docs/snapshot.md`):
 //! - what the key is (1 byte): 0 a string, 1 a hash, 2 a set; with 16 added if it has a lease,
 //!   and with 32 added if it has an end;
 //! - the version's number, as a number of variable length;
@@ -15,6 +15,7 @@
 //! A number of variable length has seven bits in each byte, the lowest first; the highest bit
 //! says that more follow.
 
+use super::heap::{Heap, Spot};
 use crate::command::Kind;
 
 /// The longest head. Units: bytes.
@@ -31,11 +32,27 @@ const NUMBER_BYTES_MAX: usize = 10;
 /// place in the order of changes, and what the allocator takes. Units: bytes.
 pub(crate) const VERSION_OVERHEAD_BYTES: u64 = 48;
 
-/// A key from one revision until its next version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
+/// A key from one revision until its next version, as a record has it: what it holds lies in the
+/// heap of its keyspace.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) mod_revision: u64,
+    /// Nowhere if the key does not exist.
+    spot: Spot,
+}
+
+/// A version to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VersionRef<'b> {
     pub(crate) mod_revision: u64,
     /// Empty if the key does not exist.
+    bytes: &'b [u8],
+}
+
+/// A version outside a keyspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    mod_revision: u64,
     bytes: Box<[u8]>,
 }
 
@@ -63,60 +80,88 @@ pub(crate) struct Content<'v> {
     pub(crate) tenure: Tenure,
 }
 
+impl Held {
+    /// A version that exists, and is kept in the heap.
+    ///
+    /// Panics: if the key came into being after this version of it.
+    pub(super) fn new(heap: &mut Heap, mod_revision: u64, content: &Content<'_>) -> Self {
+        let head = Head::of(mod_revision, content);
+        Self { mod_revision, spot: heap.add(head.bytes(), content.value) }
+    }
+
+    /// A version that is kept in the heap from now on.
+    pub(super) fn of(heap: &mut Heap, version: VersionRef<'_>) -> Self {
+        Self { mod_revision: version.mod_revision, spot: heap.add(version.bytes, b"") }
+    }
+
+    /// The version of a key that was removed.
+    pub(super) const fn gone(mod_revision: u64) -> Self {
+        Self { mod_revision, spot: Spot::NOWHERE }
+    }
+
+    /// Gives back what the heap keeps of it.
+    pub(super) fn drop_from(self, heap: &mut Heap) {
+        heap.remove(&self.spot);
+    }
+
+    /// The version to be read.
+    pub(super) fn read<'h>(&self, heap: &'h Heap) -> VersionRef<'h> {
+        VersionRef { mod_revision: self.mod_revision, bytes: heap.get(&self.spot) }
+    }
+
+    /// Whether the key does not exist in this version.
+    pub(super) fn is_gone(&self) -> bool {
+        self.spot.length() == 0
+    }
+
+    /// What the version takes in memory, about. Units: bytes.
+    pub(super) fn cost_bytes(&self) -> u64 {
+        cost_bytes(self.spot.length())
+    }
+}
+
 impl Version {
     /// A version that exists.
     ///
     /// Panics: if the key came into being after this version of it.
     pub(crate) fn new(mod_revision: u64, content: &Content<'_>) -> Self {
-        assert!(content.create_revision <= mod_revision, "a key is made before it is changed");
-        assert!(content.kind == Kind::String || content.value.is_empty(), "only strings have one");
-        let mut head = [0; HEAD_BYTES_MAX];
-        let Tenure { lease, ends_at } = content.tenure;
-        let marks = if lease == 0 { 0 } else { HAS_LEASE } | if ends_at == 0 { 0 } else { HAS_END };
-        head[0] = code_of(content.kind) | marks;
-        let mut end = 1;
-        push_number(&mut head, &mut end, content.version);
-        push_number(&mut head, &mut end, mod_revision - content.create_revision);
-        if content.kind != Kind::String {
-            push_number(&mut head, &mut end, content.items);
-        }
-        for number in [lease, ends_at] {
-            if number != 0 {
-                push_number(&mut head, &mut end, number);
-            }
-        }
-        let mut bytes = Vec::with_capacity(end + content.value.len());
-        bytes.extend_from_slice(&head[..end]);
-        bytes.extend_from_slice(content.value);
+        let bytes = [Head::of(mod_revision, content).bytes(), content.value].concat();
         Self { mod_revision, bytes: bytes.into_boxed_slice() }
     }
 
-    /// The version of a key that was removed.
-    pub(crate) fn gone(mod_revision: u64) -> Self {
-        Self { mod_revision, bytes: Box::default() }
+    /// The version to be read.
+    pub(crate) fn read(&self) -> VersionRef<'_> {
+        VersionRef { mod_revision: self.mod_revision, bytes: &self.bytes }
     }
+}
 
+impl<'b> VersionRef<'b> {
     /// The version with these bytes, if there can be such a one.
-    pub(crate) fn from_bytes(mod_revision: u64, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(mod_revision: u64, bytes: &'b [u8]) -> Option<Self> {
         if !bytes.is_empty() {
             parse(mod_revision, bytes)?;
         }
-        Some(Self { mod_revision, bytes: bytes.into() })
+        Some(Self { mod_revision, bytes })
+    }
+
+    /// The same version with bytes of its own.
+    pub(crate) fn to_owned(self) -> Version {
+        Version { mod_revision: self.mod_revision, bytes: self.bytes.into() }
     }
 
     /// Whether the key does not exist in this version.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Whether the key is a hash or a set in this version.
-    pub(crate) fn is_collection(&self) -> bool {
+    pub(crate) fn is_collection(self) -> bool {
         let string = code_of(Kind::String);
         self.bytes.first().is_some_and(|code| code & !(HAS_LEASE | HAS_END) != string)
     }
 
     /// How long the key stays.
-    pub(crate) fn tenure(&self) -> Tenure {
+    pub(crate) fn tenure(self) -> Tenure {
         // Most keys stay for ever, and saying so must cost nothing.
         match self.bytes.first() {
             Some(code) if code & (HAS_LEASE | HAS_END) != 0 => {
@@ -127,21 +172,57 @@ impl Version {
     }
 
     /// What the key holds; `None` if it does not exist.
-    pub(crate) fn content(&self) -> Option<Content<'_>> {
+    pub(crate) fn content(self) -> Option<Content<'b>> {
         if self.is_gone() {
             return None;
         }
-        Some(parse(self.mod_revision, &self.bytes).expect("a version is written as it is read"))
+        Some(parse(self.mod_revision, self.bytes).expect("a version is written as it is read"))
     }
 
     /// Head and value, or nothing.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(crate) fn bytes(self) -> &'b [u8] {
+        self.bytes
     }
 
     /// What the version takes in memory, about. Units: bytes.
-    pub(crate) fn cost_bytes(&self) -> u64 {
-        VERSION_OVERHEAD_BYTES + self.bytes.len() as u64
+    pub(crate) fn cost_bytes(self) -> u64 {
+        cost_bytes(self.bytes.len())
+    }
+}
+
+fn cost_bytes(length: usize) -> u64 {
+    VERSION_OVERHEAD_BYTES + length as u64
+}
+
+/// What stands before the value.
+struct Head {
+    bytes: [u8; HEAD_BYTES_MAX],
+    end: usize,
+}
+
+impl Head {
+    fn of(mod_revision: u64, content: &Content<'_>) -> Self {
+        assert!(content.create_revision <= mod_revision, "a key is made before it is changed");
+        assert!(content.kind == Kind::String || content.value.is_empty(), "only strings have one");
+        let (mut bytes, mut end) = ([0; HEAD_BYTES_MAX], 1);
+        let Tenure { lease, ends_at } = content.tenure;
+        let marks = if lease == 0 { 0 } else { HAS_LEASE } | if ends_at == 0 { 0 } else { HAS_END };
+        bytes[0] = code_of(content.kind) | marks;
+        push_number(&mut bytes, &mut end, content.version);
+        push_number(&mut bytes, &mut end, mod_revision - content.create_revision);
+        if content.kind != Kind::String {
+            push_number(&mut bytes, &mut end, content.items);
+        }
+        for number in [lease, ends_at] {
+            if number != 0 {
+                push_number(&mut bytes, &mut end, number);
+            }
+        }
+        Self { bytes, end }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.end]
     }
 }
 
@@ -231,10 +312,14 @@ mod tests {
                     let tenure = Tenure { lease: create_revision, ends_at: version & 0x7f };
                     let content = Content { create_revision, version, kind, value, items, tenure };
                     let written = Version::new(u64::MAX, &content);
-                    assert_eq!(written.content(), Some(content));
-                    assert!(!written.is_collection());
-                    let read = Version::from_bytes(u64::MAX, written.bytes());
-                    assert_eq!(read, Some(written));
+                    assert_eq!(written.read().content(), Some(content));
+                    assert!(!written.read().is_collection());
+                    let read = VersionRef::from_bytes(u64::MAX, &written.bytes);
+                    assert_eq!(read.map(VersionRef::to_owned), Some(written.clone()));
+                    let mut heap = Heap::default();
+                    let held = Held::new(&mut heap, u64::MAX, &content);
+                    assert_eq!(held.read(&heap), written.read());
+                    assert_eq!(held.cost_bytes(), written.read().cost_bytes());
                 }
             }
         }
@@ -245,14 +330,17 @@ mod tests {
                 let content =
                     Content { create_revision: 3, version: 2, kind, value, items, tenure };
                 let written = Version::new(9, &content);
-                assert_eq!(written.content(), Some(content));
-                assert_eq!(written.tenure(), tenure);
-                assert!(written.is_collection());
-                assert_eq!(Version::from_bytes(9, written.bytes()), Some(written));
+                let read = written.read();
+                assert_eq!(read.content(), Some(content));
+                assert_eq!(read.tenure(), tenure);
+                assert!(read.is_collection());
+                assert_eq!(VersionRef::from_bytes(9, read.bytes()), Some(read));
             }
         }
-        assert_eq!(Version::gone(7).content(), None);
-        assert_eq!(Version::from_bytes(7, b""), Some(Version::gone(7)));
+        let heap = Heap::default();
+        let gone = Held::gone(7);
+        assert_eq!(gone.read(&heap).content(), None);
+        assert_eq!(VersionRef::from_bytes(7, b""), Some(gone.read(&heap)));
     }
 
     #[test]
@@ -275,8 +363,8 @@ mod tests {
             &[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0],
         ];
         for bytes in refused {
-            assert_eq!(Version::from_bytes(7, bytes), None, "{bytes:?}");
+            assert_eq!(VersionRef::from_bytes(7, bytes), None, "{bytes:?}");
         }
-        assert!(Version::from_bytes(7, &[0, 1, 7]).is_some());
+        assert!(VersionRef::from_bytes(7, &[0, 1, 7]).is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! Keys of a range in order, for as long as somebody wants more of them.
 
-use super::{Content, Keyspace, NEWEST, content_at};
+use super::{Content, Keyspace, NEWEST};
 use crate::command::KeyRange;
 
 impl Keyspace {
@@ -13,7 +13,7 @@ impl Keyspace {
     ) {
         for place in self.keys.places(*range) {
             let record = self.keys.get(place);
-            let Some((mod_revision, content)) = content_at(record, NEWEST) else { continue };
+            let Some((mod_revision, content)) = self.content_at(record, NEWEST) else { continue };
             if !visit(record.key.as_bytes(), mod_revision, content) {
                 return;
             }

@@ -12,6 +12,14 @@ use crate::wal::segment::{HeaderError, SEGMENT_HEADER_BYTES_MAX, SegmentHeader, 
 /// How much is read at once when nothing longer is asked for.
 pub(super) const WINDOW_BYTES: usize = 256 * 1024;
 
+/// What nobody has written to yet, which is most of a segment that is read at a start, is passed
+/// over in blocks of this length. A multiple of the alignment. Units: bytes.
+const BLOCK_BYTES: usize = 4096;
+
+static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+
+const _: () = assert!(BLOCK_BYTES.is_multiple_of(ALIGNMENT));
+
 /// One segment, read from any place on; batches share the window's bytes.
 pub(super) struct SegmentReader<'d, D> {
     disk: &'d mut D,
@@ -109,12 +117,11 @@ impl<'d, D: Disk> SegmentReader<'d, D> {
         let mut at = from;
         while let Some(bytes) = self.rest_of_window(at, ALIGNMENT)? {
             // Batches are aligned, so their first eight bytes never straddle two windows.
-            let words = bytes.chunks_exact(ALIGNMENT);
-            let searched = (words.len() * ALIGNMENT) as u64;
-            if let Some(place) = words.into_iter().position(|word| word[4..] == BATCH_MAGIC) {
-                return Ok(Some(at + (place * ALIGNMENT) as u64));
+            let searched = bytes.len() / ALIGNMENT * ALIGNMENT;
+            if let Some(place) = first_magic(&bytes[..searched]) {
+                return Ok(Some(at + place as u64));
             }
-            at += searched;
+            at += searched as u64;
         }
         Ok(None)
     }
@@ -150,17 +157,59 @@ impl<'d, D: Disk> SegmentReader<'d, D> {
     }
 }
 
-/// The place of the last byte that is not zero, most words at a time.
-fn last_used(bytes: &[u8]) -> Option<usize> {
-    let (words, tail) = bytes.as_chunks::<8>();
-    if let Some(place) = tail.iter().rposition(|&byte| byte != 0) {
-        return Some(words.len() * 8 + place);
+/// The place of the first word that a batch may begin with.
+fn first_magic(bytes: &[u8]) -> Option<usize> {
+    for (number, block) in bytes.chunks(BLOCK_BYTES).enumerate().filter(|(_, it)| is_used(it)) {
+        let mut words = block.chunks_exact(ALIGNMENT);
+        if let Some(place) = words.position(|word| word[4..] == BATCH_MAGIC) {
+            return Some(number * BLOCK_BYTES + place * ALIGNMENT);
+        }
     }
-    let word = words.iter().rposition(|&word| u64::from_le_bytes(word) != 0)?;
-    let byte = words[word].iter().rposition(|&byte| byte != 0)?;
-    Some(word * 8 + byte)
+    None
+}
+
+/// The place of the last byte that is not zero.
+fn last_used(bytes: &[u8]) -> Option<usize> {
+    let (number, block) =
+        bytes.chunks(BLOCK_BYTES).enumerate().rfind(|(_, block)| is_used(block))?;
+    let place = block.iter().rposition(|&byte| byte != 0)?;
+    Some(number * BLOCK_BYTES + place)
+}
+
+/// Whether a block has a byte that is not zero.
+fn is_used(block: &[u8]) -> bool {
+    block != &ZEROS[..block.len()]
 }
 
 fn usize_of(bytes: u64) -> usize {
     usize::try_from(bytes).expect("a part of a segment fits the address space")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_not_zero_is_found_in_whichever_block_it_lies() {
+        for length in [1, 7, 8, BLOCK_BYTES - 1, BLOCK_BYTES, 2 * BLOCK_BYTES + 24] {
+            let mut bytes = vec![0; length];
+            assert_eq!((first_magic(&bytes), last_used(&bytes)), (None, None));
+            for place in (0..length).filter(|place| place % 509 < 9 || length - place < 9) {
+                bytes[place] = 1;
+                assert_eq!(last_used(&bytes), Some(place), "of {length}");
+                bytes[0] = 1;
+                assert_eq!(last_used(&bytes), Some(place), "of {length}");
+                assert_eq!(first_magic(&bytes), None);
+                (bytes[0], bytes[place]) = (0, 0);
+            }
+            for place in (0..length / ALIGNMENT).map(|word| word * ALIGNMENT) {
+                bytes[place + 4..place + 8].copy_from_slice(&BATCH_MAGIC);
+                assert_eq!(first_magic(&bytes), Some(place), "of {length}");
+                let last = length / ALIGNMENT * ALIGNMENT - ALIGNMENT;
+                bytes[last + 4..last + 8].copy_from_slice(&BATCH_MAGIC);
+                assert_eq!(first_magic(&bytes), Some(place), "of {length}");
+                bytes.fill(0);
+            }
+        }
+    }
 }

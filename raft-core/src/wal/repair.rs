@@ -147,12 +147,18 @@ impl<D: Disk> Wal<D> {
         survey: &Survey,
         slots: &Slots,
     ) -> Result<(), OpenError> {
-        if survey.segments.is_empty() {
+        let is_new = survey.segments.is_empty();
+        if is_new {
             self.begin_segment(0)?;
         }
         let current = self.current();
-        let used = self.reader(&current, WINDOW_BYTES).used_end(current.end);
-        let used = used.map_err(OpenError::disk("read", &current.name()))?;
+        let used = if is_new {
+            // It was filled with zeros just now, and is long.
+            current.end
+        } else {
+            let used = self.reader(&current, WINDOW_BYTES).used_end(current.end);
+            used.map_err(OpenError::disk("read", &current.name()))?
+        };
         recovered.torn_bytes = used - current.end;
 
         let is_proven = slots.readable().any(|slot| survey.number <= slot.synced_through);

@@ -19,5 +19,6 @@ pub mod native;
 pub mod no_op;
 pub mod probe;
 pub mod replicas;
+pub mod resident;
 pub mod server_cpu;
 pub mod watch_load;

@@ -13,7 +13,7 @@ use crate::keys::{Random, key};
 pub const ROUND: u64 = 1_000;
 
 /// Prime, so that it visits every key once if their number is not a multiple of it.
-const STEP: u64 = 611_953;
+pub(crate) const STEP: u64 = 611_953;
 
 /// How much log time lies between two rounds. Units: microseconds.
 const ROUND_US: u64 = 5_000;

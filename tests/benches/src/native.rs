@@ -12,6 +12,8 @@ use raft_net::{handshake, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::keys::key;
+
 /// How long the node is asked to wait for a leader. The caller's own patience is shorter.
 const TIMEOUT_MS: u64 = 10_000;
 
@@ -60,27 +62,46 @@ impl NativeClient {
     ///
     /// Errors: as [`NativeClient::put`].
     pub async fn grant_leases(&mut self, ids: &[u64], ttl_ms: u64) -> io::Result<()> {
-        self.each(ids, |&id| Command::GrantLease { id, ttl_ms }).await
+        self.each(ids, |id, body| Command::GrantLease { id, ttl_ms }.encode(body)).await
     }
 
     /// Renews these leases, each by a request of its own.
     ///
     /// Errors: as [`NativeClient::put`].
     pub async fn renew_leases(&mut self, ids: &[u64]) -> io::Result<()> {
-        self.each(ids, |&id| Command::RenewLeases { ids: [id].into_iter().collect() }).await
+        self.each(ids, |id, body| {
+            Command::RenewLeases { ids: [id].into_iter().collect() }.encode(body);
+        })
+        .await
+    }
+
+    /// Sets the keys of these numbers, each to the same value and by a request of its own.
+    ///
+    /// Errors: as [`NativeClient::put`].
+    pub async fn put_each(&mut self, numbers: &[u64], value: &[u8]) -> io::Result<()> {
+        self.each(numbers, |number, body| Command::Put { key: &key(number), value }.encode(body))
+            .await
+    }
+
+    /// Asks for a snapshot that covers an entry; returns the entry up to which the newest one
+    /// goes, which is to be asked again until it covers it.
+    ///
+    /// Errors: as [`NativeClient::put`].
+    pub async fn snapshot(&mut self, covers: u64) -> io::Result<Option<u64>> {
+        let frame = self.ask(Op::Snapshot { covers }).await?;
+        match self.answer(&frame)? {
+            Reply::Snapshot(name) => Ok(name.map(|name| name.index)),
+            other => Err(io::Error::other(format!("a snapshot was answered with {other:?}"))),
+        }
     }
 
     /// A command for each of these, many of them under way at a time.
-    async fn each(
-        &mut self,
-        ids: &[u64],
-        command: impl Fn(&u64) -> Command<'static>,
-    ) -> io::Result<()> {
+    async fn each(&mut self, ids: &[u64], encode: impl Fn(u64, &mut BytesMut)) -> io::Result<()> {
         for some in ids.chunks(IN_FLIGHT) {
             let mut output = BytesMut::new();
-            for id in some {
+            for &id in some {
                 let mut body = BytesMut::new();
-                command(id).encode(&mut body);
+                encode(id, &mut body);
                 self.last_id += 1;
                 let session = SessionStamp::default();
                 let op = Op::Write { session, timeout_ms: TIMEOUT_MS, body: &body };

@@ -5,6 +5,7 @@
 //! figures. Every process is held by a value that kills it when it is dropped, so whatever ends
 //! the run ends them too.
 
+pub mod alone;
 pub mod builds;
 pub mod cluster;
 pub mod compaction;

@@ -1,11 +1,12 @@
-//! What snapshots cost and how quick they are: builds beside puts, a transfer to a follower that
-//! was away, and starts with much to read.
+//! What snapshots cost and how quick they are: builds beside puts, and a transfer to a follower
+//! that was away; `alone` has the starts of a node.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::alone::{self, Alone};
 use super::cluster::{Cluster, Launch, Programs, System};
 use super::load::{self, Load};
 use super::plan::tell;
@@ -14,12 +15,12 @@ use crate::clock;
 use crate::error::BenchError;
 use crate::measurement::float;
 
-const FLAG: &str = "--snapshot-log-bytes";
+pub(super) const FLAG: &str = "--snapshot-log-bytes";
 
 /// As a node has it by default. Units: bytes.
 const USUAL_LOG_BYTES: &str = "67108864";
 /// So much that no snapshot is made. Units: bytes.
-const NO_SNAPSHOTS: &str = "1000000000000";
+pub(super) const NO_SNAPSHOTS: &str = "1000000000000";
 
 /// How long each load is that is put into one of two classes.
 const SLICE: Duration = Duration::from_millis(500);
@@ -31,13 +32,7 @@ const SLICES_MAX: usize = 240;
 const SLICES_WANTED: usize = 40;
 
 /// How often the files of a node are looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(2);
-
-/// How much log lies behind the snapshot at a start. Units: bytes of keys and values.
-const LOG_BYTES_BEHIND: u64 = 256 << 20;
-
-/// The length of a key. Units: bytes.
-const KEY_BYTES: u64 = 16;
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Everything that was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -46,10 +41,8 @@ pub struct Snapshots {
     pub builds: Builds,
     /// A snapshot that was sent.
     pub sent: Sent,
-    /// A start from the log alone.
-    pub replay: Started,
-    /// A start from a snapshot and the log behind it.
-    pub start: Started,
+    /// One node by itself.
+    pub alone: Alone,
 }
 
 /// Puts in slices of half a second, on a cluster that builds snapshots and in turn on one that
@@ -79,17 +72,6 @@ pub struct Sent {
     pub install_seconds: f64,
 }
 
-/// How a node started.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Started {
-    /// The entries that it applied again.
-    pub entries: u64,
-    /// From the start of the process until it said anything. Units: seconds.
-    pub open_seconds: f64,
-    /// From there until all entries were applied again, an election included. Units: seconds.
-    pub ready_seconds: f64,
-}
-
 /// Measures it all, with data under `folder`; of `load`, which writes, neither the warm-up nor the
 /// duration is used.
 ///
@@ -97,8 +79,8 @@ pub struct Started {
 pub async fn run(programs: &Programs, folder: &Path, load: &Load) -> Result<Snapshots, BenchError> {
     let load = Load { warm_up: Duration::ZERO, measured: SLICE, ..*load };
     let (builds, sent) = beside_puts(programs, &folder.join("three"), &load).await?;
-    let (replay, start) = alone(programs, &folder.join("one"), &load).await?;
-    Ok(Snapshots { builds, sent, replay, start })
+    let alone = alone::run(programs, &folder.join("one"), &load).await?;
+    Ok(Snapshots { builds, sent, alone })
 }
 
 /// Two of three nodes take puts and build snapshots, then the third comes back.
@@ -207,7 +189,7 @@ async fn build(
     Ok(builds)
 }
 
-fn is_building(data: &Path) -> bool {
+pub(super) fn is_building(data: &Path) -> bool {
     data.join("snapshot-new").exists()
 }
 
@@ -254,72 +236,17 @@ async fn receive(cluster: &mut Cluster, place: usize, applied: u64) -> Result<Se
     Ok(Sent { bytes, seconds, install_seconds })
 }
 
-/// One node starts from its log alone, then from a snapshot and a log behind it.
-async fn alone(
-    programs: &Programs,
-    folder: &Path,
-    load: &Load,
-) -> Result<(Started, Started), BenchError> {
-    let flags = vec![FLAG.to_owned(), NO_SNAPSHOTS.to_owned()];
-    let launch = Launch { nodes: 1, flags, ..Launch::default() };
-    let mut cluster = Cluster::launch(System::Kvorum, programs, folder, &launch)?;
-    let puts = Load { measured: Duration::from_secs(2), ..*load };
-    put_until(programs, &mut cluster, &puts, load.keys).await?;
-    let replay = restart(&mut cluster).await?;
-    cluster.change_flag(FLAG, USUAL_LOG_BYTES);
-    restart(&mut cluster).await?;
-    fill(programs, &mut cluster, load).await?;
-    cluster.until(0, SLICE, |view| 0 < view.snapshot).await?;
-    while is_building(cluster.data(0)) {
-        tokio::time::sleep(LOOK_INTERVAL).await;
-    }
-    cluster.change_flag(FLAG, NO_SNAPSHOTS);
-    restart(&mut cluster).await?;
-    let puts_behind = LOG_BYTES_BEHIND / (KEY_BYTES + load.value_size);
-    put_until(programs, &mut cluster, &puts, puts_behind).await?;
-    let start = restart(&mut cluster).await?;
-    cluster.end().await?;
-    Ok((replay, start))
-}
-
-/// Kills the only node and starts it again.
-async fn restart(cluster: &mut Cluster) -> Result<Started, BenchError> {
-    let (_, before) = cluster.leader().await?;
-    cluster.kill(0).await?;
-    let began = clock::now();
-    cluster.restart(0).await?;
-    cluster.until(0, LOOK_INTERVAL, |_| true).await?;
-    let opened = clock::now();
-    let is_ready =
-        |view: &super::cluster::NodeView| view.leader.is_some() && before.committed <= view.applied;
-    let view = cluster.until(0, LOOK_INTERVAL, is_ready).await?;
-    let started = Started {
-        entries: view.applied - view.snapshot,
-        open_seconds: (opened - began).as_secs_f64(),
-        ready_seconds: (clock::now() - opened).as_secs_f64(),
-    };
-    eprintln!("{} entries were applied again in {:.2} s", started.entries, started.seconds());
-    Ok(started)
-}
-
-impl Started {
-    fn seconds(&self) -> f64 {
-        self.open_seconds + self.ready_seconds
-    }
-}
-
 impl Snapshots {
     /// The figures with their bounds, as Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let Self { builds, sent, replay, start } = self;
+        let Self { builds, sent, alone } = self;
         let median = |figures: &[f64]| Spread::of(figures).map_or(f64::NAN, |spread| spread.median);
         let (with, without) = (median(&builds.with_p99_us), median(&builds.without_p99_us));
         let (rate_with, rate_without) =
             (median(&builds.with_per_second), median(&builds.without_per_second));
         let ratio = with / without;
         let mb_per_second = float(sent.bytes) / sent.seconds / 1e6;
-        let per_second = float(replay.entries) / replay.seconds();
         let verdict = |is_met: bool| if is_met { "yes" } else { "no" };
         let (slices_with, slices_without) = (builds.with_p99_us.len(), builds.without_p99_us.len());
         let mb = float(sent.bytes) / 1e6;
@@ -330,21 +257,11 @@ impl Snapshots {
              {rate_without:.0} puts per second) | at most 1.25 | {} |\n\
              | a snapshot of {mb:.0} MB to a follower, MB per second | {mb_per_second:.0} | \
              at least 200 | {} |\n\
-             | its installation, s | {:.2} | - | |\n\
-             | start from the log alone, entries per second | {per_second:.0} ({} entries; {:.2} s \
-             to open, {:.2} s to be ready) | at least 300000 | {} |\n\
-             | start from a snapshot and {} entries, s | {:.2} ({:.2} to open) | below 5 | {} |\n",
+             | its installation, s | {:.2} | - | |\n{}",
             verdict(ratio <= 1.25),
             verdict(200.0 <= mb_per_second),
             sent.install_seconds,
-            replay.entries,
-            replay.open_seconds,
-            replay.ready_seconds,
-            verdict(300_000.0 <= per_second),
-            start.entries,
-            start.seconds(),
-            start.open_seconds,
-            verdict(start.seconds() < 5.0),
+            alone.rows(),
         )
     }
 }
