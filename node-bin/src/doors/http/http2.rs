@@ -6,7 +6,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
@@ -72,6 +73,7 @@ pub(super) async fn serve(
         own_end: Some(own_end),
         answers,
         is_stopped: false,
+        nudge: None,
         waiting: Waiting::default(),
         bodies: BytesMut::new(),
         calls: Vec::new(),
@@ -92,6 +94,7 @@ struct Serving {
     answers: mpsc::UnboundedReceiver<AnswerBatch>,
     /// Whether the node has ended.
     is_stopped: bool,
+    nudge: Option<(Arc<Nudge>, Waker)>,
     waiting: Waiting,
     /// What this turn asks.
     bodies: BytesMut,
@@ -137,13 +140,47 @@ impl Drop for Serving {
     }
 }
 
+/// Wakes the task of a connection, but not for answers that it is just handing to h2: it looks
+/// after those in the same turn.
+struct Nudge {
+    task: Waker,
+    is_answering: AtomicBool,
+}
+
+impl Wake for Nudge {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_answering.load(Ordering::Relaxed) {
+            self.task.wake_by_ref();
+        }
+    }
+}
+
 impl Serving {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        // First, because accepting also writes what is answered.
+        let (nudge, waker) = self.nudge(context.waker());
+        nudge.is_answering.store(true, Ordering::Relaxed);
         self.answer(context);
-        let accepted = self.accept(context);
+        nudge.is_answering.store(false, Ordering::Relaxed);
+        // Last, because accepting also writes what is answered.
+        let accepted = self.accept(&mut Context::from_waker(&waker));
         self.ask();
         accepted
+    }
+
+    fn nudge(&mut self, task: &Waker) -> (Arc<Nudge>, Waker) {
+        if let Some((nudge, waker)) = &self.nudge
+            && nudge.task.will_wake(task)
+        {
+            return (nudge.clone(), waker.clone());
+        }
+        let nudge = Arc::new(Nudge { task: task.clone(), is_answering: AtomicBool::new(false) });
+        let made = (nudge.clone(), Waker::from(nudge));
+        self.nudge = Some(made.clone());
+        made
     }
 
     fn accept(&mut self, context: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
