@@ -1,6 +1,6 @@
 //! Api: the only owner of this node's client connections.
 //!
-//! Commands: `Call` (the embedding program), `Stop`. Facts in: `ClientAccepted` (Listener),
+//! Commands: `Call` (the embedding program), `CallBatch`, `CallerEnded` (doors), `Stop`. Facts in: `ClientAccepted` (Listener),
 //! `DoorAccepted` (Listener, of Redis clients), `FromClient`, `ClientEnded`, `FromResp`,
 //! `RespEnded` (its reader tasks), `Writable` (its outboxes), `Answered`, `Greeted`,
 //! `Described` (Consensus), `Pushed` (Watch), `Heard` (Network), `SnapshotTold` (SnapshotStore),
@@ -14,6 +14,7 @@
 
 mod by_number;
 mod call;
+mod call_batch;
 mod channels;
 mod connection;
 mod description;
@@ -42,6 +43,8 @@ use tokio::sync::oneshot;
 
 use by_number::ByNumber;
 pub use call::{Call, CallOutcome, Called, Operation};
+use call_batch::Callers;
+pub(crate) use call_batch::{AnswerBatch, Asked, BatchedCall, CallBatch, Caller, CallerEnded};
 use connection::{ClientEnded, Connection, FromClient};
 pub(crate) use monitor::{AskValues, MonitorOptions};
 use monitor::{Monitor, QUESTIONS};
@@ -141,6 +144,7 @@ pub(crate) struct Api {
     /// The newest term that answers have shown.
     term: Term,
     calls: call::Calls,
+    callers: Callers,
     round: Round,
     is_flush_due: bool,
     /// Requests of all connections that are not answered yet.
@@ -178,6 +182,7 @@ impl Api {
             streams: ByNumber::default(),
             term: Term::default(),
             calls: call::Calls::default(),
+            callers: Callers::default(),
             round: Round::default(),
             is_flush_due: false,
             in_flight: 0,
@@ -414,6 +419,10 @@ impl Handler<Answered> for Api {
                 self.answered_task(answer.ticket.request, &answer.outcome);
                 continue;
             }
+            if call_batch::is_caller(answer.ticket.connection) {
+                self.callers.note(answer.ticket, answer.outcome.clone());
+                continue;
+            }
             if answer.ticket.connection == CALLS {
                 let bytes = |range: &std::ops::Range<usize>| answers.bytes.slice(range.clone());
                 self.calls.end(
@@ -448,6 +457,7 @@ impl Handler<Answered> for Api {
                 }
             });
         }
+        self.callers.tell(&answers.bytes, answers.term);
         self.settle(context);
     }
 }

@@ -619,6 +619,8 @@ fn start_listener(
         let behind = Behind {
             info,
             calls: api.clone().recipient(),
+            batches: api.clone().recipient(),
+            ended: api.clone().recipient(),
             values: api.clone().recipient(),
             open: api.clone().recipient(),
             orders: api.clone().recipient(),

@@ -2,6 +2,7 @@
 //! that mean harm.
 
 mod auth;
+mod connection;
 mod differential;
 mod etcdctl;
 mod gateway;

@@ -86,23 +86,44 @@ const ENCODED_BYTES: usize = 512;
 ///
 /// Errors: what is beyond them.
 pub(crate) fn encode(command: &Command<'_>) -> Result<Bytes, EtcdError> {
-    command.check(&Limits::default()).map_err(|error| error::of_limit(&error))?;
     let mut bytes = BytesMut::with_capacity(ENCODED_BYTES);
-    command.encode(&mut bytes);
-    if kv_store::command::COMMAND_BYTES_MAX < bytes.len() {
+    encode_behind(command, &mut bytes)?;
+    Ok(bytes.freeze())
+}
+
+/// Encodes a command that is within the limits behind what is there.
+///
+/// Errors: what is beyond them; then nothing is added.
+pub(super) fn encode_behind(command: &Command<'_>, bytes: &mut BytesMut) -> Result<(), EtcdError> {
+    command.check(&Limits::default()).map_err(|error| error::of_limit(&error))?;
+    let before = bytes.len();
+    command.encode(bytes);
+    if kv_store::command::COMMAND_BYTES_MAX < bytes.len() - before {
+        bytes.truncate(before);
         return Err(error::REQUEST_TOO_LARGE);
     }
-    Ok(bytes.freeze())
+    Ok(())
 }
 
 /// Encodes a query that is within the limits.
 ///
 /// Errors: what is beyond them.
 pub(crate) fn encode_query(query: &Query<'_>) -> Result<Bytes, EtcdError> {
-    query.check(&Limits::default()).map_err(|error| error::of_limit(&error))?;
     let mut bytes = BytesMut::with_capacity(ENCODED_BYTES);
-    query.encode(&mut bytes);
+    encode_query_behind(query, &mut bytes)?;
     Ok(bytes.freeze())
+}
+
+/// Encodes a query that is within the limits behind what is there.
+///
+/// Errors: what is beyond them; then nothing is added.
+pub(super) fn encode_query_behind(
+    query: &Query<'_>,
+    bytes: &mut BytesMut,
+) -> Result<(), EtcdError> {
+    query.check(&Limits::default()).map_err(|error| error::of_limit(&error))?;
+    query.encode(bytes);
+    Ok(())
 }
 
 /// Whether a request for keys makes sense.

@@ -60,12 +60,18 @@ impl Behind {
             let query = keys::encode_query(&question(keys::selection(&request)))?;
             let is_local = request.serializable;
             drop(request);
-            let said = self.read_encoded(query, is_local).await?;
-            let mut response = range_response(&said, &said.answer()?)?;
-            response.header = self.fill(response.header, said.term);
-            return Ok(response);
+            return self.range_answered(&self.read_encoded(query, is_local).await?);
         }
         Box::pin(self.range_of_several(request)).await
+    }
+
+    /// The answer to a request for one key.
+    ///
+    /// Errors: in etcd's words.
+    pub(super) fn range_answered(&self, said: &Said) -> Result<RangeResponse, Status> {
+        let mut response = range_response(said, &said.answer()?)?;
+        response.header = self.fill(response.header, said.term);
+        Ok(response)
     }
 
     async fn range_of_several(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
@@ -211,8 +217,14 @@ impl Behind {
         let command = keys::encode(&keys::put(&request)?)?;
         // Its bytes lie in what was read from the socket, which is used again when they are gone.
         drop(request);
-        let said = self.write(command, session).await?;
-        let mut response = keys::put_response(&said, &said.answer()?)?;
+        self.put_answered(&self.write(command, session).await?)
+    }
+
+    /// The answer to a put.
+    ///
+    /// Errors: in etcd's words.
+    pub(super) fn put_answered(&self, said: &Said) -> Result<PutResponse, Status> {
+        let mut response = keys::put_response(said, &said.answer()?)?;
         response.header = self.fill(response.header, said.term);
         Ok(response)
     }
@@ -237,8 +249,14 @@ impl Behind {
     ) -> Result<TxnResponse, Status> {
         let command = txn::encode(&request)?;
         drop(request);
-        let said = self.write(command, session).await?;
-        let mut response = txn::response(&said, &said.answer()?)?;
+        self.txn_answered(&self.write(command, session).await?)
+    }
+
+    /// The answer to a transaction.
+    ///
+    /// Errors: in etcd's words.
+    pub(super) fn txn_answered(&self, said: &Said) -> Result<TxnResponse, Status> {
+        let mut response = txn::response(said, &said.answer()?)?;
         response.header = self.fill(response.header, said.term);
         Ok(response)
     }

@@ -6,6 +6,7 @@
 mod auth;
 mod cluster;
 mod error;
+mod frequent;
 mod keys;
 mod kv;
 mod lease;
@@ -25,9 +26,11 @@ mod watch_state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use frequent::{Frequent, stopped};
 pub(crate) use maintenance::ETCD_VERSION;
 pub(crate) use node::Behind;
 pub(crate) use passwords::Hashing;
 pub(crate) use service::{REQUEST_BYTES_MAX, REQUEST_ID, call};
 pub(crate) use snapshot::SnapshotSource;
+pub(crate) use unary::{Arrived, good_head, good_trailers};
 pub(crate) use watch::Open;

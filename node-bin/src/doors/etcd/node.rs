@@ -9,7 +9,7 @@ use raft_core::replica::event::Status as NodeState;
 use raft_core::types::{NodeId, Term};
 use raft_net::client_protocol::{MonitorEntry, MonitorPart, MonitorRequest};
 use raft_net::etcd::etcdserverpb::ResponseHeader;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
 use super::error;
@@ -17,8 +17,8 @@ use super::keys::{self, Said};
 use super::passwords::Hashing;
 use super::snapshot::SnapshotSource;
 use crate::api::{
-    AskValues, Call, CallOutcome, Called, CloseStream, NodeInfo, OpenStream, Operation,
-    StreamOrders,
+    AnswerBatch, AskValues, BatchedCall, Call, CallBatch, CallOutcome, Called, Caller, CallerEnded,
+    CloseStream, NodeInfo, OpenStream, Operation, StreamOrders,
 };
 
 /// How long a request may wait for an answer; etcd's own limit with its defaults. What is not
@@ -30,6 +30,8 @@ const TIMEOUT_MS: u64 = 7_000;
 pub(crate) struct Behind {
     pub(crate) info: NodeInfo,
     pub(crate) calls: Recipient<Call>,
+    pub(crate) batches: Recipient<CallBatch>,
+    pub(crate) ended: Recipient<CallerEnded>,
     pub(crate) values: Recipient<AskValues>,
     pub(crate) open: Recipient<OpenStream>,
     pub(crate) orders: Recipient<StreamOrders>,
@@ -65,6 +67,19 @@ impl Behind {
         let (reply, called) = oneshot::channel();
         self.calls.do_send(Call { operation, timeout_ms: TIMEOUT_MS, reply });
         called.await.map_err(|_| error::STOPPED.into())
+    }
+
+    /// Has done what a connection asks for in one turn: `bodies` are the commands and queries of
+    /// `calls`, behind each other. `answers` goes with its first calls and takes what is answered.
+    pub(crate) fn call_together(
+        &self,
+        caller: Caller,
+        answers: Option<mpsc::UnboundedSender<AnswerBatch>>,
+        bodies: Bytes,
+        calls: Vec<BatchedCall>,
+    ) {
+        let timeout_ms = TIMEOUT_MS;
+        self.batches.do_send(CallBatch { caller, answers, bodies, calls, timeout_ms });
     }
 
     async fn ask(&self, operation: Operation) -> Result<Said, Status> {

@@ -162,7 +162,7 @@ where
 /// The write that a request is, if its client names it.
 ///
 /// Errors: if the name is none.
-fn session(headers: &HeaderMap) -> Result<SessionStamp, Status> {
+pub(super) fn session(headers: &HeaderMap) -> Result<SessionStamp, Status> {
     let Some(name) = headers.get(REQUEST_ID) else { return Ok(SessionStamp::default()) };
     let id = name.to_str().ok().and_then(|name| name.parse::<RequestId>().ok());
     id.map(RequestId::stamp).ok_or_else(|| {

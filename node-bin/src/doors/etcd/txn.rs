@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use kv_store::command::{
     Answer, Command, Compare as StoreCompare, List, OPERATIONS_PER_TRANSACTION_MAX, OnNo,
     Operation, Relation, Target, Transacted, Transaction,
@@ -31,11 +31,21 @@ const NESTING_MAX: usize = 32;
 ///
 /// Errors: why it makes no sense.
 pub(super) fn encode(request: &TxnRequest) -> Result<Bytes, EtcdError> {
+    let mut bytes = BytesMut::new();
+    encode_behind(request, &mut bytes)?;
+    Ok(bytes.freeze())
+}
+
+/// Encodes the command that a transaction is behind what is there.
+///
+/// Errors: why it makes no sense; then nothing is added.
+pub(super) fn encode_behind(request: &TxnRequest, bytes: &mut BytesMut) -> Result<(), EtcdError> {
     check(request, OPERATIONS_PER_TRANSACTION_MAX, 0)?;
     written(&request.success)?;
     written(&request.failure)?;
     let transaction = Box::new(transaction(request)?);
-    keys::encode(&Command::Transaction { on_no: OnNo::UndoDecidedFirst, transaction })
+    let command = Command::Transaction { on_no: OnNo::UndoDecidedFirst, transaction };
+    keys::encode_behind(&command, bytes)
 }
 
 /// Checks the size and every part. What is nested may have as many operations as the rest leaves.

@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Frame, SizeHint};
 use prost::Message;
@@ -27,31 +27,62 @@ const GOOD: &str = "0";
 
 const _: () = assert!(Code::Ok as i32 == 0);
 
+/// The message of a request, as its parts arrive.
+#[derive(Debug, Default)]
+pub(crate) struct Arrived(Bytes);
+
+impl Arrived {
+    /// Takes the next part.
+    ///
+    /// Errors: in gRPC's words, if this cannot become one message that is taken here.
+    pub(crate) fn push(&mut self, data: Bytes) -> Result<(), Status> {
+        let read = std::mem::take(&mut self.0);
+        self.0 = if read.is_empty() { data } else { joined(read, &data) };
+        if let Some(length) = length(&self.0)?
+            && HEAD_BYTES + length < self.0.len()
+        {
+            return Err(Status::internal("grpc: more than one message in a request for one"));
+        }
+        Ok(())
+    }
+
+    /// The message, when nothing more arrives.
+    ///
+    /// Errors: in gRPC's words, if there is none, or it is cut.
+    pub(crate) fn message(&self) -> Result<Bytes, Status> {
+        match length(&self.0)? {
+            Some(length) if HEAD_BYTES + length == self.0.len() => Ok(self.0.slice(HEAD_BYTES..)),
+            Some(_) => Err(Status::internal("grpc: the message of the request is cut")),
+            None => Err(Status::internal("grpc: the request has no message")),
+        }
+    }
+
+    /// What has arrived, as it came.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
 /// Reads the message of a request.
 ///
 /// Errors: in gRPC's words, if it is none, too long, compressed, cut, or not the only one.
 pub(super) async fn message<B: RequestBody, Q: Message + Default>(body: B) -> Result<Q, Status> {
     let mut body = pin!(body);
-    let mut read = Bytes::new();
+    let mut arrived = Arrived::default();
     while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
         let frame = frame.map_err(|_| Status::cancelled("the request was given up"))?;
         // Trailers of a request say nothing.
         let Ok(data) = frame.into_data() else { continue };
-        read = if read.is_empty() { data } else { joined(read, &data) };
-        if let Some(length) = length(&read)?
-            && HEAD_BYTES + length < read.len()
-        {
-            return Err(Status::internal("grpc: more than one message in a request for one"));
-        }
+        arrived.push(data)?;
     }
-    match length(&read)? {
-        Some(length) if HEAD_BYTES + length == read.len() => {
-            read.advance(HEAD_BYTES);
-            Q::decode(read).map_err(|error| Status::internal(format!("grpc: {error}")))
-        }
-        Some(_) => Err(Status::internal("grpc: the message of the request is cut")),
-        None => Err(Status::internal("grpc: the request has no message")),
-    }
+    decoded(arrived.message()?)
+}
+
+/// What a message says.
+///
+/// Errors: in gRPC's words, if it is none of its kind.
+pub(super) fn decoded<Q: Message + Default>(message: Bytes) -> Result<Q, Status> {
+    Q::decode(message).map_err(|error| Status::internal(format!("grpc: {error}")))
 }
 
 /// How long the message is that begins here, once its head is there. Units: bytes.
@@ -78,20 +109,48 @@ fn joined(read: Bytes, data: &[u8]) -> Bytes {
     all.freeze()
 }
 
-/// The answer with this message.
-pub(super) fn answered(message: &impl Message) -> Answered {
+/// How long the answer with this message is. Units: bytes.
+pub(super) fn answered_bytes(message: &impl Message) -> usize {
+    HEAD_BYTES + message.encoded_len()
+}
+
+/// Writes the answer with this message behind what is there.
+///
+/// Errors: in gRPC's words, if it is too long; then nothing is written.
+pub(super) fn write_answered(message: &impl Message, bytes: &mut BytesMut) -> Result<(), Status> {
     let length = message.encoded_len();
     let Ok(announced) = u32::try_from(length) else {
-        return Status::resource_exhausted("grpc: the answer is above 4 GiB").into_http();
+        return Err(Status::resource_exhausted("grpc: the answer is above 4 GiB"));
     };
-    let mut bytes = BytesMut::with_capacity(HEAD_BYTES + length);
+    bytes.reserve(HEAD_BYTES + length);
     bytes.put_u8(0);
     bytes.put_u32(announced);
-    message.encode(&mut bytes).expect("there is room for its length");
-    let mut response = Response::new(Body::new(Single(Stage::Message(bytes.freeze()))));
+    message.encode(bytes).expect("there is room for its length");
+    Ok(())
+}
+
+/// The head of an answer that is good.
+pub(crate) fn good_head<B>(body: B) -> Response<B> {
+    let mut response = Response::new(body);
     let kind = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
+}
+
+/// The trailers of an answer that is good.
+pub(crate) fn good_trailers() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert("grpc-status", HeaderValue::from_static(GOOD));
+    trailers
+}
+
+/// The answer with this message.
+pub(super) fn answered(message: &impl Message) -> Answered {
+    let mut bytes = BytesMut::with_capacity(answered_bytes(message));
+    match write_answered(message, &mut bytes) {
+        Ok(()) => good_head(Body::new(Single(Stage::Message(bytes.freeze())))),
+        Err(status) => status.into_http(),
+    }
 }
 
 /// The body of an answer: one message, and that it is good.
@@ -113,11 +172,7 @@ impl http_body::Body for Single {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let (frame, next) = match std::mem::replace(&mut self.0, Stage::Ended) {
             Stage::Message(message) => (Frame::data(message), Stage::Trailers),
-            Stage::Trailers => {
-                let mut trailers = HeaderMap::with_capacity(1);
-                trailers.insert("grpc-status", HeaderValue::from_static(GOOD));
-                (Frame::trailers(trailers), Stage::Ended)
-            }
+            Stage::Trailers => (Frame::trailers(good_trailers()), Stage::Ended),
             Stage::Ended => return Poll::Ready(None),
         };
         self.0 = next;

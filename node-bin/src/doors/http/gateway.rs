@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Frame;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
 use prost::Message as _;
 use prost_reflect::{
     DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, MethodDescriptor,
@@ -24,6 +24,7 @@ use tonic::{Code, Status};
 
 use super::super::etcd::{self, Behind, REQUEST_BYTES_MAX};
 use super::host::Hosts;
+use super::incoming::Incoming;
 use super::pages;
 
 /// The longest request: base64 takes a third more. A longer one is refused. Units: bytes.

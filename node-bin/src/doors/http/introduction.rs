@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use actix::Recipient;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use raft_net::discovery::BeaconsArrived;
 use raft_net::discovery::asking::{BEACON_HEADER, beacon_in_header, to_hex};
 use raft_net::discovery::beacon::{Beacon, BeaconCodec, Belongs, Says};
 use raft_net::handshake::Identity;
 use tonic::body::Body;
 
+use super::incoming::Incoming;
 use super::pages;
 use crate::caretaker;
 use crate::doors::etcd::Behind;

@@ -1,8 +1,8 @@
 //! Web: takes the connections that speak HTTP/1 or HTTP/2, each served by a task on this thread.
 //!
 //! Facts taken: `DoorAccepted` (Listener). Commands out, from the futures of the connections:
-//! `Call`, `OpenStream`, `StreamOrders`, `CloseStream` (to Api), `OpenPage` (to Dashboard),
-//! `AskedToPlay` (to Playground).
+//! `CallBatch`, `CallerEnded`, `Call`, `OpenStream`, `StreamOrders`, `CloseStream` (to Api),
+//! `OpenPage` (to Dashboard), `AskedToPlay` (to Playground).
 //! Limits: `CONNECTIONS_MAX` connections, beyond which new ones are closed;
 //! `REQUESTS_PER_CONNECTION_MAX` requests each at a time, beyond which HTTP/2 lets them wait;
 //! `UNREAD_BYTES_MAX` of answers that a connection has not read, beyond which requests wait.
@@ -10,49 +10,46 @@
 mod authority;
 mod gateway;
 mod host;
+mod http2;
+mod incoming;
 mod introduction;
 mod pages;
+mod reply;
 mod rest;
 mod rewound;
 mod ui;
 mod unread;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
-use http::{Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use raft_net::discovery::asking::DISCOVERY_PATH;
 use raft_net::listener::DoorAccepted;
-use raft_net::opens::{Door, Opens};
+use raft_net::opens::Door;
 use raft_net::sniff::Sniffed;
 use tonic::Status;
 use tonic::body::Body;
 
 use self::gateway::Gateway;
 pub(crate) use self::host::Hosts;
+use self::http2::Origin;
+use self::incoming::Incoming;
 pub(crate) use self::introduction::Introduction;
 use self::rewound::Rewound;
 pub(crate) use self::ui::Backstage;
 use self::unread::{TooMuchUnread, Unread};
 use super::etcd::{self, Behind};
+use crate::api::Caller;
 use crate::fault::FaultGuard;
 
 /// HTTP connections at a time.
 const CONNECTIONS_MAX: usize = 10_000;
-
-/// Requests of one HTTP/2 connection that are not answered yet; further ones wait.
-const REQUESTS_PER_CONNECTION_MAX: u32 = 1_024;
-
-/// What one stream, and one connection, may send before it is read. Units: bytes.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// How long the head of an HTTP/1 request may take to arrive; a slower connection is closed.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
@@ -73,6 +70,8 @@ pub(crate) struct Web {
     served: Arc<Served>,
     /// Shared by every connection, so that they are counted.
     connections: Arc<()>,
+    /// How many connections there ever were.
+    newest: u64,
     _fault: FaultGuard,
 }
 
@@ -95,7 +94,7 @@ impl Web {
     ) -> Self {
         let (gateway, waiting) = (Gateway::new(), rest::Waiting::default());
         let served = Served { behind, gateway, hosts, introduction, waiting, backstage };
-        Self { served: Arc::new(served), connections: Arc::new(()), _fault: fault }
+        Self { served: Arc::new(served), connections: Arc::new(()), newest: 0, _fault: fault }
     }
 }
 
@@ -112,62 +111,57 @@ impl Handler<DoorAccepted> for Web {
             return;
         }
         let (served, counted) = (self.served.clone(), self.connections.clone());
+        self.newest += 1;
+        let caller = Caller::numbered(self.newest);
         actix_rt::spawn(async move {
-            serve(served, accepted).await;
+            serve(served, caller, accepted).await;
             drop(counted);
         });
     }
 }
 
-/// Has hyper's tasks run on the thread of the node.
-#[derive(Clone, Copy, Debug)]
-struct OnThisThread;
-
-impl<F> hyper::rt::Executor<F> for OnThisThread
-where
-    F: Future<Output: 'static> + 'static,
-{
-    fn execute(&self, task: F) {
-        actix_rt::spawn(task);
-    }
-}
-
 /// Serves a connection until it ends.
-async fn serve(served: Arc<Served>, accepted: DoorAccepted) {
+async fn serve(served: Arc<Served>, caller: Caller, accepted: DoorAccepted) {
     let DoorAccepted { speaks, stream, read, from, opens } = accepted;
-    let asks_from = from.parse().ok();
-    let unread = Arc::new(Unread::default());
-    let io = TokioIo::new(Rewound::new(read, stream, speaks == Sniffed::Http2));
-    let service = service_fn(move |request| {
-        let (served, unread) = (served.clone(), unread.clone());
-        async move {
-            unread.room().await;
-            let kind = Kind::of(&request);
-            let answer = answer(&served, (opens, asks_from), request).await;
-            let held = unread.hold(answer);
-            Ok::<_, Infallible>(held.unwrap_or_else(|TooMuchUnread| kind.unread()))
-        }
-    });
+    let origin = Origin { opens, from: from.parse().ok() };
+    let io = Rewound::new(read, stream, speaks == Sniffed::Http2);
     let ended = if speaks == Sniffed::Http2 {
-        http2::Builder::new(OnThisThread)
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(REQUESTS_PER_CONNECTION_MAX)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .serve_connection(io, service)
-            .await
+        http2::serve(served, origin, caller, io).await.map_err(|error| error.to_string())
     } else {
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_DEADLINE)
-            // Who has nothing more to ask still reads the answer.
-            .half_close(true)
-            .serve_connection(io, service)
-            .await
+        serve_http1(served, origin, io).await.map_err(|error| error.to_string())
     };
     if let Err(error) = ended {
         tracing::debug!("an HTTP connection from {from} ended: {error}");
     }
+}
+
+async fn serve_http1(served: Arc<Served>, origin: Origin, io: Rewound) -> Result<(), hyper::Error> {
+    let unread = Arc::new(Unread::default());
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let (served, unread) = (served.clone(), unread.clone());
+        let request = request.map(Incoming::Http1);
+        async move { Ok::<_, Infallible>(answer_held(&served, origin, &unread, request).await) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        // Who has nothing more to ask still reads the answer.
+        .half_close(true)
+        .serve_connection(TokioIo::new(io), service)
+        .await
+}
+
+/// Answers a request when there is room for an answer.
+async fn answer_held(
+    served: &Served,
+    origin: Origin,
+    unread: &Arc<Unread>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    unread.room().await;
+    let kind = Kind::of(&request);
+    let answer = answer(served, origin, request).await;
+    unread.hold(answer).unwrap_or_else(|TooMuchUnread| kind.unread())
 }
 
 /// How a request is refused whose answer finds no room.
@@ -184,33 +178,43 @@ impl Kind {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD)
             || path.ends_with("/Range")
             || path.ends_with("/range");
-        Self { is_grpc: is_grpc(request), is_read }
+        Self { is_grpc: is_grpc(request.headers()), is_read }
+    }
+
+    /// What is said instead of an answer of gRPC.
+    fn unread_status(self) -> Status {
+        if self.is_read {
+            Status::resource_exhausted(UNREAD)
+        } else {
+            Status::unavailable(UNREAD_WRITE)
+        }
     }
 
     /// What is said instead of the answer.
     fn unread(self) -> Response<Body> {
-        let status = match (self.is_grpc, self.is_read) {
-            (true, true) => return Status::resource_exhausted(UNREAD).into_http(),
-            (true, false) => return Status::unavailable(UNREAD_WRITE).into_http(),
-            (false, true) => StatusCode::SERVICE_UNAVAILABLE,
-            (false, false) => StatusCode::GATEWAY_TIMEOUT,
+        if self.is_grpc {
+            return self.unread_status().into_http();
+        }
+        let (status, why) = if self.is_read {
+            (StatusCode::SERVICE_UNAVAILABLE, UNREAD)
+        } else {
+            (StatusCode::GATEWAY_TIMEOUT, UNREAD_WRITE)
         };
-        let why = if self.is_read { UNREAD } else { UNREAD_WRITE };
         pages::json(status, serde_json::json!({ "error": why }).to_string())
     }
 }
 
-fn is_grpc(request: &Request<Incoming>) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
 async fn answer(
     served: &Served,
-    (opens, from): (Opens, Option<SocketAddr>),
+    Origin { opens, from }: Origin,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    if is_grpc(&request) {
+    if is_grpc(request.headers()) {
         if !opens.has(Door::Etcd) {
             return Status::unimplemented(NO_ETCD).into_http();
         }

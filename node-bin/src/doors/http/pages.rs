@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use raft_net::client_protocol::{MonitorEntry, MonitorValue};
 use tonic::body::Body;
 
 use super::super::etcd::{Behind, ETCD_VERSION};
+use super::incoming::Incoming;
 use crate::monitor::health::{CHECKS, LIVE};
 use crate::monitor::machine::memory_bytes;
 

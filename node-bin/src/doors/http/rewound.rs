@@ -1,8 +1,9 @@
-//! A stream of which the beginning has been read already.
+//! A stream of which the beginning has been read already, and to which parts of an answer are
+//! written together.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use raft_net::stream::ByteStream;
@@ -10,10 +11,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::authority;
 
+/// As much is put together before it is written: more than the longest frame that clients take,
+/// which h2 writes in two parts. Units: bytes.
+const TOGETHER_BYTES_MAX: usize = 24 * 1024;
+
 /// Reads what was read, and then the stream.
 pub(super) struct Rewound {
     read: Bytes,
     stream: Box<dyn ByteStream>,
+    /// What is written when it is flushed; of HTTP/2 only.
+    together: BytesMut,
+    is_http2: bool,
     /// How much is still looked at for a peculiarity of HTTP/2. Units: bytes.
     looked_at: usize,
 }
@@ -25,7 +33,19 @@ impl Rewound {
             authority::mend(&mut read);
             looked_at = looked_at.saturating_sub(read.len());
         }
-        Self { read: read.freeze(), stream, looked_at }
+        Self { read: read.freeze(), stream, together: BytesMut::new(), is_http2, looked_at }
+    }
+
+    /// Writes what was put together.
+    fn poll_together(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.together.has_remaining() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.together))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.together.advance(written);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -57,14 +77,21 @@ impl AsyncWrite for Rewound {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_http2 && self.together.len() + bytes.len() <= TOGETHER_BYTES_MAX {
+            self.together.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        ready!(self.poll_together(context))?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_together(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_together(context))?;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
@@ -73,10 +100,13 @@ impl AsyncWrite for Rewound {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_together(context))?;
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
+    /// h2 copies answers of up to 1 KiB into its buffer only for those who cannot; otherwise each
+    /// of more than 256 bytes is a write of its own.
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        !self.is_http2 && self.stream.is_write_vectored()
     }
 }

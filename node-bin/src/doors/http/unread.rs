@@ -92,11 +92,16 @@ impl http_body::Body for Answer {
 }
 
 impl Unread {
+    /// Whether no more is unread than may be.
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) <= UNREAD_BYTES_MAX
+    }
+
     /// Waits until no more is unread than may be.
     pub(super) async fn room(&self) {
         loop {
             let freed = self.freed.notified();
-            if self.bytes.load(Ordering::Relaxed) <= UNREAD_BYTES_MAX {
+            if self.has_room() {
                 return;
             }
             freed.await;
@@ -112,15 +117,33 @@ impl Unread {
         response: Response<Body>,
     ) -> Result<Response<Body>, TooMuchUnread> {
         let length = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
+        Ok(match self.count(length)? {
+            None => response,
+            counted => response.map(|body| Body::new(Answer { body, counted })),
+        })
+    }
+
+    /// The same of an answer that is there as a whole.
+    ///
+    /// Errors: as [`Unread::hold`].
+    pub(super) fn hold_bytes(self: &Arc<Self>, bytes: Bytes) -> Result<Bytes, TooMuchUnread> {
+        Ok(match self.count(bytes.len())? {
+            None => bytes,
+            Some(counted) => Bytes::from_owner(Held { bytes, _counted: counted }),
+        })
+    }
+
+    /// Counts an answer of so many bytes, if it is long enough for that.
+    fn count(self: &Arc<Self>, length: usize) -> Result<Option<Counted>, TooMuchUnread> {
         if length < COUNTED_BYTES_MIN {
-            return Ok(response);
+            return Ok(None);
         }
         let before = self.bytes.fetch_add(length, Ordering::Relaxed);
-        let counted = Some(Counted { unread: self.clone(), length });
+        let counted = Counted { unread: self.clone(), length };
         if before != 0 && UNREAD_BYTES_MAX < before.saturating_add(length) {
             return Err(TooMuchUnread);
         }
-        Ok(response.map(|body| Body::new(Answer { body, counted })))
+        Ok(Some(counted))
     }
 }
 

@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body as _, Incoming};
 use raft_core::replica::event::Refusal;
 use raft_net::rest::{self, Address};
 use tonic::body::Body;
@@ -33,6 +33,7 @@ use self::asked::Asked;
 pub(super) use self::refused::Refused;
 use super::super::etcd::Behind;
 use super::host::{self, Hosts};
+use super::incoming::Incoming;
 
 /// The longest body: a value in JSON may take several times its length. A longer one is refused.
 /// Units: bytes.

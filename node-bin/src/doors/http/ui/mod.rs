@@ -9,11 +9,11 @@ mod play;
 
 use actix::Recipient;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use sha2::{Digest as _, Sha256};
 use tonic::body::Body;
 
 use super::host::Hosts;
+use super::incoming::Incoming;
 use super::pages;
 use super::rest::{Refused, check_names};
 use crate::dashboard::assets::{self, Asset};

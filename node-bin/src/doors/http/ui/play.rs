@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::{Body as HttpBody, Frame, Incoming};
+use hyper::body::{Body as HttpBody, Frame};
 use raft_core::types::NodeId;
 use raft_net::client_protocol::playground::{Play, PlayOrder, TimeScale};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tonic::body::Body;
 
+use super::super::incoming::Incoming;
 use super::super::rest::{Refused, collect};
 use super::{Backstage, clearing};
 use crate::api::{CallOutcome, Operation};
