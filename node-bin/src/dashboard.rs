@@ -16,6 +16,7 @@ mod picture;
 mod sights;
 pub(crate) mod surroundings;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix::{
@@ -68,6 +69,8 @@ pub(crate) struct Dashboard {
     /// Whether what was found since the last look has been shown.
     is_shown: bool,
     shown: Option<Shown>,
+    /// Where the pages of the nodes are, as pages were told last.
+    doors: BTreeMap<u64, String>,
     _fault: FaultGuard,
 }
 
@@ -97,6 +100,7 @@ impl Dashboard {
             is_looking: false,
             is_shown: true,
             shown: None,
+            doors: BTreeMap::new(),
             _fault: fault,
         }
     }
@@ -152,6 +156,7 @@ impl Dashboard {
         if std::mem::replace(&mut self.is_shown, true) || !self.sights.has_seen() {
             return;
         }
+        self.greet_anew(now_us);
         let picture = Picture::of(Clock::wall_time(), &self.sights, now_us, &self.surroundings);
         if let Some(shown) = &self.shown
             && shown.picture.is_like(&picture)
@@ -164,12 +169,26 @@ impl Dashboard {
         self.shown = Some(Shown { picture, event, at_us: now_us });
     }
 
-    fn hello(&self) -> Part {
-        let doors = match self.surroundings.doors() {
-            doors if doors.is_empty() => self.sights.members(),
+    /// Where the pages of the nodes are.
+    fn doors(&self) -> BTreeMap<u64, String> {
+        match self.surroundings.doors() {
+            doors if doors.is_empty() => self.sights.pages(),
             doors => doors,
-        };
-        pages::event("hello", &self.introduced.hello(doors))
+        }
+    }
+
+    fn hello(&self) -> Part {
+        pages::event("hello", &self.introduced.hello(&self.doors))
+    }
+
+    /// Says hello again, if it says something else than before.
+    fn greet_anew(&mut self, now_us: u64) {
+        let doors = self.doors();
+        if doors != self.doors {
+            self.doors = doors;
+            let hello = self.hello();
+            self.pages.show(now_us, &hello);
+        }
     }
 }
 
@@ -183,6 +202,7 @@ impl Handler<OpenPage> for Dashboard {
     fn handle(&mut self, OpenPage { reply }: OpenPage, context: &mut Self::Context) {
         let now_us = self.clock.now().0;
         self.pages.forget_gone(now_us);
+        self.doors = self.doors();
         let state = self.shown.as_ref().map(|shown| shown.event.clone());
         let first = [Some(self.hello()), state, self.sights.past()];
         // Whoever asked may be gone, which is noticed when there is something to show.
@@ -198,12 +218,8 @@ impl Handler<Surround> for Dashboard {
     type Result = ();
 
     fn handle(&mut self, Surround(surroundings): Surround, _: &mut Self::Context) {
-        let has_moved = self.surroundings.doors() != surroundings.doors();
         self.surroundings = surroundings;
-        if has_moved {
-            let hello = self.hello();
-            self.pages.show(self.clock.now().0, &hello);
-        }
+        self.greet_anew(self.clock.now().0);
     }
 }
 

@@ -47,10 +47,10 @@ pub use directory::{Data, MemoryData};
 pub use doors::resp::RespOptions;
 pub use error::{NodeEnd, StartError};
 pub use local_cluster::{
-    ClusterOptions, FIRST_PORT, LocalCluster, PlaceError, Storage, Transport, Way,
+    ClusterOptions, FIRST_PORT, LocalCluster, Order, PlaceError, Storage, Transport, Way,
 };
 pub use node::{Discoverable, DoorPort, Meeting, Node, NodeOptions, RequestError, Wires};
-pub use playground::{Asked, ORDERS_MAX, Playground};
+pub use playground::{Asked, Playground};
 pub use raft_net::client_protocol::playground::{NodeName, Play};
 pub use raft_net::discovery::asking::Targets;
 pub use raft_net::discovery::socket::{Airwave, MULTICAST_GROUP};

@@ -4,9 +4,12 @@
 mod doors;
 mod error;
 mod folders;
+mod lesson;
 mod links;
+mod orders;
 mod play;
 mod playground;
+mod serving;
 mod surroundings;
 mod time;
 
@@ -29,8 +32,11 @@ use tokio::sync::mpsc as mpsc_async;
 use self::doors::Doors;
 pub use self::error::PlaceError;
 use self::folders::{Known, known_cluster, node_directory};
+use self::lesson::Lesson;
 use self::links::Links;
 pub use self::links::Way;
+pub use self::orders::Order;
+use self::orders::Orders;
 pub(crate) use self::play::PATIENCE;
 pub(crate) use self::playground::in_time;
 use self::time::TimePassing;
@@ -45,7 +51,7 @@ use crate::node::{
     Disks, ELECTION_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, MEMORY_MAX, Node, NodeOptions,
     SNAPSHOT_LOG_BYTES, VOTERS_TARGET, Wires,
 };
-use crate::playground::{Asked, Playground};
+use crate::playground::{Asked, ORDERS_MAX, Playground};
 use crate::story::Story;
 
 /// Nodes in one process at most.
@@ -103,8 +109,9 @@ pub struct ClusterOptions {
     pub lease_reads: bool,
     /// As `NodeOptions::time_scale_percent`; the times above are not changed by it.
     pub time_scale_percent: u64,
-    /// Who takes what clients want to see done, and has it done by `serve`; nobody by default.
-    pub players: Option<mpsc_async::Sender<Asked>>,
+    /// Whether clients may play with the nodes; not by default. Whoever owns the cluster then
+    /// has done what they want to see, by `next_order` and `serve`.
+    pub is_playground: bool,
     /// As `NodeOptions::console_messages`.
     pub console_messages: Option<ConsoleMessages>,
     /// As `NodeOptions::story`.
@@ -133,7 +140,7 @@ impl ClusterOptions {
             memory_max: MEMORY_MAX,
             lease_reads: false,
             time_scale_percent: 100,
-            players: None,
+            is_playground: false,
             console_messages: None,
             story: None,
             checks: BodyChecks { command: |_| Ok(()), query: |_| Ok(()) },
@@ -161,6 +168,10 @@ pub struct LocalCluster<S> {
     wires: Wires,
     links: Links,
     time: TimePassing,
+    /// To whom the nodes hand what clients want to see done.
+    players: Option<mpsc_async::Sender<Asked>>,
+    orders: Orders,
+    lesson: Lesson,
     /// As the story of the cluster knows them.
     links_told: Links,
     /// Ways in for clients, if somebody wanted them.
@@ -219,6 +230,8 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         let places = BTreeMap::new();
         let (doors, links) = (None, Links::default());
         let time = TimePassing::of_percent(options.time_scale_percent);
+        let asked = options.is_playground.then(|| mpsc_async::channel(ORDERS_MAX));
+        let (players, asked) = asked.unzip();
         let mut cluster = Self {
             options,
             machine,
@@ -228,6 +241,9 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             wires,
             links,
             time,
+            players,
+            orders: Orders::of(asked),
+            lesson: Lesson::default(),
             links_told: Links::default(),
             doors,
             _exchange: exchange,
@@ -265,7 +281,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             // Everybody who founds it votes.
             voters_target: VOTERS_TARGET.max(self.members.len()),
             faults: Some(self.faults_of(id)),
-            playground: self.options.players.clone().map(Playground::Owner),
+            playground: self.players.clone().map(Playground::Owner),
             console_messages: self.options.console_messages,
             story: self.options.story.clone(),
             wires: self.wires.clone(),

@@ -8,6 +8,7 @@ mod tap;
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use actix::Recipient;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -20,13 +21,15 @@ use tracing_subscriber::{Layer, fmt, reload};
 
 use self::file::RotatingFile;
 pub(crate) use self::tap::LogLine;
-use self::tap::Tap;
+use self::tap::Taps;
 
 /// As many lines wait for the file at most; what comes then does not go there.
 const WAITING_LINES_MAX: usize = 16_384;
 
 type Filtered = Layered<reload::Layer<LevelFilter, Registry>, Registry>;
 type Output = Box<dyn Layer<Filtered> + Send + Sync>;
+/// Has one more node told.
+type Tell = dyn Fn(Recipient<LogLine>) + Send + Sync;
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +66,7 @@ pub struct LogFile {
 #[derive(Clone)]
 pub struct LogControl {
     level: reload::Handle<LevelFilter, Registry>,
-    outputs: reload::Handle<Vec<Output>, Filtered>,
-    format: LogFormat,
+    tell: Arc<Tell>,
 }
 
 /// Ends with the program: what waits for the file is written then.
@@ -95,10 +97,29 @@ pub fn begin(settings: LogSettings) -> io::Result<(LogControl, LogGuard)> {
         });
         guard = Some(ends);
     }
+    let (told, tell) = match format {
+        LogFormat::Text => tapped(plain().with_writer(Taps::default())),
+        LogFormat::Json => tapped(plain().json().with_writer(Taps::default())),
+    };
+    outputs.push(told);
     let (filter, level) = reload::Layer::new(level);
-    let (layers, outputs) = reload::Layer::new(outputs);
-    tracing_subscriber::registry().with(filter).with(layers).init();
-    Ok((LogControl { level, outputs, format }, LogGuard(guard)))
+    tracing_subscriber::registry().with(filter).with(outputs).init();
+    Ok((LogControl { level, tell }, LogGuard(guard)))
+}
+
+/// Writes each line once for all nodes of the program.
+fn tapped<N, E>(layer: fmt::Layer<Filtered, N, E, Taps>) -> (Output, Arc<Tell>)
+where
+    N: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+    fmt::Layer<Filtered, N, E, Taps>: Layer<Filtered>,
+{
+    let (layer, taps) = reload::Layer::new(layer);
+    let tell = move |to: Recipient<LogLine>| {
+        // It fails only when there is no log any more.
+        let _ = taps.modify(|layer| layer.writer_mut().add(to));
+    };
+    (layer.boxed(), Arc::new(tell))
 }
 
 /// A span is told when it ends, with how long it was at work.
@@ -143,14 +164,8 @@ impl LogControl {
         self.level.reload(level).map_err(|error| error.to_string())
     }
 
-    /// Has every further line told to `to` too.
+    /// Has every further line told to `to` too, until that is gone.
     pub(crate) fn tell(&self, to: Recipient<LogLine>) {
-        let tap = Tap::new(to);
-        let layer = match self.format {
-            LogFormat::Text => plain().with_writer(tap).boxed(),
-            LogFormat::Json => plain().json().with_writer(tap).boxed(),
-        };
-        // It fails only when there is no log any more.
-        let _ = self.outputs.modify(|outputs| outputs.push(layer));
+        (self.tell)(to);
     }
 }

@@ -3,6 +3,7 @@
 //! Each node has a runtime of its own, so that several can live in one process and one can end
 //! without the others.
 
+mod asking;
 mod listening;
 mod on_air;
 mod playing;
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use raft_core::configuration::{ADDRESS_BYTES_MAX, Change, ChangeRefusal, Decision, VOTERS_MAX};
 use raft_core::entry::{ClientId, FEATURE_LEVEL, FEATURE_LEVEL_MIN, SessionStamp};
 use raft_core::replica::StateMachine;
-use raft_core::replica::event::{Refusal, SessionRefusal, Staleness, Status};
+use raft_core::replica::event::{SessionRefusal, Staleness, Status};
 use raft_core::types::NodeId;
 use raft_net::discovery::asking::Targets;
 use raft_net::discovery::belonging::Elder;
@@ -28,8 +29,9 @@ use raft_net::faults::{Faults, SetFaults};
 use raft_net::handshake::ClusterSecret;
 use raft_net::opens::{Door, Opens};
 use raft_net::switchboard::{Dial, Listen};
-use tokio::sync::{mpsc as async_mpsc, oneshot};
+use tokio::sync::mpsc as async_mpsc;
 
+use self::asking::Asking;
 pub(crate) use self::playing::Pause;
 use self::playing::Standstill;
 use crate::api::{AskValues, BodyChecks, Call, CallOutcome, Operation};
@@ -451,19 +453,21 @@ impl Node {
     /// nodes, it is sent; without one, an `Unknown` outcome cannot be found out.
     ///
     /// Errors: `RequestError`; each says whether and how to try again.
-    pub async fn propose(
+    pub fn propose<C: Into<Bytes>>(
         &self,
-        command: impl Into<Bytes>,
+        command: C,
         request_id: Option<SessionStamp>,
         timeout: Duration,
-    ) -> Result<Bytes, RequestError> {
-        let session = request_id.unwrap_or_default();
-        let command = command.into();
-        if !raft_core::entry::Draft::fits(command.len()) {
-            return Err(RequestError::TooLarge);
+    ) -> impl Future<Output = Result<Bytes, RequestError>> + use<C> {
+        let (asking, command) = (self.asking(), command.into());
+        async move {
+            let session = request_id.unwrap_or_default();
+            if !raft_core::entry::Draft::fits(command.len()) {
+                return Err(RequestError::TooLarge);
+            }
+            let outcome = asking.call(Operation::Write { command, session }, timeout).await?;
+            asking.answer(outcome).await
         }
-        let outcome = self.call(Operation::Write { command, session }, timeout).await?;
-        self.answer(outcome).await
     }
 
     /// Hands out a client id, for the request ids of one client; its serials begin at 1.
@@ -480,13 +484,16 @@ impl Node {
     /// Answers a query from a state that has every command whose answer was given before.
     ///
     /// Errors: as `propose`; a query that fails did nothing.
-    pub async fn query(
+    pub fn query<Q: Into<Bytes>>(
         &self,
-        query: impl Into<Bytes>,
+        query: Q,
         timeout: Duration,
-    ) -> Result<Bytes, RequestError> {
-        let outcome = self.call(Operation::Read { query: query.into() }, timeout).await?;
-        self.answer(outcome).await
+    ) -> impl Future<Output = Result<Bytes, RequestError>> + use<Q> {
+        let (asking, query) = (self.asking(), query.into());
+        async move {
+            let outcome = asking.call(Operation::Read { query }, timeout).await?;
+            asking.answer(outcome).await
+        }
     }
 
     /// Answers a query from the state of this node, at once and however old that is, and says
@@ -498,9 +505,10 @@ impl Node {
         query: impl Into<Bytes>,
         timeout: Duration,
     ) -> Result<(Bytes, Staleness), RequestError> {
-        match self.call(Operation::ReadLocally { query: query.into() }, timeout).await? {
+        let asking = self.asking();
+        match asking.call(Operation::ReadLocally { query: query.into() }, timeout).await? {
             CallOutcome::AnsweredLocally(bytes, staleness) => Ok((bytes, staleness)),
-            outcome => Err(self.answer(outcome).await.err().unwrap_or(RequestError::Ended)),
+            outcome => Err(asking.answer(outcome).await.err().unwrap_or(RequestError::Ended)),
         }
     }
 
@@ -517,23 +525,26 @@ impl Node {
     /// With a `request_id` the change is made once, as a command with one.
     ///
     /// Errors: `ChangeRefused` says why it was decided against; otherwise as `propose`.
-    pub async fn change_members(
+    pub fn change_members(
         &self,
         change: Change,
         request_id: Option<SessionStamp>,
         timeout: Duration,
-    ) -> Result<Vec<NodeId>, RequestError> {
-        let mut addresses = change.add.iter().chain(change.readdress.values());
-        if addresses.any(|address| ADDRESS_BYTES_MAX < address.len()) {
-            return Err(RequestError::ChangeRefused(ChangeRefusal::BadAddress));
-        }
-        let session = request_id.unwrap_or_default();
-        let outcome = self.call(Operation::Change { change, session }, timeout).await?;
-        match Decision::decode(&self.answer(outcome).await?) {
-            Some(Decision::Made { added, .. }) => Ok(added),
-            Some(Decision::Refused(refusal)) => Err(RequestError::ChangeRefused(refusal)),
-            // The request id stands for something else, and this is its answer.
-            None => Err(RequestError::Session(SessionRefusal::AlreadyAcknowledged)),
+    ) -> impl Future<Output = Result<Vec<NodeId>, RequestError>> + use<> {
+        let asking = self.asking();
+        async move {
+            let mut addresses = change.add.iter().chain(change.readdress.values());
+            if addresses.any(|address| ADDRESS_BYTES_MAX < address.len()) {
+                return Err(RequestError::ChangeRefused(ChangeRefusal::BadAddress));
+            }
+            let session = request_id.unwrap_or_default();
+            let outcome = asking.call(Operation::Change { change, session }, timeout).await?;
+            match Decision::decode(&asking.answer(outcome).await?) {
+                Some(Decision::Made { added, .. }) => Ok(added),
+                Some(Decision::Refused(refusal)) => Err(RequestError::ChangeRefused(refusal)),
+                // The request id stands for something else, and this is its answer.
+                None => Err(RequestError::Session(SessionRefusal::AlreadyAcknowledged)),
+            }
         }
     }
 
@@ -542,64 +553,29 @@ impl Node {
     ///
     /// Errors: `NotHandedOver` if nobody took over in time, or nobody is there who could;
     /// `Ended`.
-    pub async fn transfer(
+    pub fn transfer(
         &self,
         to: Option<NodeId>,
         timeout: Duration,
-    ) -> Result<(), RequestError> {
-        let outcome = self.call(Operation::Transfer { to }, timeout).await?;
-        self.answer(outcome).await.map(drop)
+    ) -> impl Future<Output = Result<(), RequestError>> + use<> {
+        let asking = self.asking();
+        async move {
+            let outcome = asking.call(Operation::Transfer { to }, timeout).await?;
+            asking.answer(outcome).await.map(drop)
+        }
     }
 
     /// What the node says of itself.
     ///
     /// Errors: `Ended`.
-    pub async fn status(&self) -> Result<Status, RequestError> {
-        match self.call(Operation::Describe, Duration::from_secs(1)).await? {
-            CallOutcome::Described(status) => Ok(*status),
-            CallOutcome::Answered(_)
-            | CallOutcome::AnsweredLocally(..)
-            | CallOutcome::Session(_)
-            | CallOutcome::Refused(_) => Err(RequestError::Ended),
-        }
+    pub fn status(&self) -> impl Future<Output = Result<Status, RequestError>> + use<> {
+        let asking = self.asking();
+        async move { asking.status().await }
     }
 
-    async fn call(
-        &self,
-        operation: Operation,
-        timeout: Duration,
-    ) -> Result<CallOutcome, RequestError> {
-        let is_write = matches!(operation, Operation::Write { .. } | Operation::Change { .. });
-        let (reply, outcome) = oneshot::channel();
-        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        if !self.started.reaches.calls.connected() {
-            return Err(RequestError::Ended);
-        }
-        self.started.reaches.calls.do_send(Call { operation, timeout_ms, reply });
-        // A node that ends with a write under way leaves its outcome open.
-        let lost = if is_write { RequestError::Unknown } else { RequestError::Ended };
-        outcome.await.map(|called| called.outcome).map_err(|_| lost)
-    }
-
-    async fn answer(&self, outcome: CallOutcome) -> Result<Bytes, RequestError> {
-        match outcome {
-            CallOutcome::Answered(bytes) => Ok(bytes),
-            CallOutcome::Session(refusal) => Err(RequestError::Session(refusal)),
-            CallOutcome::Refused(Refusal::NoLeader) => {
-                let hint = self.status().await.ok().and_then(|status| status.leader);
-                Err(RequestError::NotLeader { hint })
-            }
-            CallOutcome::Refused(Refusal::Overloaded) => Err(RequestError::Overloaded),
-            CallOutcome::Refused(Refusal::TooLarge) => Err(RequestError::TooLarge),
-            CallOutcome::Refused(Refusal::Stopping) => Err(RequestError::Ended),
-            CallOutcome::Refused(Refusal::Fenced) => Err(RequestError::Fenced),
-            CallOutcome::Refused(Refusal::NoSpace) => Err(RequestError::NoSpace),
-            CallOutcome::Refused(Refusal::NotHandedOver) => Err(RequestError::NotHandedOver),
-            CallOutcome::Refused(Refusal::Unknown) => Err(RequestError::Unknown),
-            CallOutcome::AnsweredLocally(..) | CallOutcome::Described(_) => {
-                Err(RequestError::Ended)
-            }
-        }
+    /// Whoever waits for an answer need not hold on to the node, which may be ended meanwhile.
+    fn asking(&self) -> Asking {
+        Asking(self.started.reaches.calls.clone())
     }
 
     /// Whether the node still runs; a Fault ends it.

@@ -8,6 +8,7 @@
 
 mod alone;
 
+use std::sync::Weak;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message, Recipient};
@@ -29,7 +30,11 @@ use crate::node::{Control, Pause};
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Orders that wait for the owner of a cluster in one process at most.
-pub const ORDERS_MAX: usize = 64;
+pub(crate) const ORDERS_MAX: usize = 64;
+
+/// What is said when there are more.
+pub(crate) const TOO_MANY_ORDERS: &str =
+    "too many orders wait for the cluster; ask again when it has time";
 
 /// Who takes what clients want to see done to a node.
 #[derive(Clone, Debug)]
@@ -46,17 +51,53 @@ pub enum Playground {
 /// Something that a client wants to see, for whoever can do it.
 #[derive(Debug)]
 pub struct Asked {
-    pub(crate) play: Play,
+    pub(crate) wish: Wish,
     /// The node that was asked.
     pub(crate) via: NodeId,
     pub(crate) answer: Answer,
+}
+
+/// What a client wants to see.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    /// Something done.
+    Play {
+        play: Play,
+        /// The page to whose lesson it belongs, if it belongs to one.
+        page: Option<String>,
+    },
+    /// A lesson played.
+    Lesson(LessonWord),
+}
+
+/// What a page says of the lesson that it plays.
+#[derive(Clone, Debug)]
+pub(crate) struct LessonWord {
+    /// The page, by a word that it has drawn.
+    pub(crate) page: String,
+    pub(crate) news: LessonNews,
+}
+
+/// What becomes of a lesson.
+#[derive(Clone, Debug)]
+pub(crate) enum LessonNews {
+    /// The page wants to begin the lesson of this name.
+    Begins { name: String },
+    /// The lesson goes on, and the page shows this.
+    Shows { title: String, text: String },
+    /// The lesson is over, or another page ends it.
+    Ends,
 }
 
 /// Who is to be told what became of it.
 #[derive(Debug)]
 pub(crate) enum Waits {
     /// A client of Api.
-    Client(Ticket),
+    Client {
+        ticket: Ticket,
+        /// Ends with its connection.
+        here: Weak<()>,
+    },
     /// A page, through its door.
     Page(oneshot::Sender<PageTold>),
 }
@@ -78,10 +119,10 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Whether nobody waits for it any more, as far as that is known: of a client of Api it is not.
+    /// Whether nobody waits for it any more.
     pub(crate) fn is_given_up(&self) -> bool {
         match &self.waits {
-            Waits::Client(_) => false,
+            Waits::Client { here, .. } => here.strong_count() == 0,
             Waits::Page(page) => page.is_closed(),
         }
     }
@@ -93,7 +134,7 @@ impl Answer {
 
     fn put(self, outcome: Result<String, String>, told: Option<oneshot::Sender<()>>) {
         match self.waits {
-            Waits::Client(ticket) => self.to.do_send(PlayEnded { ticket, outcome, told }),
+            Waits::Client { ticket, .. } => self.to.do_send(PlayEnded { ticket, outcome, told }),
             // It may have stopped waiting.
             Waits::Page(page) => drop(page.send(PageTold { outcome, told })),
         }
@@ -114,7 +155,7 @@ impl Answer {
 #[rtype(result = "()")]
 pub(crate) struct AskedToPlay {
     pub(crate) waits: Waits,
-    pub(crate) play: Play,
+    pub(crate) wish: Wish,
 }
 
 /// Reports what became of it.
@@ -200,16 +241,14 @@ impl Actor for Player {
 impl Handler<AskedToPlay> for Player {
     type Result = ();
 
-    fn handle(&mut self, AskedToPlay { waits, play }: AskedToPlay, _: &mut Self::Context) {
+    fn handle(&mut self, AskedToPlay { waits, wish }: AskedToPlay, _: &mut Self::Context) {
         let answer = Answer { waits, to: self.outlets.ended.clone() };
         match &self.playground {
             Playground::Owner(owner) => {
-                let asked = Asked { play, via: self.own, answer };
+                let asked = Asked { wish, via: self.own, answer };
                 let (asked, why) = match owner.try_send(asked) {
                     Ok(()) => return,
-                    Err(TrySendError::Full(asked)) => {
-                        (asked, "too many orders wait for the cluster; ask again when it has time")
-                    }
+                    Err(TrySendError::Full(asked)) => (asked, TOO_MANY_ORDERS),
                     Err(TrySendError::Closed(asked)) => {
                         (asked, "the cluster of this node is ending")
                     }
@@ -218,11 +257,49 @@ impl Handler<AskedToPlay> for Player {
             }
             Playground::Alone { die } => {
                 let die = *die;
-                match alone::decide(play, self.own, &self.faults) {
+                let decided = match wish {
+                    Wish::Play { play, .. } => alone::decide(play, self.own, &self.faults),
+                    Wish::Lesson(_) => Err("lessons are played in kvorum dev only".to_owned()),
+                };
+                match decided {
                     Ok((deed, text)) => self.carry_out(deed, text, die, answer),
                     Err(why) => answer.tell(Err(why)),
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Where answers go that nobody waits for.
+    struct Nowhere;
+
+    impl Actor for Nowhere {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<PlayEnded> for Nowhere {
+        type Result = ();
+
+        fn handle(&mut self, _: PlayEnded, _: &mut Self::Context) {}
+    }
+
+    #[actix_rt::test]
+    async fn an_order_is_given_up_with_its_connection_or_its_page() {
+        let to: Recipient<PlayEnded> = Nowhere.start().recipient();
+        let connection = Arc::new(());
+        let ticket = Ticket { connection: 1, request: 1 };
+        let waits = Waits::Client { ticket, here: Arc::downgrade(&connection) };
+        let of_client = Answer { waits, to: to.clone() };
+        let (page, told) = oneshot::channel();
+        let of_page = Answer { waits: Waits::Page(page), to };
+        assert!(!of_client.is_given_up() && !of_page.is_given_up());
+        drop((connection, told));
+        assert!(of_client.is_given_up() && of_page.is_given_up());
     }
 }

@@ -1,6 +1,7 @@
 //! One client connection: its output, and the task that reads its input.
 
 use std::io;
+use std::sync::{Arc, Weak};
 
 use actix::{Addr, Message, Recipient};
 use actix_rt::task::JoinHandle;
@@ -63,6 +64,8 @@ pub(super) struct Connection {
     is_behind: bool,
     /// Whether the output has grown since the last flush.
     is_touched: bool,
+    /// Is there as long as the connection is.
+    here: Arc<()>,
     reader: JoinHandle<()>,
 }
 
@@ -89,6 +92,7 @@ impl Connection {
             owes_word: false,
             is_behind: false,
             is_touched: false,
+            here: Arc::default(),
             reader,
         }
     }
@@ -96,6 +100,11 @@ impl Connection {
     /// The version that was agreed with the client.
     pub(super) fn version(&self) -> u16 {
         self.version
+    }
+
+    /// By which somebody elsewhere sees whether the connection is there.
+    pub(super) fn here(&self) -> Weak<()> {
+        Arc::downgrade(&self.here)
     }
 
     /// Says hello.

@@ -85,6 +85,8 @@ pub(crate) struct NodeInfo {
     pub(crate) cluster_id: u64,
     pub(crate) node_id: u64,
     pub(crate) address: String,
+    /// Where its page is, if it has one.
+    pub(crate) page: Option<String>,
 }
 
 /// Says whether a body makes sense before it is replicated or asked; the text of an error is

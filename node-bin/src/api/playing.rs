@@ -7,7 +7,8 @@ use raft_net::client_protocol::Reply;
 use raft_net::client_protocol::playground::{PlayOrder, Played};
 
 use super::Api;
-use crate::playground::{AskedToPlay, PlayEnded, Waits};
+use super::connection::Connection;
+use crate::playground::{AskedToPlay, PlayEnded, Waits, Wish};
 
 impl Api {
     /// Hands an order on.
@@ -19,7 +20,10 @@ impl Api {
                         was started with --playground"
                 .to_owned());
         };
-        play.do_send(AskedToPlay { waits: Waits::Client(ticket), play: order.to_play()? });
+        let here =
+            self.connections.get(&ticket.connection).map(Connection::here).unwrap_or_default();
+        let wish = Wish::Play { play: order.to_play()?, page: None };
+        play.do_send(AskedToPlay { waits: Waits::Client { ticket, here }, wish });
         Ok(())
     }
 }

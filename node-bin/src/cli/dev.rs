@@ -14,7 +14,6 @@ use kv_store::store::Store;
 use kvorum_client::prompt::{self, Entered};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 
 use self::command::{Command, WORDS, parse};
 use self::keyboard::Keyboard;
@@ -27,7 +26,6 @@ use crate::error::StartError;
 use crate::local_cluster::{ClusterOptions, LocalCluster, Storage, Transport};
 use crate::logging::LogControl;
 use crate::node::{MEMORY_MAX, SNAPSHOT_LOG_BYTES};
-use crate::playground::ORDERS_MAX;
 
 /// Exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -35,7 +33,6 @@ const INTERRUPTED: u8 = 130;
 /// Runs the cluster until the user leaves.
 pub(super) fn run(arguments: &DevArguments, logs: LogControl) -> Result<ExitCode, StartError> {
     let scale = arguments.time_scale;
-    let (players, asked) = mpsc::channel(ORDERS_MAX);
     let (report, story) = match &arguments.report {
         Some(path) => {
             ReportWriter::begin(path).map(|(report, story)| (Some(report), Some(story)))?
@@ -43,7 +40,7 @@ pub(super) fn run(arguments: &DevArguments, logs: LogControl) -> Result<ExitCode
         None => (None, None),
     };
     let options = ClusterOptions {
-        players: Some(players),
+        is_playground: true,
         console_messages: arguments.console_messages.map(Into::into),
         story,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
@@ -71,7 +68,7 @@ pub(super) fn run(arguments: &DevArguments, logs: LogControl) -> Result<ExitCode
         .enable_all()
         .build()
         .map_err(StartError::Thread)?;
-    let mut session = Session::new(cluster, asked);
+    let mut session = Session::new(cluster);
     let code = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
@@ -115,8 +112,8 @@ async fn converse(session: &mut Session) -> io::Result<ExitCode> {
     loop {
         let entered = tokio::select! {
             entered = keyboard.next() => entered,
-            asked = session.next_asked() => {
-                session.cluster().serve(asked).await;
+            order = session.cluster().next_order() => {
+                session.cluster().serve(order).await;
                 continue;
             }
         };

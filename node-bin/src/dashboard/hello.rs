@@ -33,12 +33,12 @@ pub(super) struct Hello<'a> {
     cluster: String,
     token: &'a str,
     playground: Option<PlaysWith>,
-    doors: BTreeMap<u64, String>,
+    doors: &'a BTreeMap<u64, String>,
 }
 
 impl Introduced {
     /// The same in the words of a stream, with where the page of each node is.
-    pub(super) fn hello(&self, doors: BTreeMap<u64, String>) -> Hello<'_> {
+    pub(super) fn hello<'a>(&'a self, doors: &'a BTreeMap<u64, String>) -> Hello<'a> {
         Hello {
             node: self.node_id,
             version: env!("CARGO_PKG_VERSION"),

@@ -10,8 +10,15 @@ use super::pages::Part;
 /// say so.
 const EVENTS_MAX: usize = 4_096;
 
-/// What stands before the time of an event.
+/// So many frequent events are shown together; of more, a part: no page draws them all, and every
+/// open page is sent each.
+const FREQUENT_MAX: usize = 100;
+
+/// What stands before the time of an event, before the number of a message, and before the number
+/// of an event.
 const AT: &str = "\"at_us\":";
+const ID: &str = "\"id\":";
+const SEQ: &str = "\"seq\":";
 
 /// What stands before its name.
 const NAME: &str = "\"event\":\"";
@@ -26,11 +33,18 @@ const KEPT_MAX: usize = 300;
 /// What is told of every turn and every message: of before somebody looked it is left out.
 const FREQUENT: [&str; 4] = ["message", "appended", "persisted", "committed"];
 
-/// Events as they are written, with their time.
+/// Events as they are written.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    fresh: Vec<(u64, String)>,
+    fresh: Vec<Event>,
     kept: VecDeque<String>,
+}
+
+#[derive(Debug)]
+struct Event {
+    at_us: u64,
+    is_frequent: bool,
+    text: String,
 }
 
 impl News {
@@ -43,12 +57,13 @@ impl News {
                 continue;
             }
             let is_old = number.is_some_and(|number: u64| number <= old);
-            if !is_old || !FREQUENT.iter().any(|name| is_called(&text, name)) {
-                self.fresh.push((at_us(&text), text));
+            let is_frequent = FREQUENT.iter().any(|name| is_called(&text, name));
+            if !is_old || !is_frequent {
+                self.fresh.push(Event { at_us: number_behind(AT, &text), is_frequent, text });
             }
         }
         if EVENTS_MAX < self.fresh.len() {
-            self.fresh.sort_by_key(|(at_us, _)| *at_us);
+            self.fresh.sort_by_key(|event| event.at_us);
             self.fresh.drain(..self.fresh.len() - EVENTS_MAX);
         }
     }
@@ -58,9 +73,14 @@ impl News {
         if self.fresh.is_empty() {
             return None;
         }
+        let frequent = self.fresh.iter().filter(|event| event.is_frequent).count();
+        let every = frequent.div_ceil(FREQUENT_MAX);
+        if 1 < every {
+            self.fresh.retain(|event| !event.is_frequent || is_one_in(every, &event.text));
+        }
         // Events of a node stay in their order.
-        self.fresh.sort_by_key(|(at_us, _)| *at_us);
-        let events: Vec<String> = self.fresh.drain(..).map(|(_, text)| text).collect();
+        self.fresh.sort_by_key(|event| event.at_us);
+        let events: Vec<String> = self.fresh.drain(..).map(|event| event.text).collect();
         let part = part(&events);
         self.kept.extend(events.into_iter().filter(|text| !text.contains(HEARTBEAT)));
         self.kept.drain(..self.kept.len().saturating_sub(KEPT_MAX));
@@ -92,9 +112,18 @@ fn is_document(text: &str) -> bool {
         && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// When an event happened. Units: microseconds.
-fn at_us(text: &str) -> u64 {
-    let digits = text.split_once(AT).map_or("", |(_, rest)| rest);
+/// Whether an event is shown if one in so many is. Both ends of a link tell a message with the
+/// same number, and both or neither are shown.
+fn is_one_in(every: usize, text: &str) -> bool {
+    let number = if text.contains(ID) { ID } else { SEQ };
+    // Those that nodes tell under load have low bits in common.
+    let mixed = number_behind(number, text).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    mixed.is_multiple_of(every as u64)
+}
+
+/// A number of an event; 0 if it is not there.
+fn number_behind(name: &str, text: &str) -> u64 {
+    let digits = text.split_once(name).map_or("", |(_, rest)| rest);
     let end = digits.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().unwrap_or(0)
 }
@@ -120,6 +149,30 @@ mod tests {
         assert_eq!(shown, format!("event: events\ndata: [{one},{two},{three}]\n\n"));
         assert_eq!(news.event(), None);
         assert_eq!(news.kept().unwrap(), shown, "for pages that come later");
+    }
+
+    #[test]
+    fn of_much_that_is_frequent_a_part_is_shown_with_both_ends_of_each_message() {
+        let message = |node: u64, id: u64| MonitorEntry {
+            value: format!("{{\"node\":{node},\"at_us\":1,\"event\":\"message\",\"id\":{id}}}")
+                .into(),
+            ..MonitorEntry::default()
+        };
+        let rare = "{\"node\":3,\"seq\":1,\"at_us\":1,\"event\":\"role\"}";
+        let rare = MonitorEntry { value: rare.to_owned().into(), ..MonitorEntry::default() };
+        let mut news = News::default();
+        let ids = || (1..=10 * FREQUENT_MAX as u64).map(|id| id << 4);
+        news.take(ids().map(|id| message(1, id)).collect(), 0);
+        news.take(ids().map(|id| message(2, id)).chain([rare]).collect(), 0);
+        let shown = String::from_utf8(news.event().unwrap().to_vec()).unwrap();
+        let of = |node: u64| {
+            let begins = format!("{{\"node\":{node},");
+            let events = shown.split(&begins).skip(1).map(|rest| number_behind(ID, rest));
+            events.collect::<Vec<_>>()
+        };
+        assert_eq!(of(1), of(2));
+        assert!((20..=80).contains(&of(1).len()), "{}", of(1).len());
+        assert_eq!(of(3).len(), 1, "what is rare is shown in any case");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
 
 /// Pages of a node at a time. Further ones are refused.
 pub(super) const PAGES_MAX: usize = 64;
@@ -38,6 +39,9 @@ pub(crate) struct Stream {
     pub(crate) parts: mpsc::Receiver<Part>,
     /// To be kept until the last of it is gone.
     pub(crate) place: Place,
+    /// Ends with the page's place among the open ones: what is left of the parts then is for
+    /// whoever reads at once.
+    pub(crate) ended: oneshot::Receiver<()>,
 }
 
 /// A place among the streams, given back when it is dropped.
@@ -49,6 +53,8 @@ struct Page {
     parts: mpsc::Sender<Part>,
     /// Since when it has not read. Units: microseconds.
     stuck_since_us: Option<u64>,
+    /// Is dropped with the page.
+    _ended: oneshot::Sender<()>,
 }
 
 impl Pages {
@@ -66,8 +72,9 @@ impl Pages {
             // There is room for what comes first.
             let _ = parts.try_send(part);
         }
-        self.open.push(Page { parts, stuck_since_us: None });
-        Some(Stream { parts: shown, place: Place(self.streams.clone()) })
+        let (end, ended) = oneshot::channel();
+        self.open.push(Page { parts, stuck_since_us: None, _ended: end });
+        Some(Stream { parts: shown, place: Place(self.streams.clone()), ended })
     }
 
     /// Shows something to all pages that read; the others miss it.

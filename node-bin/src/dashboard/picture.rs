@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
 use super::sights::{Sight, Sights};
-use super::surroundings::{Lives, SpoiltLink, Surroundings};
+use super::surroundings::{Lives, PlayedLesson, SpoiltLink, Surroundings};
 use crate::monitor::values::NEWEST;
 
 /// After so long without an answer a node counts as silent. Units: microseconds.
@@ -42,6 +42,7 @@ pub(super) struct Picture {
     links: Vec<SpoiltLink>,
     alarms: Vec<Alarm>,
     health: Vec<Health>,
+    lesson: Option<PlayedLesson>,
 }
 
 /// How a node is.
@@ -151,6 +152,7 @@ impl Picture {
             links: around.links.clone(),
             alarms,
             health,
+            lesson: around.lesson.clone(),
             nodes,
         }
     }
@@ -162,6 +164,7 @@ impl Picture {
             && self.nodes == other.nodes
             && self.links == other.links
             && (&self.alarms, &self.health) == (&other.alarms, &other.health)
+            && self.lesson == other.lesson
     }
 }
 

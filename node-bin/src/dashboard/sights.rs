@@ -9,6 +9,7 @@ use super::news::News;
 use super::pages::{self, Part};
 use super::surroundings::Surroundings;
 use crate::monitor::path::{EVENTS, LOG, VIEW};
+use crate::monitor::values::PAGE;
 
 /// How long a node may take to answer. Units: milliseconds.
 const PATIENCE_MS: u64 = 1_000;
@@ -105,10 +106,17 @@ impl Sights {
         self.asked.iter().any(|(_, kind)| *kind == Kind::View)
     }
 
-    /// Where the members are.
-    pub(super) fn members(&self) -> BTreeMap<u64, String> {
-        let sights = self.nodes.iter().filter(|(_, sight)| !sight.address.is_empty());
-        sights.map(|(id, sight)| (*id, sight.address.clone())).collect()
+    /// Where the members' pages are: where each says, and of one that has not said anything
+    /// yet where its peers reach it.
+    pub(super) fn pages(&self) -> BTreeMap<u64, String> {
+        let page = |(id, sight): (&u64, &Sight)| {
+            let at = match sight.values.is_empty() {
+                true => Some(sight.address.as_str()).filter(|address| !address.is_empty()),
+                false => sight.text(PAGE),
+            };
+            at.map(|at| (*id, at.to_owned()))
+        };
+        self.nodes.iter().filter_map(page).collect()
     }
 
     /// What has happened since this was asked last, as a part of the stream.

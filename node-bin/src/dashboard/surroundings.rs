@@ -20,6 +20,23 @@ pub(crate) struct Surroundings {
     pub(crate) scale_percent: u64,
     /// Whether time stands still.
     pub(crate) is_frozen: bool,
+    /// The lesson that a page plays.
+    pub(crate) lesson: Option<PlayedLesson>,
+}
+
+/// A lesson as the pages that do not play it are told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct PlayedLesson {
+    /// The page that plays it, by a word that it has drawn.
+    pub(crate) page: String,
+    /// Which lesson.
+    pub(crate) name: String,
+    /// The node whose page it is.
+    pub(crate) node: u64,
+    /// What the page shows of its present step.
+    pub(crate) title: String,
+    /// The same in full.
+    pub(crate) text: String,
 }
 
 /// A node of the same process.
@@ -81,7 +98,7 @@ impl SpoiltLink {
 impl Default for Surroundings {
     fn default() -> Self {
         let (nodes, links) = (BTreeMap::new(), Vec::new());
-        Self { nodes, links, scale_percent: 100, is_frozen: false }
+        Self { nodes, links, scale_percent: 100, is_frozen: false, lesson: None }
     }
 }
 

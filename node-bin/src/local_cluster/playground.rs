@@ -11,6 +11,7 @@ use raft_core::replica::event::Status;
 use raft_core::types::{NodeId, Term};
 use raft_net::faults::{DELAY_MS_MAX, Faults};
 use raft_net::stream;
+use tokio::time::sleep;
 
 use super::doors::Door;
 use super::folders::{node_directory, set_aside};
@@ -216,17 +217,18 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             return Err(PlaceError::Leads(id));
         }
         let node = self.somebody(None).await?;
-        let handed_over = node.transfer(Some(id), self.inside(within));
-        Ok(in_time(within, handed_over).await.unwrap_or(Err(RequestError::NotHandedOver))?)
+        let handed_over = in_time(within, node.transfer(Some(id), self.inside(within)));
+        let handed_over = self.meanwhile(handed_over).await;
+        Ok(handed_over.unwrap_or(Err(RequestError::NotHandedOver))?)
     }
 
-    async fn leader_after(&self, term: Term, within: Duration) -> Result<NodeId, PlaceError> {
+    async fn leader_after(&mut self, term: Term, within: Duration) -> Result<NodeId, PlaceError> {
         let deadline = now() + within;
         loop {
             match self.newest_leader().await {
                 Some((newer, leader)) if term < newer => return Ok(leader),
                 Some(_) | None if deadline <= now() => return Err(PlaceError::NoLeader),
-                Some(_) | None => tokio::time::sleep(LOOK_INTERVAL).await,
+                Some(_) | None => self.meanwhile(sleep(LOOK_INTERVAL)).await,
             }
         }
     }
@@ -251,7 +253,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
 
     /// Changes the members, and asks again while another change is under way.
     async fn change(
-        &self,
+        &mut self,
         change: &Change,
         through: Through,
         within: Duration,
@@ -265,10 +267,12 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             };
             let left = deadline.saturating_duration_since(now());
             let changed = node.change_members(change.clone(), None, self.inside(left));
-            match in_time(left, changed).await.unwrap_or(Err(RequestError::Unknown)) {
-                Ok(added) => return Ok((added, node.status().await?)),
+            let status = node.status();
+            let changed = self.meanwhile(in_time(left, changed)).await;
+            match changed.unwrap_or(Err(RequestError::Unknown)) {
+                Ok(added) => return Ok((added, status.await?)),
                 Err(RequestError::ChangeRefused(ChangeRefusal::InProgress)) if now() < deadline => {
-                    tokio::time::sleep(LOOK_INTERVAL).await;
+                    self.meanwhile(sleep(LOOK_INTERVAL)).await;
                 }
                 Err(error) => return Err(error.into()),
             }

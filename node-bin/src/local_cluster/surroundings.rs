@@ -34,6 +34,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             links: self.members.keys().flat_map(|&id| self.links_from(id)).collect(),
             scale_percent: self.time.scale.percent,
             is_frozen: self.time.is_frozen,
+            lesson: self.lesson.shown().cloned(),
         }
     }
 

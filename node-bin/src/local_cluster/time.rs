@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use raft_core::replica::StateMachine;
 use raft_net::client_protocol::playground::TimeScale;
+use tokio::time::{Instant, sleep};
 
+use super::playground::LOOK_INTERVAL;
 use super::{LocalCluster, PlaceError};
 use crate::node::Node;
 use crate::pace::Pace;
@@ -22,12 +24,14 @@ pub(super) struct TimePassing {
     begun_percent: u64,
     pub(super) scale: TimeScale,
     pub(super) is_frozen: bool,
+    /// Whether it passes for a step, behind which it stands still again.
+    is_stepping: bool,
 }
 
 impl TimePassing {
     pub(super) fn of_percent(begun_percent: u64) -> Self {
         let scale = TimeScale { percent: begun_percent };
-        Self { begun_percent, scale, is_frozen: false }
+        Self { begun_percent, scale, is_frozen: false, is_stepping: false }
     }
 
     /// What a node is told.
@@ -51,8 +55,11 @@ struct Stepping<'c, S: StateMachine + Send + Unpin + 'static>(&'c mut LocalClust
 
 impl<S: StateMachine + Send + Unpin + 'static> Drop for Stepping<'_, S> {
     fn drop(&mut self) {
-        self.0.time.is_frozen = true;
-        self.0.tell_time();
+        // Somebody may have let time go on for good, or stand still at once.
+        if std::mem::take(&mut self.0.time.is_stepping) {
+            self.0.time.is_frozen = true;
+            self.0.tell_time();
+        }
     }
 }
 
@@ -75,6 +82,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         if std::mem::replace(&mut self.time.is_frozen, true) {
             return Err(PlaceError::Frozen);
         }
+        self.time.is_stepping = false;
         self.tell_time();
         Ok(())
     }
@@ -83,30 +91,47 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     ///
     /// Errors: `NotFrozen` if it does.
     pub fn thaw(&mut self) -> Result<(), PlaceError> {
-        if !std::mem::replace(&mut self.time.is_frozen, false) {
+        let is_stepping = std::mem::take(&mut self.time.is_stepping);
+        if !std::mem::replace(&mut self.time.is_frozen, false) && !is_stepping {
             return Err(PlaceError::NotFrozen);
         }
         self.tell_time();
         Ok(())
     }
 
-    /// Lets so much time pass for the nodes, while it stands still before and afterwards.
+    /// Lets so much time pass for the nodes, while it stands still before and afterwards; somebody
+    /// who freezes or thaws it meanwhile ends the step. Returns how much has passed.
     ///
     /// Errors: `NotFrozen`, or `StepTooLong` if it would take longer than a minute outside.
-    pub async fn step(&mut self, time: Duration) -> Result<(), PlaceError> {
+    pub async fn step(&mut self, time: Duration) -> Result<Duration, PlaceError> {
         if !self.time.is_frozen {
             return Err(PlaceError::NotFrozen);
         }
-        let percent = u32::try_from(self.time.scale.percent).unwrap_or(u32::MAX);
-        let outside = time.saturating_mul(percent) / 100;
-        if STEP_MAX < outside {
+        if STEP_MAX < self.outside(time) {
             return Err(PlaceError::StepTooLong);
         }
         self.thaw()?;
+        self.time.is_stepping = true;
         let stepping = Stepping(self);
-        tokio::time::sleep(outside).await;
+        let mut left = time;
+        // Somebody may change meanwhile how fast time passes.
+        while stepping.0.time.is_stepping && !left.is_zero() {
+            let (before, pause) = (Instant::now(), stepping.0.outside(left).min(LOOK_INTERVAL));
+            stepping.0.meanwhile(sleep(pause)).await;
+            let percent = stepping.0.scale_percent().max(1);
+            left = left.saturating_sub(before.elapsed().saturating_mul(100) / percent);
+        }
         drop(stepping);
-        Ok(())
+        Ok(time.saturating_sub(left))
+    }
+
+    /// How long so much time of the nodes takes outside.
+    fn outside(&self, inside: Duration) -> Duration {
+        inside.saturating_mul(self.scale_percent()) / 100
+    }
+
+    fn scale_percent(&self) -> u32 {
+        u32::try_from(self.time.scale.percent).unwrap_or(u32::MAX)
     }
 
     /// Promises by clocks hold only while all clocks go as fast: nodes are told one after the

@@ -30,21 +30,29 @@ impl Drop for LogLine {
     }
 }
 
-/// Makes a message of each line.
+/// The nodes that are told. A line that is written copies no more than a reference to them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taps(Arc<[Tap]>);
+
+/// Makes a message of each line for one node.
 #[derive(Clone, Debug)]
-pub(super) struct Tap {
+struct Tap {
     to: Recipient<LogLine>,
     waiting: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
 }
 
-impl Tap {
-    pub(super) fn new(to: Recipient<LogLine>) -> Self {
-        Self { to, waiting: Arc::default(), dropped: Arc::default() }
+impl Taps {
+    /// Tells one more, and forgets those that have ended: a cluster in one process kills and
+    /// revives nodes as long as it is played with.
+    pub(super) fn add(&mut self, to: Recipient<LogLine>) {
+        let new = Tap { to, waiting: Arc::default(), dropped: Arc::default() };
+        let living = self.0.iter().filter(|tap| tap.to.connected()).cloned();
+        self.0 = living.chain([new]).collect();
     }
 }
 
-impl<'a> MakeWriter<'a> for Tap {
+impl<'a> MakeWriter<'a> for Taps {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -52,22 +60,75 @@ impl<'a> MakeWriter<'a> for Tap {
     }
 }
 
-impl io::Write for Tap {
+impl io::Write for Taps {
     /// Takes a whole line, as the layer that formats them writes it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if WAITING_LINES_MAX <= self.waiting.fetch_add(1, Ordering::Relaxed) {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return Ok(line.len());
-        }
         let kept = &line[..line.len().min(LINE_BYTES_MAX)];
-        let text = String::from_utf8_lossy(kept).trim_end().to_owned();
-        let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        self.to.do_send(LogLine { line: text, dropped, waiting: self.waiting.clone() });
+        let text = String::from_utf8_lossy(kept);
+        for tap in &*self.0 {
+            tap.tell(text.trim_end());
+        }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Tap {
+    fn tell(&self, line: &str) {
+        if WAITING_LINES_MAX <= self.waiting.fetch_add(1, Ordering::Relaxed) {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        self.to.do_send(LogLine { line: line.to_owned(), dropped, waiting: self.waiting.clone() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use actix::{Actor, ActorContext as _, Context, Handler};
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Hands lines on, and ends when it is told to.
+    struct Reader(mpsc::UnboundedSender<String>);
+
+    impl Actor for Reader {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<LogLine> for Reader {
+        type Result = ();
+
+        fn handle(&mut self, told: LogLine, context: &mut Self::Context) {
+            if told.line == "end" {
+                context.stop();
+            }
+            let _ = self.0.send(told.line.clone());
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_node_that_has_ended_leaves_no_tap_behind() {
+        let mut taps = Taps::default();
+        for round in 0..3 {
+            let (lines, mut told) = mpsc::unbounded_channel();
+            taps.add(Reader(lines).start().recipient());
+            assert_eq!(taps.0.len(), 1, "round {round}");
+            taps.write_all(b"one\n").unwrap();
+            taps.write_all(b"end\n").unwrap();
+            let mut read = Vec::new();
+            while let Some(line) = told.recv().await {
+                read.push(line);
+            }
+            assert_eq!(read, ["one", "end"]);
+        }
     }
 }

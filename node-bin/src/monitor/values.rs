@@ -71,6 +71,8 @@ pub(crate) struct Readings<'a> {
     pub(crate) counts: &'a Counts,
     pub(crate) machine: &'a Machine,
     pub(crate) address: &'a str,
+    /// Where its page is, if it has one.
+    pub(crate) page: Option<&'a str>,
     pub(crate) wall_us: u64,
 }
 
@@ -80,6 +82,9 @@ pub(crate) const LOG_LEVEL: &str = "log/level";
 pub(crate) const ELECTION_TIMEOUT: &str = "raft/election_timeout_ms";
 /// Where the heartbeat interval can be set.
 pub(crate) const HEARTBEAT_INTERVAL: &str = "raft/heartbeat_interval_ms";
+
+/// Where the node's page is.
+pub(crate) const PAGE: &str = "page";
 
 /// Where the newest entries stand, if they were asked for by `VIEW`.
 pub(crate) const NEWEST: &str = "raft/newest";
@@ -94,6 +99,9 @@ pub(crate) fn entries(readings: &Readings<'_>, asked: &str) -> Vec<MonitorEntry>
     store(&mut values, readings.status);
     let Readings { pulse, tally, counts, machine, .. } = readings;
     values.add("address", readings.address);
+    if let Some(page) = readings.page {
+        values.add(PAGE, page);
+    }
     values.add("version", env!("CARGO_PKG_VERSION"));
     values.add("clock/up_ms", pulse.clock_us / 1_000);
     values.add("clock/wall_us", readings.wall_us);

@@ -1,5 +1,7 @@
 //! The sockets of a node: one for all, and those of single doors.
 
+use std::net::SocketAddr;
+
 use raft_net::listener::Port;
 use raft_net::opens::{Door, Opens};
 use tokio::net::TcpListener;
@@ -42,6 +44,22 @@ impl Listening {
         advertise.unwrap_or_else(|| listens_at.clone())
     }
 
+    /// Where the node's page is, if it has one: at a port of its own, or at the one for all, whose
+    /// doors are `opens`. Others are `told` where the node is, also if it listens anywhere.
+    pub(super) fn page(&self, opens: Opens, told: &str) -> Option<String> {
+        let own = self.doors_at.iter().find(|(door, _)| *door == Door::Http).map(|(_, at)| at);
+        if own.is_none() && opens.has(Door::Http) && opens.has(Door::Peers) {
+            return Some(told.to_owned());
+        }
+        let at = own.or_else(|| opens.has(Door::Http).then_some(&self.at))?;
+        let is_anywhere = at.parse().is_ok_and(|at: SocketAddr| at.ip().is_unspecified());
+        if !is_anywhere {
+            return Some(at.clone());
+        }
+        let ((host, _), (_, port)) = (told.rsplit_once(':')?, at.rsplit_once(':')?);
+        Some(format!("{host}:{port}"))
+    }
+
     /// By which names clients of HTTP may ask for the node.
     pub(super) fn hosts(&self, address: &str, more: &[String]) -> Hosts {
         let ports = self.doors_at.iter().map(|(_, at)| at.as_str());
@@ -68,4 +86,28 @@ async fn bind(
     // The name that was given is kept: it may be the one that others know.
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     Ok((tcp, format!("{host}:{}", bound.port())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_where_others_reach_it() {
+        let at = |doors_at: &[(Door, &str)]| Listening {
+            ports: Vec::new(),
+            at: "0.0.0.0:2379".to_owned(),
+            doors_at: doors_at.iter().map(|(door, at)| (*door, (*at).to_owned())).collect(),
+        };
+        let page = |it: Listening, opens| it.page(opens, "one.example:2380");
+        let all = page(at(&[]), Opens::ALL);
+        assert_eq!(all.as_deref(), Some("one.example:2380"));
+        let apart = page(at(&[(Door::Http, "0.0.0.0:80")]), Opens::ALL);
+        assert_eq!(apart.as_deref(), Some("one.example:80"));
+        let apart = page(at(&[(Door::Http, "127.0.0.1:80")]), Opens::only(Door::Peers));
+        assert_eq!(apart.as_deref(), Some("127.0.0.1:80"));
+        let beside = page(at(&[(Door::Peers, "0.0.0.0:2380")]), Opens::only(Door::Http));
+        assert_eq!(beside.as_deref(), Some("one.example:2379"));
+        assert_eq!(page(at(&[]), Opens::only(Door::Peers)), None);
+    }
 }

@@ -202,6 +202,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
     let listening = Listening::begin(&mut options).await?;
     let address = listening.told(options.advertise.take());
     let hosts = listening.hosts(&address, &options.http_hosts);
+    let page = options.store_doors.then(|| listening.page(options.opens, &address)).flatten();
     let settings = raft_settings(&options);
     let Listening { ports, at: listens_at, doors_at } = listening;
     let NodeOptions { members, cluster_id, node_id, data, wires, checks, store_doors, .. } =
@@ -251,7 +252,7 @@ async fn start<S: StateMachine + Unpin + 'static>(
         places: if claim.renews_addresses { claim.members } else { BTreeMap::new() },
         sender: directory::new_incarnation().0,
     };
-    let info = NodeInfo { cluster_id, node_id: node_id.number(), address };
+    let info = NodeInfo { cluster_id, node_id: node_id.number(), address, page };
     let storage = (wal, spare_disk, snapshot_files);
     let (logs, probe) = (options.logs, store_doors.then(probe));
     let api = (info, checks, store_doors, MonitorOptions { clock, directory, logs, probe });

@@ -255,7 +255,7 @@ impl Node {
             format!("Api -> Consensus: Submit {}", submission.tickets.len())
         });
         let requests = requests(submit, (&to_consensus, &snapshot_store), (&watch, wire));
-        let info = NodeInfo { cluster_id: 1, node_id: id.number(), address };
+        let info = NodeInfo { cluster_id: 1, node_id: id.number(), address, page: None };
         api.run(Api::new(info, no_checks(), requests, options(clock), guard("Api")));
         Self { consensus: to_consensus, api: to_api }
     }

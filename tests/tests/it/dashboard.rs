@@ -3,7 +3,9 @@
 mod dev;
 mod files;
 mod harm;
+mod lessons;
 mod live;
+mod orders;
 mod stream;
 
 use crate::harness::http::{self, Reply};

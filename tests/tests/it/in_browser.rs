@@ -1,5 +1,6 @@
 //! The page that every node serves, in a real browser, with a real `kvorum dev` behind it.
 
+mod alone;
 mod hostile;
 mod keys;
 mod lessons;

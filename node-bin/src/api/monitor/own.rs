@@ -61,6 +61,7 @@ impl Api {
             counts: &counts,
             machine: &machine,
             address: &self.info.address,
+            page: self.info.page.as_deref(),
             wall_us: Clock::wall_time(),
         };
         let entries = entries(&readings, rest);

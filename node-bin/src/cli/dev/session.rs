@@ -10,12 +10,10 @@ use kvorum_client::cli::Lines;
 use raft_core::entry::{ClientId, SessionStamp};
 use raft_core::replica::event::SessionRefusal;
 use raft_core::types::NodeId;
-use tokio::sync::mpsc;
 
 use super::command::{COMMANDS, Command};
 use crate::local_cluster::{LocalCluster, in_time};
 use crate::node::{Node, RequestError};
-use crate::playground::Asked;
 
 /// How long one node is asked before another is tried.
 const ATTEMPT: Duration = Duration::from_millis(2_500);
@@ -24,8 +22,6 @@ const ATTEMPT: Duration = Duration::from_millis(2_500);
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) cluster: LocalCluster<Store>,
-    /// What clients want to see done.
-    asked: mpsc::Receiver<Asked>,
     /// Through whom commands go; `None` is any node.
     through: Option<NodeId>,
     /// Whose writes these are, and how many there were; `None` before the first, and when the
@@ -57,8 +53,8 @@ impl From<String> for Outcome {
 }
 
 impl Session {
-    pub(super) fn new(cluster: LocalCluster<Store>, asked: mpsc::Receiver<Asked>) -> Self {
-        Self { cluster, asked, through: None, client: None, lines: None }
+    pub(super) fn new(cluster: LocalCluster<Store>) -> Self {
+        Self { cluster, through: None, client: None, lines: None }
     }
 
     pub(super) fn cluster(&mut self) -> &mut LocalCluster<Store> {
@@ -74,15 +70,9 @@ impl Session {
         }
     }
 
-    /// Waits for what clients want to see done. Whoever does not wait any more has lost nothing.
-    pub(super) async fn next_asked(&mut self) -> Asked {
-        next(&mut self.asked).await
-    }
-
-    /// What clients want to see done, and who does it, beside the connections for the commands of
-    /// `kvctl`.
+    /// Who does what clients want to see done, beside the connections for the commands of `kvctl`.
     pub(super) fn parts(&mut self) -> (Owner<'_>, &mut Option<Lines>) {
-        (Owner { cluster: &mut self.cluster, asked: &mut self.asked }, &mut self.lines)
+        (Owner(&mut self.cluster), &mut self.lines)
     }
 
     /// Carries out a command.
@@ -201,12 +191,13 @@ impl Session {
             let inside = self.cluster.inside(wait);
             let result = match write {
                 Some(stamp) => {
-                    let proposed = node.propose(body.clone(), Some(stamp), inside);
-                    in_time(wait, proposed).await.unwrap_or(Err(RequestError::Unknown))
+                    let asked = in_time(wait, node.propose(body.clone(), Some(stamp), inside));
+                    self.cluster.meanwhile(asked).await.unwrap_or(Err(RequestError::Unknown))
                 }
                 None => {
                     let hint = RequestError::NotLeader { hint: None };
-                    in_time(wait, node.query(body.clone(), inside)).await.unwrap_or(Err(hint))
+                    let asked = in_time(wait, node.query(body.clone(), inside));
+                    self.cluster.meanwhile(asked).await.unwrap_or(Err(hint))
                 }
             };
             match result {
@@ -274,7 +265,7 @@ impl Session {
         }
     }
 
-    async fn status(&self) -> String {
+    async fn status(&mut self) -> String {
         self.cluster.await_leader().await;
         let (paused, mut lines) = (self.cluster.paused(), Vec::new());
         for (id, address) in self.cluster.members() {
@@ -302,10 +293,7 @@ impl Session {
 
 /// Does what clients want to see, while something else goes on.
 #[derive(Debug)]
-pub(super) struct Owner<'a> {
-    cluster: &'a mut LocalCluster<Store>,
-    asked: &'a mut mpsc::Receiver<Asked>,
-}
+pub(super) struct Owner<'a>(&'a mut LocalCluster<Store>);
 
 impl Owner<'_> {
     /// Does it until something else is done, and finishes what it is at then: half an order is
@@ -313,11 +301,11 @@ impl Owner<'_> {
     pub(super) async fn serve_during<T>(self, something: impl Future<Output = T>) -> T {
         let mut something = pin!(something);
         loop {
-            let asked = tokio::select! {
+            let order = tokio::select! {
                 done = &mut something => return done,
-                asked = next(self.asked) => asked,
+                order = self.0.next_order() => order,
             };
-            let mut order = pin!(self.cluster.serve(asked));
+            let mut order = pin!(self.0.serve(order));
             let done = tokio::select! {
                 done = &mut something => Some(done),
                 () = &mut order => None,
@@ -327,14 +315,6 @@ impl Owner<'_> {
                 return done;
             }
         }
-    }
-}
-
-async fn next(asked: &mut mpsc::Receiver<Asked>) -> Asked {
-    match asked.recv().await {
-        Some(asked) => asked,
-        // The cluster itself holds the other end.
-        None => std::future::pending().await,
     }
 }
 

@@ -38,8 +38,9 @@ export function startKeyboard(does) {
   document.addEventListener('keydown', (event) => {
     if (event.key === 'Escape' && closeMenu()) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const typed = event.target.closest?.('input, textarea, select, dialog, .menu, [role=tablist]');
-    if (typed) return;
+    if (event.target.closest?.('input, textarea, select, dialog, .menu')) return;
+    // Among tabs arrows go to the next one.
+    if (event.target.closest?.('[role=tablist]') && event.key.startsWith('Arrow')) return;
     if (/^[1-9]$/.test(event.key)) does.node(Number(event.key));
     else if (Object.hasOwn(act, event.key)) act[event.key]();
     else return;

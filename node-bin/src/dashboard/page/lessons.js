@@ -14,6 +14,15 @@ const STAY_MS_MIN = 3_000;
 /** Unless a step says otherwise, so long is waited for what it wants to show. */
 const WITHIN_MS = 12_000;
 
+/** How often the cluster is told that this page still plays; it believes it for ten seconds. */
+const SIGN_MS = 1_000;
+
+/** A word by which the cluster knows whose lesson it is: another one for each. */
+function drawn() {
+  const numbers = crypto.getRandomValues(new Uint32Array(2));
+  return [...numbers].map((number) => number.toString(16).padStart(8, '0')).join('');
+}
+
 export class Lessons {
   constructor(model, play, onStart) {
     this.model = model;
@@ -21,14 +30,54 @@ export class Lessons {
     this.onStart = onStart;
     this.place = byId('lessons');
     this.run = null;
+    /** The words of the lessons that this page has played. */
+    this.words = new Set();
     /** Tests and those in a hurry do not want to read: 0 goes on at once. */
     this.pace = Number(new URLSearchParams(location.search).get('lesson-pace') ?? 1);
     this.showList();
+    // The cluster would miss this page sooner or later anyway.
     window.addEventListener('pagehide', () => {
-      if (this.isPlaying()) this.run.stage.cleanUpBlindly();
+      if (this.isPlaying()) this.run.stage.order('lesson-end');
     });
     model.listen('hello', () => this.run ?? this.showList());
-    model.listen('state', () => this.allow());
+    model.listen('state', () => {
+      this.allow();
+      this.watch();
+      this.keepStage();
+    });
+    // Beside states, which a browser brings to pages that nobody sees, too.
+    setInterval(() => this.keepStage(), SIGN_MS);
+  }
+
+  /** The lesson that another page plays, or null. */
+  other() {
+    const lesson = this.model.state?.lesson ?? null;
+    return lesson && !this.words.has(lesson.page) ? lesson : null;
+  }
+
+  /** Tells the cluster that the lesson goes on; sees when another page has ended it. */
+  keepStage() {
+    const { run } = this;
+    if (!run?.hasBegun || run.isOver || run.isClosing || run.isLost) return;
+    if (this.model.state?.lesson?.page === run.stage.page) run.wasSeen = true;
+    else if (run.wasSeen) {
+      this.lose(run);
+      return;
+    }
+    const now = performance.now();
+    const [title, text] = [this.title.textContent, this.text.textContent];
+    const isSame = run.said === title + text && now - run.saidAt_ms < SIGN_MS;
+    if (isSame) return;
+    [run.said, run.saidAt_ms] = [title + text, now];
+    run.stage.show(title, text);
+  }
+
+  /** Another page, or this one's own silence, has ended the lesson. */
+  lose(run) {
+    run.isLost = true;
+    run.isLeft = true;
+    run.wake?.();
+    say('The lesson was ended elsewhere; what it broke is put right.', 'failed');
   }
 
   isPlaying() {
@@ -51,8 +100,35 @@ export class Lessons {
         start);
     });
     this.note = element('p', { class: 'summary pad' });
-    this.place.replaceChildren(this.note, element('ol', { class: 'lesson-list' }, ...cards));
+    this.watched = element('article', { class: 'lesson watched', id: 'lesson-watched' },
+      element('h2', {}), element('h3', { class: 'step-title' }),
+      element('p', { class: 'step-text' }),
+      element('div', { class: 'row end' }, button('Take over', () => this.takeOver(), {
+        id: 'lesson-take', title: 'End it there, and have what it broke put right',
+      })));
+    this.place.replaceChildren(this.watched, this.note,
+      element('ol', { class: 'lesson-list' }, ...cards));
     this.allow();
+    this.watch();
+  }
+
+  /** Shows what another page plays. */
+  watch() {
+    if (this.run) return;
+    const other = this.other();
+    setAttribute(this.watched, 'hidden', !other);
+    if (!other) return;
+    const [heading, title, text] = this.watched.children;
+    const lesson = LESSONS.find(({ name }) => name === other.name)?.title ?? other.name;
+    setText(heading, `${lesson}, played on another page of node ${other.node}`);
+    setText(title, other.title);
+    setText(text, other.text);
+  }
+
+  /** Ends what another page plays, so that this one can. */
+  async takeOver() {
+    const other = this.other();
+    if (other) await this.play.ask('lesson-end', { lesson: other.page });
   }
 
   allow() {
@@ -62,7 +138,8 @@ export class Lessons {
     setText(this.note, missing ?? 'Each plays on the cluster that you see, and puts right what '
       + 'it broke.');
     for (const start of this.place.querySelectorAll('.lesson-play')) {
-      start.disabled = !this.canPlay() || this.model.connection !== 'live';
+      start.disabled = !this.canPlay() || this.model.connection !== 'live'
+        || this.other() !== null;
     }
   }
 
@@ -84,7 +161,8 @@ export class Lessons {
       return;
     }
     this.onStart();
-    const stage = new Stage(this.model, this.play, lesson.name);
+    const stage = new Stage(this.model, this.play, lesson.name, drawn());
+    this.words.add(stage.page);
     this.run = { lesson, stage, place: 0, isHeld: false, wake: null, isOver: false };
     // A phone makes room, so that the ring and the words about it are seen together.
     document.body.dataset.lesson = 'on';
@@ -130,6 +208,8 @@ export class Lessons {
     const { run } = this;
     let failure = null;
     try {
+      await run.stage.begin();
+      run.hasBegun = true;
       for (; run.place < run.lesson.steps.length && !run.isLeft; run.place += 1) {
         await this.step(run, run.lesson.steps[run.place]);
       }
@@ -207,12 +287,18 @@ export class Lessons {
   }
 
   async close(run, failure) {
+    run.isClosing = true;
+    if (run.isLost) {
+      run.isOver = true;
+      this.end();
+      return;
+    }
     this.forward.disabled = true;
     setText(this.title, failure ? 'This lesson cannot go on' : 'Putting everything right');
     if (failure) setText(this.text, failure);
     this.wait.dataset.state = 'waiting';
     setText(this.wait, 'healing links, reviving nodes, back to full speed');
-    const failed = await run.stage.cleanUp();
+    const failed = run.hasBegun ? await run.stage.end() : [];
     run.isOver = true;
     if (run.isLeft) {
       this.end();

@@ -41,7 +41,7 @@ export class Play {
     try {
       const answer = await fetch('/ui/play', {
         method: 'POST',
-        // A page that is closed still puts right what its lesson broke.
+        // A page that is closed still ends its lesson.
         keepalive: true,
         signal: AbortSignal.timeout(ORDER_MS),
         headers: {

@@ -236,7 +236,7 @@ export class Ring {
       !isCut && { text: 'Cut', id: 'link-cut', ...ends('cut') },
       !isCut && { text: `Cut ${from} → ${to} only`, ...ends('cut', { one_way: true }) },
       !isCut && { text: `Cut ${to} → ${from} only`, ...back('cut', { one_way: true }) },
-      ...DELAYS_MS.map((ms) => ({ text: `Delay by ${ms} ms`, ...ends('delay', { ms }) })),
+      ...DELAYS_MS.map((ms) => this.delayBy(ms, [from, to])),
     ].filter(Boolean);
     const fault = (one, other) => describe(this.model.link(one, other)) || 'whole';
     const box = group.querySelector('.touch').getBoundingClientRect();
@@ -247,6 +247,18 @@ export class Ring {
       at: { x: box.left + box.width / 2 + 12, y: box.top + box.height / 2 },
       opener: group,
     });
+  }
+
+  /** A node alone delays what it sends, and nothing else. */
+  delayBy(ms, [from, to]) {
+    const own = this.model.own();
+    const [node, other] = this.play.isAlone() && to === own ? [to, from] : [from, to];
+    const one_way = this.play.isAlone();
+    return {
+      text: one_way ? `Delay ${node} → ${other} by ${ms} ms` : `Delay by ${ms} ms`,
+      id: `link-delay-${ms}`,
+      act: () => this.play.ask('delay', { node, other, ms, one_way }),
+    };
   }
 
   /** Opens the menu of a node as a click does. */

@@ -11,27 +11,19 @@ const WRITE_MS = 20_000;
 /** So long a cluster may take to be whole again at the end. */
 const WHOLE_MS = 15_000;
 
-/** What puts right what a lesson does. */
-const CURES = { cut: 'heal', delay: 'heal', pause: 'resume', kill: 'revive' };
-
 /** Something that a lesson needs and the cluster does not allow just now. */
 export class LessonError extends Error {}
 
-function victimOf({ node, other }) {
-  return [node, other].filter(Boolean).sort().join('-');
-}
-
 export class Stage {
-  constructor(model, play, name) {
+  constructor(model, play, name, page) {
     this.model = model;
     this.play = play;
     this.name = name;
+    /** By which the cluster knows whose lesson it is, and what it breaks. */
+    this.page = page;
     /** What steps remember for later ones. */
     this.kept = {};
     this.added = [];
-    /** What would put things right: each with the nodes and links that it is for. */
-    this.cures = new Map();
-    this.scale_before = null;
     this.written = 0;
   }
 
@@ -73,38 +65,23 @@ export class Stage {
     return said_ms * (this.model.state?.scale ?? 1);
   }
 
+  /** An order of this lesson: the cluster notes what it breaks, and refuses it when the lesson is
+   * over. Resolves to {done, text}. */
+  order(action, order = {}) {
+    return this.play.order(action, { ...order, lesson: this.page });
+  }
+
   /** Does something to the cluster. Throws what it says if it was not done, unless that is fine. */
   async do(action, order = {}, isFine = false) {
-    // Noted before it is done: a page that is closed meanwhile puts it right all the same.
-    this.note(CURES[action], order);
-    const { done, text } = await this.play.order(action, order);
-    if (done) this.forget(action, order);
+    const { done, text } = await this.order(action, order);
     if (!done && !isFine) throw new LessonError(text);
     return text;
   }
 
-  note(cure, order) {
-    if (!cure) return;
-    this.cures.set(cure, (this.cures.get(cure) ?? new Set()).add(victimOf(order)));
-  }
-
-  /** What was put right of one node or link, or of all, needs it no more. */
-  forget(cure, order) {
-    const victims = this.cures.get(cure);
-    if (order.node !== undefined) victims?.delete(victimOf(order));
-    if (order.node === undefined || !victims?.size) this.cures.delete(cure);
-  }
-
   /** Slow motion for the time of the lesson, where there is such a thing. */
   async slowDown(scale) {
-    const before = this.scale_before;
-    this.scale_before ??= this.model.state?.scale ?? 1;
-    const { done } = await this.play.order('time-scale', { scale });
-    if (!done) {
-      this.scale_before = before;
-      return;
-    }
-    await this.until(() => this.model.state?.scale === scale, 3_000);
+    const { done } = await this.order('time-scale', { scale });
+    if (done) await this.until(() => this.model.state?.scale === scale, 3_000);
   }
 
   /** Writes a key of the lesson and does not wait; what became of it stands in `kept[name]`. */
@@ -163,35 +140,27 @@ export class Stage {
     return this.model.events.some((event) => event.at_us >= this.from_us && fits(event));
   }
 
-  /** Puts right whatever the lesson has broken. Resolves to what could not be put right. */
-  async cleanUp() {
+  /** Takes the stage, if nobody has it. Throws why not. */
+  begin() {
+    return this.do('lesson-begin', { name: this.name });
+  }
+
+  /** Says what is shown, as a sign of life and for pages that watch. */
+  show(title, text) {
+    this.order('lesson-shows', { title, text });
+  }
+
+  /** Leaves the stage; the cluster puts right whatever the lesson broke and nobody has mended.
+   * Resolves to what is not right by then. */
+  async end() {
     const failed = [];
-    const mend = async (action, order = {}, isFine = false) => {
-      const { done, text } = await this.play.order(action, order);
-      if (!done && !isFine) failed.push(text);
-    };
-    if (this.model.state?.frozen) await mend('thaw');
-    // Somebody may have mended it meanwhile, and then that says so.
-    for (const cure of ['heal', 'resume', 'revive']) {
-      if (this.cures.has(cure)) await mend(cure, {}, true);
-    }
-    if (this.scale_before !== null) await mend('time-scale', { scale: this.scale_before });
-    for (const id of this.added.reverse()) await mend('remove', { node: id });
+    const { done, text } = await this.order('lesson-end');
+    if (!done) failed.push(text);
     const isWhole = await this.until(() => (
       this.leader && this.up.length === this.model.nodes().length
+      && !this.added.some((id) => this.node(id))
       && !(this.model.state.links ?? []).length), WHOLE_MS);
     if (!isWhole) failed.push('not every node is back yet');
     return failed;
-  }
-
-  /** The same without waiting for anything, for a page that is being closed. The orders are sent
-   * in this order; those that need time to pass and a leader come last. */
-  cleanUpBlindly() {
-    if (this.model.state?.frozen) this.play.order('thaw');
-    for (const cure of Object.values(CURES)) {
-      if (this.cures.delete(cure)) this.play.order(cure);
-    }
-    if (this.scale_before !== null) this.play.order('time-scale', { scale: this.scale_before });
-    for (const node of this.added.reverse()) this.play.order('remove', { node });
   }
 }

@@ -43,6 +43,7 @@ use self::incoming::Incoming;
 pub(crate) use self::introduction::Introduction;
 use self::rewound::Rewound;
 pub(crate) use self::ui::Backstage;
+use self::ui::HangUp;
 use self::unread::{TooMuchUnread, Unread};
 use super::etcd::{self, Behind};
 use crate::api::Caller;
@@ -137,18 +138,24 @@ async fn serve(served: Arc<Served>, caller: Caller, accepted: DoorAccepted) {
 
 async fn serve_http1(served: Arc<Served>, origin: Origin, io: Rewound) -> Result<(), hyper::Error> {
     let unread = Arc::new(Unread::default());
+    let hang_up = HangUp::default();
+    let to_hang_up = hang_up.clone();
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let (served, unread) = (served.clone(), unread.clone());
-        let request = request.map(Incoming::Http1);
+        let mut request = request.map(Incoming::Http1);
+        request.extensions_mut().insert(hang_up.clone());
         async move { Ok::<_, Infallible>(answer_held(&served, origin, &unread, request).await) }
     });
-    http1::Builder::new()
+    let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         // Who has nothing more to ask still reads the answer.
         .half_close(true)
-        .serve_connection(TokioIo::new(io), service)
-        .await
+        .serve_connection(TokioIo::new(io), service);
+    tokio::select! {
+        ended = serving => ended,
+        () = to_hang_up.asked() => Ok(()),
+    }
 }
 
 /// Answers a request when there is room for an answer.

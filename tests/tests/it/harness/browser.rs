@@ -84,6 +84,33 @@ impl Browser {
         self.ask("POST", "/url", &json!({ "url": url })).await;
     }
 
+    /// Opens one more window with this address, and goes on there. Returns the one before, for
+    /// `turn_to`.
+    pub(crate) async fn open_beside(&self, url: &str) -> String {
+        let before = self.window().await;
+        let new = self.ask("POST", "/window/new", &json!({ "type": "window" })).await;
+        self.turn_to(new["handle"].as_str().unwrap()).await;
+        self.open(url).await;
+        before
+    }
+
+    /// The window that is looked at.
+    pub(crate) async fn window(&self) -> String {
+        let window = self.ask("GET", "/window", &Value::Null).await;
+        window.as_str().unwrap().to_owned()
+    }
+
+    /// Goes on in a window.
+    pub(crate) async fn turn_to(&self, window: &str) {
+        self.ask("POST", "/window", &json!({ "handle": window })).await;
+    }
+
+    /// Closes the window as a person does, and goes on in another.
+    pub(crate) async fn close(&self, and_turn_to: &str) {
+        self.ask("DELETE", "/window", &json!({})).await;
+        self.turn_to(and_turn_to).await;
+    }
+
     /// What a function's body returns in the page.
     pub(crate) async fn eval(&self, script: &str) -> Value {
         self.ask("POST", "/execute/sync", &json!({"script": script, "args": []})).await

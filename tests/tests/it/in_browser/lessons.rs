@@ -71,3 +71,53 @@ async fn a_lesson_that_is_left_puts_right_what_it_broke() {
     stage.leads().await;
     stage.end().await;
 }
+
+/// The state of all links and nodes, as the page shows it.
+async fn is_whole(stage: &Stage) {
+    let browser = &stage.browser;
+    browser.until("whole links", "!document.querySelector('.link[data-cut]')").await;
+    browser.until("living nodes", "!document.querySelector('.node:not([data-state=up])')").await;
+}
+
+#[tokio::test]
+async fn a_second_page_watches_and_takes_over() {
+    let _turn = wait::turn().await;
+    let Some(stage) = Stage::open("a second page", "?lesson-pace=9").await else { return };
+    let browser = &stage.browser;
+    browser.click("#tab-lessons").await;
+    browser.click("#lesson-first-election").await;
+    browser.until("cut links", "document.querySelector('.link[data-cut]')").await;
+    // The page of another node.
+    let other = format!("http://{}/?lesson-pace=9", stage.cluster.door(2));
+    let first = browser.open_beside(&other).await;
+    browser.click("#tab-lessons").await;
+    let shown = "document.querySelector('#lesson-watched:not([hidden])')?.textContent ?? ''";
+    browser
+        .until("who plays", &format!("{shown}.includes('The first election, played on another')"))
+        .await;
+    browser.until("what", &format!("{shown}.includes('Take the cluster apart')")).await;
+    let disabled = "document.querySelector('#lesson-heartbeats').disabled";
+    browser.until("no lesson beside it", disabled).await;
+    browser.click("#lesson-take").await;
+    is_whole(&stage).await;
+    stage.leads().await;
+    browser.click("#lesson-heartbeats").await;
+    browser.until("a lesson here", "document.querySelector('#lesson')").await;
+    let second = "document.querySelector('.step-title')?.textContent === 'Winding up the timers'";
+    browser.until("its first step", second).await;
+
+    // The first page sees that it has lost the stage, and who has it now.
+    let own = browser.window().await;
+    browser.turn_to(&first).await;
+    browser
+        .until("who plays now", &format!("{shown}.includes('Heartbeats, played on another')"))
+        .await;
+    // The second one is closed in the middle of its lesson.
+    browser.turn_to(&own).await;
+    browser.until("slow motion", "document.querySelector('#play-speed').value === '5'").await;
+    browser.close(&first).await;
+    browser.until("nobody who plays", "document.querySelector('#lesson-watched').hidden").await;
+    browser.until("full speed", "document.querySelector('#play-speed').value === '1'").await;
+    is_whole(&stage).await;
+    stage.browser.end().await;
+}

@@ -113,6 +113,10 @@ async fn keys_do_what_the_page_says_they_do() {
         browser.press(key).await;
         browser.until(tab, &format!("document.body.dataset.tab === '{tab}'")).await;
     }
+    // Also when a tab has the focus, because it was clicked.
+    browser.click("#tab-members").await;
+    browser.press("k").await;
+    browser.until("keys", "document.body.dataset.tab === 'keys'").await;
     browser.press("/").await;
     browser.until("the prefix", "document.activeElement.id === 'key-prefix'").await;
     // What is typed there is typed, and does nothing else.

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use sha2::{Digest as _, Sha256};
 use tonic::body::Body;
 
+pub(super) use self::live::HangUp;
 use super::host::Hosts;
 use super::incoming::Incoming;
 use super::pages;
@@ -77,7 +78,8 @@ async fn serve(
     if name == "live" {
         only(&request, &[Method::GET])?;
         check_site(request.headers())?;
-        return live::show(&backstage.open).await;
+        let hang_up = request.extensions().get::<HangUp>().cloned();
+        return live::show(&backstage.open, hang_up).await;
     }
     match assets::find(&name) {
         Some(asset) => {

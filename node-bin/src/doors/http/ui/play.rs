@@ -21,13 +21,16 @@ use super::{Backstage, clearing};
 use crate::api::{CallOutcome, Operation};
 use crate::dashboard::PlaysWith;
 use crate::doors::etcd::Behind;
-use crate::playground::{AskedToPlay, PageTold, Waits};
+use crate::playground::{AskedToPlay, LessonNews, LessonWord, PageTold, Waits, Wish};
 
 /// What a page shows that it is one of this node's.
 const TOKEN: HeaderName = HeaderName::from_static("x-kvorum-token");
 
 /// The longest order. A longer one is refused. Units: bytes.
 const BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// The longest word by which a page names itself. Units: bytes.
+const PAGE_BYTES_MAX: usize = 64;
 
 /// Deletes every key; a page's own word.
 const CLEAR_STORE: &str = "clear-store";
@@ -46,6 +49,13 @@ struct Order {
     one_way: bool,
     /// How much slower time is to pass: 2 is half as fast.
     scale: Option<f64>,
+    /// The page whose lesson it belongs to, by a word that it has drawn.
+    lesson: Option<String>,
+    /// Which lesson begins.
+    name: String,
+    /// What the page shows of its lesson.
+    title: String,
+    text: String,
 }
 
 /// What a page is answered.
@@ -74,12 +84,12 @@ pub(super) async fn play(
             cleared.map_err(|_| Refused::new(StatusCode::GATEWAY_TIMEOUT, late.to_owned()))?;
         return text.map(|text| done(Ok(text), None));
     }
-    let play = order.to_play().map_err(Refused::bad)?;
-    if let (Play::Transfer(_), PlaysWith::Node) = (play, plays_with) {
+    let wish = order.to_wish().map_err(Refused::bad)?;
+    if let (Wish::Play { play: Play::Transfer(_), .. }, PlaysWith::Node) = (&wish, plays_with) {
         return Ok(done(transfer(behind, order.node).await, None));
     }
     let (reply, told) = oneshot::channel();
-    player.do_send(AskedToPlay { waits: Waits::Page(reply), play });
+    player.do_send(AskedToPlay { waits: Waits::Page(reply), wish });
     let PageTold { outcome, told } = told.await.map_err(|_| Refused::stopped())?;
     Ok(done(outcome, told))
 }
@@ -119,11 +129,28 @@ fn order(body: &Bytes) -> Result<Order, Refused> {
 }
 
 impl Order {
-    /// What is to be done, if it makes sense whoever the nodes are.
+    /// What is wanted, if it makes sense whoever the nodes are.
     ///
     /// Errors: one line that says what does not.
+    fn to_wish(&self) -> Result<Wish, String> {
+        let page = self.lesson.clone();
+        if page.as_ref().is_some_and(|page| PAGE_BYTES_MAX < page.len()) {
+            return Err(format!("lesson: a page has a name of at most {PAGE_BYTES_MAX} bytes"));
+        }
+        let news = match self.action.as_str() {
+            "lesson-begin" => LessonNews::Begins { name: self.name.clone() },
+            "lesson-shows" => {
+                LessonNews::Shows { title: self.title.clone(), text: self.text.clone() }
+            }
+            "lesson-end" => LessonNews::Ends,
+            _ => return Ok(Wish::Play { play: self.to_play()?, page }),
+        };
+        let page = page.ok_or_else(|| format!("{}: name the page as lesson", self.action))?;
+        Ok(Wish::Lesson(LessonWord { page, news }))
+    }
+
     fn to_play(&self) -> Result<Play, String> {
-        let Self { action, node, other, ms, one_way, scale } = self;
+        let Self { action, node, other, ms, one_way, scale, .. } = self;
         let percent = scale.map(hundredths).transpose()?;
         let (action, node, other) = (action.clone(), *node, *other);
         PlayOrder { action, node, other, ms: *ms, one_way: *one_way, percent }.to_play()
