@@ -1,6 +1,7 @@
 //! Api: the only owner of this node's client connections.
 //!
-//! Commands: `Call` (the embedding program), `CallBatch`, `CallerEnded` (doors), `Stop`. Facts in: `ClientAccepted` (Listener),
+//! Commands: `Call` (the embedding program), `CallBatch`, `CallerEnded` (doors), `Stop`. Facts in:
+//! `ClientAccepted` (Listener),
 //! `DoorAccepted` (Listener, of Redis clients), `FromClient`, `ClientEnded`, `FromResp`,
 //! `RespEnded` (its reader tasks), `Writable` (its outboxes), `Answered`, `Greeted`,
 //! `Described` (Consensus), `Pushed` (Watch), `Heard` (Network), `SnapshotTold` (SnapshotStore),
