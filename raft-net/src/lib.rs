@@ -18,6 +18,7 @@ pub mod etcd;
 pub mod faults;
 pub mod frame;
 pub mod handshake;
+pub mod inbox;
 pub mod inquiry;
 pub mod link;
 pub mod listener;

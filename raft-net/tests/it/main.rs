@@ -6,6 +6,7 @@ mod channels;
 mod doors;
 mod founding;
 mod generated;
+mod inboxes;
 mod links;
 mod outboxes;
 mod probe;
