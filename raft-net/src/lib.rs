@@ -18,7 +18,6 @@ pub mod etcd;
 pub mod faults;
 pub mod frame;
 pub mod handshake;
-pub mod inbox;
 pub mod inquiry;
 pub mod link;
 pub mod listener;

@@ -121,10 +121,10 @@ impl fmt::Debug for Outbox {
 
 /// Polls outside of tokio's budget.
 ///
-/// An actor that flushes or reads many connections in one turn would use the budget up; the poll
-/// then answers "pending" and wakes at once, the wake is a message to the actor itself, and the
+/// An actor that flushes many connections in one turn would use the budget up; the poll then
+/// answers "pending" and wakes at once, the wake is a message to the actor itself, and the
 /// actor drains its mailbox without giving way: it would never end.
-pub(crate) fn poll_now<T>(waker: &Waker, poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+fn poll_now<T>(waker: &Waker, poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
     pin!(unconstrained(poll_fn(poll))).poll(&mut Context::from_waker(waker))
 }
 

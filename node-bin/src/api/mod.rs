@@ -1,11 +1,11 @@
 //! Api: the only owner of this node's client connections.
 //!
 //! Commands: `Call` (the embedding program), `CallBatch`, `CallerEnded` (doors), `Stop`. Facts in:
-//! `ClientAccepted` (Listener), `DoorAccepted` (Listener, of Redis clients), `FromClient`,
-//! `ClientEnded` (its reader tasks), `Readable` (its inboxes), `Writable` (its outboxes),
-//! `Answered`, `Greeted`, `Described` (Consensus), `Pushed` (Watch), `Heard` (Network),
-//! `SnapshotTold` (SnapshotStore), `PlayEnded` (Playground), `OpenStream`, `StreamOrders`,
-//! `CloseStream` (doors). Commands out:
+//! `ClientAccepted` (Listener),
+//! `DoorAccepted` (Listener, of Redis clients), `FromClient`, `ClientEnded`, `FromResp`,
+//! `RespEnded` (its reader tasks), `Writable` (its outboxes), `Answered`, `Greeted`,
+//! `Described` (Consensus), `Pushed` (Watch), `Heard` (Network), `SnapshotTold` (SnapshotStore),
+//! `PlayEnded` (Playground), `OpenStream`, `StreamOrders`, `CloseStream` (doors). Commands out:
 //! `Submit`, `Read`, `Greet`, `Describe`, `Transfer`, `WantSnapshot`; `AskSnapshot` (to
 //! SnapshotStore); `Orders` (to Watch); `Spread` (to Network); `AskedToPlay` (to Playground, if
 //! there is one).

@@ -3,16 +3,17 @@
 
 use std::time::Duration;
 
-use actix::{AsyncContext, Handler, Recipient};
+use actix::{Addr, AsyncContext, Handler, Message, Recipient};
+use actix_rt::task::JoinHandle;
 use bytes::BytesMut;
 use raft_core::configuration::Configuration;
 use raft_core::replica::event::{Outcome, Refusal, Status, Ticket};
-use raft_net::inbox::{Arrived, Inbox, Readable};
 use raft_net::listener::DoorAccepted;
 use raft_net::outbox::Outbox;
-use raft_net::resp::{Parser, Protocol};
-use raft_net::stream::make_room;
-use tokio::task::yield_now;
+use raft_net::resp::{Batch, Parser, Protocol, ProtocolError};
+use raft_net::stream::{ReadHalf, make_room};
+use tokio::io::AsyncReadExt;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::by_number::ByNumber;
@@ -32,7 +33,7 @@ const OUTPUT_BYTES_MAX: usize = 80 * 1024 * 1024;
 /// With so much waiting a message makes the socket be tried at once. Units: bytes.
 const MESSAGES_BYTES: usize = 16 * 1024;
 
-/// How much is read of a connection before others have their turn. Units: bytes.
+/// How much one read takes at most. Units: bytes.
 const READ_BYTES: usize = 64 * 1024;
 
 /// How long a command may wait. Units: microseconds.
@@ -46,42 +47,44 @@ pub(super) fn is_resp(connection: u64) -> bool {
     connection & MARK != 0
 }
 
+/// Brings what one read of one connection brought.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(super) struct FromResp {
+    connection: u64,
+    batch: Batch,
+    failure: Option<ProtocolError>,
+    /// Tells the reader when to go on.
+    go_on: oneshot::Sender<Reading>,
+}
+
+/// Says that a connection can be read no further.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(super) struct RespEnded {
+    connection: u64,
+    why: String,
+}
+
 /// Every Redis client of the node, and what they share.
 #[derive(Debug)]
 pub(super) struct RespClients {
     desk: Desk,
     connections: ByNumber<Connection>,
     newest: u64,
-    /// Where what arrives is read into. It is shared, because most of what arrives is whole
-    /// commands, which are dealt with before the next connection is read.
-    input: BytesMut,
 }
 
 #[derive(Debug)]
 struct Connection {
-    connection: u64,
     outbox: Outbox,
     conversation: Conversation,
-    /// `None` when nothing more is to be read.
-    inbox: Option<Inbox>,
-    parser: Parser,
-    /// The beginning of a command of which the rest has not arrived.
-    rest: BytesMut,
+    /// Ended with the connection, unless it is to see its client off.
+    reader: Option<JoinHandle<()>>,
     is_touched: bool,
     /// Messages since everything was read last. Units: bytes.
     told_bytes: usize,
     /// Whether it reads too few of them.
     is_slow: bool,
-}
-
-/// What came of reading on.
-enum Came {
-    /// A command, or the end.
-    Something,
-    /// Nothing that could be gone on with.
-    Nothing,
-    /// More than is read at once.
-    TooMuch,
 }
 
 impl Connection {
@@ -90,123 +93,20 @@ impl Connection {
         self.told_bytes = self.told_bytes.min(self.outbox.queued_bytes());
         self.told_bytes
     }
+}
 
-    /// Whether the client reads too few of the messages that it is told.
-    fn reads_too_few(&mut self, channels: &mut Channels) -> bool {
-        if 0 < self.told_bytes {
-            let unread = self.unread_messages();
-            self.is_slow |= channels.unread.note(self.connection, unread);
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(reader) = &self.reader {
+            reader.abort();
         }
-        self.is_slow
-    }
-
-    /// Asks what can be asked now; returns how many requests that were.
-    fn ask(
-        &mut self,
-        desk: &mut Desk,
-        (round, describe): (&mut Round, &Recipient<Describe>),
-        is_draining: bool,
-    ) -> usize {
-        let mut asked = 0;
-        while let Some(ask) = self.conversation.next(desk, self.outbox.output()) {
-            let Ask { request, write, is_of_node } = ask;
-            if is_draining {
-                let told = Told::Refused(Refusal::Stopping);
-                self.conversation.answered(request, &told, desk, self.outbox.output());
-                continue;
-            }
-            asked += 1;
-            let ticket = Ticket { connection: self.connection, request };
-            match write {
-                None if is_of_node => describe.do_send(Describe { ticket, with_entries: false }),
-                Some(stamp) => round.write(ticket, &stamp, TIMEOUT_US, &desk.body),
-                None => round.read(ticket, TIMEOUT_US, &desk.body),
-            }
-        }
-        asked
-    }
-
-    /// Reads on if what arrived before is dealt with. `may_read` is how much is still read at
-    /// once. Units: bytes.
-    fn read(&mut self, shared: &mut BytesMut, may_read: &mut usize) -> Came {
-        match self.conversation.reading() {
-            Reading::Wait => return Came::Nothing,
-            Reading::On => {}
-            Reading::Off => {
-                self.see_off();
-                return Came::Nothing;
-            }
-        }
-        loop {
-            let Some(inbox) = self.inbox.as_mut().filter(|inbox| !inbox.is_awaited()) else {
-                return Came::Nothing;
-            };
-            if *may_read == 0 {
-                return Came::TooMuch;
-            }
-            let is_fresh = self.rest.is_empty();
-            let input = if is_fresh { &mut *shared } else { &mut self.rest };
-            make_room(input, READ_BYTES);
-            match inbox.read(input) {
-                Ok(Arrived::Bytes(read)) => *may_read = may_read.saturating_sub(read),
-                Ok(Arrived::Nothing) => return Came::Nothing,
-                Ok(Arrived::End) => return self.read_no_more("closed by the client"),
-                Err(error) => return self.read_no_more(&error.to_string()),
-            }
-            let has_come = self.cut(is_fresh.then_some(&mut *shared));
-            if has_come {
-                return Came::Something;
-            }
-        }
-    }
-
-    /// Takes in the whole commands of what has arrived, and keeps the rest; returns whether
-    /// there was anything.
-    fn cut(&mut self, shared: Option<&mut BytesMut>) -> bool {
-        let (batch, failure) = match shared {
-            Some(shared) => {
-                let cut = self.parser.cut(shared);
-                // The next connection begins with an empty buffer.
-                self.rest.extend_from_slice(shared);
-                shared.clear();
-                cut
-            }
-            None => self.parser.cut(&mut self.rest),
-        };
-        if self.rest.is_empty() {
-            self.rest = BytesMut::new();
-        }
-        let has_come = !batch.is_empty() || failure.is_some();
-        if has_come {
-            self.conversation.take_in(batch, failure);
-        }
-        has_come
-    }
-
-    /// Nothing more will arrive; whoever has said all may still wait for replies.
-    fn read_no_more(&mut self, why: &str) -> Came {
-        tracing::debug!(connection = self.connection, "a Redis client says no more: {why}");
-        self.inbox = None;
-        self.conversation.end();
-        Came::Something
-    }
-
-    /// Throws away what arrives from now on, until the client closes, or soon: closing with bytes
-    /// unread would make TCP take back the last reply.
-    fn see_off(&mut self) {
-        let Some(inbox) = self.inbox.take() else { return };
-        actix_rt::spawn(async move {
-            let mut stream = inbox.into_stream();
-            let _ = timeout(FAREWELL, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
-        });
     }
 }
 
 impl RespClients {
     pub(super) fn new(options: RespOptions, node_address: String, seed: u64) -> Self {
         let desk = Desk::new(options, node_address, seed);
-        let input = BytesMut::new();
-        Self { desk, connections: ByNumber::default(), newest: MARK, input }
+        Self { desk, connections: ByNumber::default(), newest: MARK }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -221,62 +121,73 @@ impl RespClients {
         self.connections.clear();
     }
 
-    /// Goes on with a connection as far as it can: with what has arrived and, when that is dealt
-    /// with, with what arrives, and writes what there is to write.
+    /// Goes on with what has arrived on a connection, as far as it can, and writes what there is
+    /// to write. Returns how many requests more are in flight, or fewer, and an error if the
+    /// connection is gone.
     fn go_on(
         &mut self,
         connection: u64,
         (round, describe): (&mut Round, &Recipient<Describe>),
         is_draining: bool,
     ) -> Went {
-        let Self { desk, connections, input, .. } = self;
+        let Self { desk, connections, .. } = self;
         let Some(client) = connections.get_mut(&connection) else { return Went::Nowhere };
         client.is_touched = false;
-        let (mut asked, mut may_read) = (0, READ_BYTES);
-        let is_more = loop {
-            asked += client.ask(desk, (&mut *round, describe), is_draining);
+        let mut asked = 0;
+        loop {
+            while let Some(ask) = client.conversation.next(desk, client.outbox.output()) {
+                let Ask { request, write, is_of_node } = ask;
+                if is_draining {
+                    let told = Told::Refused(Refusal::Stopping);
+                    client.conversation.answered(request, &told, desk, client.outbox.output());
+                    continue;
+                }
+                asked += 1;
+                let ticket = Ticket { connection, request };
+                match write {
+                    None if is_of_node => {
+                        describe.do_send(Describe { ticket, with_entries: false })
+                    }
+                    Some(stamp) => round.write(ticket, &stamp, TIMEOUT_US, &desk.body),
+                    None => round.read(ticket, TIMEOUT_US, &desk.body),
+                }
+            }
             let before = client.outbox.queued_bytes();
             if let Err(error) = client.outbox.flush() {
                 return Went::Gone { asked, why: error.to_string() };
             }
-            let is_written = client.outbox.queued_bytes() == 0;
-            if is_written && 0 < before && client.conversation.has_more() {
-                continue;
+            let is_freed = client.outbox.queued_bytes() == 0 && 0 < before;
+            if !(is_freed && client.conversation.has_more()) {
+                break;
             }
-            if !is_written {
-                break false;
+        }
+        if client.outbox.is_over_limit() {
+            let why = "the client does not read its replies".to_owned();
+            return Went::Gone { asked, why };
+        }
+        if 0 < client.told_bytes {
+            let unread = client.unread_messages();
+            client.is_slow |= desk.channels.unread.note(connection, unread);
+        }
+        if client.is_slow {
+            return Went::Gone { asked, why: "the client does not read its messages".to_owned() };
+        }
+        if client.outbox.queued_bytes() == 0 {
+            client.conversation.read_on();
+            if client.conversation.is_over() {
+                // The reader closes what it has when the client does, or soon.
+                client.reader = None;
+                return Went::Gone { asked, why: "it was closed here".to_owned() };
             }
-            match client.read(input, &mut may_read) {
-                Came::Something => {}
-                Came::Nothing => break false,
-                Came::TooMuch => break true,
-            }
-        };
-        let why = if client.outbox.is_over_limit() {
-            "the client does not read its replies"
-        } else if client.reads_too_few(&mut desk.channels) {
-            "the client does not read its messages"
-        } else if client.outbox.queued_bytes() == 0 && client.conversation.is_over() {
-            "it was closed here"
-        } else {
-            return Went::On { asked, is_more };
-        };
-        Went::Gone { asked, why: why.to_owned() }
+        }
+        Went::On { asked }
     }
 }
 
 /// How far a connection went.
 enum Went {
-    On {
-        /// How many requests were asked.
-        asked: usize,
-        /// Whether it is to be gone on with when others had their turn.
-        is_more: bool,
-    },
-    Gone {
-        asked: usize,
-        why: String,
-    },
+    On { asked: usize },
+    Gone { asked: usize, why: String },
     Nowhere,
 }
 
@@ -290,17 +201,7 @@ impl Api {
         let is_draining = self.draining.is_some();
         let asked_of = (&mut self.round, &self.outlets.describe);
         match self.resp.go_on(connection, asked_of, is_draining) {
-            Went::On { asked, is_more } => {
-                self.in_flight += asked;
-                if is_more {
-                    let own = context.address();
-                    // Through a task of its own, so that others are read and written meanwhile.
-                    actix_rt::spawn(async move {
-                        yield_now().await;
-                        own.do_send(Readable { connection });
-                    });
-                }
-            }
+            Went::On { asked } => self.in_flight += asked,
             Went::Gone { asked, why } => {
                 self.in_flight += asked;
                 self.forget_resp(connection, &why);
@@ -312,13 +213,6 @@ impl Api {
         if !self.round.is_empty() {
             self.plan_flush(context);
         }
-    }
-
-    /// Goes on with a connection on which something has arrived.
-    fn read_on(&mut self, connection: u64, context: &mut <Self as actix::Actor>::Context) {
-        self.resp.desk.wall_time = Clock::wall_time();
-        self.go_on_with(connection, context);
-        self.settle(context);
     }
 
     fn forget_resp(&mut self, connection: u64, why: &str) {
@@ -412,32 +306,77 @@ impl Handler<DoorAccepted> for Api {
         self.resp.newest += 1;
         let connection = self.resp.newest;
         let (reading, writing) = stream.split();
-        let api = context.address();
+        let reader = actix_rt::spawn(read_commands(connection, reading, read, context.address()));
+        let owner = context.address().recipient();
         let subscriber = Subscriber { connection, subscription: 0 };
-        let mut client = Connection {
-            connection,
-            outbox: Outbox::new(connection, writing, OUTPUT_BYTES_MAX, api.clone().recipient()),
+        let client = Connection {
+            outbox: Outbox::new(connection, writing, OUTPUT_BYTES_MAX, owner),
             conversation: Conversation::new(connection & !MARK, from, subscriber),
-            inbox: Some(Inbox::new(connection, reading, api.recipient())),
-            parser: Parser::default(),
-            rest: read,
+            reader: Some(reader),
             is_touched: false,
             told_bytes: 0,
             is_slow: false,
         };
-        client.cut(None);
         self.resp.connections.insert(connection, client);
-        self.read_on(connection, context);
     }
 }
 
-impl Handler<Readable> for Api {
+impl Handler<FromResp> for Api {
     type Result = ();
 
-    fn handle(&mut self, Readable { connection }: Readable, context: &mut Self::Context) {
+    fn handle(&mut self, from: FromResp, context: &mut Self::Context) {
+        let FromResp { connection, batch, failure, go_on } = from;
+        self.resp.desk.wall_time = Clock::wall_time();
         if let Some(client) = self.resp.connections.get_mut(&connection) {
-            client.inbox.iter_mut().for_each(Inbox::rung);
-            self.read_on(connection, context);
+            client.conversation.take_in(batch, failure, go_on);
+            self.go_on_with(connection, context);
+            self.settle(context);
         }
     }
+}
+
+impl Handler<RespEnded> for Api {
+    type Result = ();
+
+    fn handle(&mut self, ended: RespEnded, context: &mut Self::Context) {
+        let RespEnded { connection, why } = ended;
+        if let Some(client) = self.resp.connections.get_mut(&connection) {
+            // Whoever has said all may still wait for replies.
+            tracing::debug!(connection, "a Redis client says no more: {why}");
+            client.conversation.end();
+            self.go_on_with(connection, context);
+            self.settle(context);
+        }
+    }
+}
+
+/// Reads commands until the connection ends; one message for each read, and the next one when
+/// that is dealt with.
+async fn read_commands(connection: u64, mut stream: ReadHalf, mut input: BytesMut, api: Addr<Api>) {
+    let (commands, ended): (Recipient<FromResp>, Recipient<RespEnded>) =
+        (api.clone().recipient(), api.recipient());
+    let mut parser = Parser::default();
+    let why = loop {
+        let (batch, failure) = parser.cut(&mut input);
+        if !batch.is_empty() || failure.is_some() {
+            let (go_on, told) = oneshot::channel();
+            commands.do_send(FromResp { connection, batch, failure, go_on });
+            match told.await {
+                Ok(Reading::On) => {}
+                Ok(Reading::Off) | Err(_) => {
+                    // Closing with bytes unread would make TCP take back the last reply.
+                    let _ = timeout(FAREWELL, tokio::io::copy(&mut stream, &mut tokio::io::sink()))
+                        .await;
+                    break "nothing more was expected".to_owned();
+                }
+            }
+        }
+        make_room(&mut input, READ_BYTES);
+        match stream.read_buf(&mut input).await {
+            Ok(0) => break "closed by the client".to_owned(),
+            Ok(_) => {}
+            Err(error) => break error.to_string(),
+        }
+    };
+    ended.do_send(RespEnded { connection, why });
 }

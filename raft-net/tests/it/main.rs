@@ -6,7 +6,6 @@ mod channels;
 mod doors;
 mod founding;
 mod generated;
-mod inboxes;
 mod links;
 mod outboxes;
 mod probe;

@@ -13,7 +13,6 @@ use raft_core::types::{Incarnation, Index, NodeId, Term};
 use raft_net::Stop;
 use raft_net::frame;
 use raft_net::handshake::{ClusterSecret, Identity};
-use raft_net::inbox::Readable;
 use raft_net::inquiry::Inquired;
 use raft_net::listener::{ClientAccepted, DoorAccepted, Doors, Incoming, Listener, Port};
 use raft_net::network::{Facts, Network, PeerConnected, PeerLost, Received, SetPeers, Transmit};
@@ -38,7 +37,6 @@ pub(crate) enum Fact {
     Client(ClientAccepted),
     Door(DoorAccepted),
     Writable(Writable),
-    Readable(Readable),
     Incoming(Incoming),
     Heard(Vec<Publication>),
     Inquired(Inquired),
@@ -71,7 +69,6 @@ passes_on!(
     ClientAccepted: Fact::Client,
     DoorAccepted: Fact::Door,
     Writable: Fact::Writable,
-    Readable: Fact::Readable,
     Incoming: Fact::Incoming,
     Heard: |it: Heard| Fact::Heard(it.publications),
     Inquired: Fact::Inquired
@@ -123,11 +120,6 @@ impl Seen {
     pub(crate) async fn writable(&mut self) -> Writable {
         let pick = |fact| if let Fact::Writable(it) = fact { Some(it) } else { None };
         self.find("Writable", pick).await
-    }
-
-    pub(crate) async fn readable(&mut self) -> Readable {
-        let pick = |fact| if let Fact::Readable(it) = fact { Some(it) } else { None };
-        self.find("Readable", pick).await
     }
 
     pub(crate) async fn received(&mut self) -> Vec<Envelope> {

@@ -12,6 +12,7 @@ use kv_store::command::{Answer, Command, Limits, Operation};
 use raft_core::entry::SessionStamp;
 use raft_core::replica::event::{Refusal, SessionRefusal};
 use raft_net::resp::{Batch, Protocol, ProtocolError, ReplyWriter, Words};
+use tokio::sync::oneshot;
 
 use super::RespOptions;
 use super::cursors::Cursors;
@@ -87,11 +88,9 @@ pub(crate) struct Ask {
     pub(crate) is_of_node: bool,
 }
 
-/// What is to be done with what arrives next.
+/// What the reader of a connection is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// Leave it in the socket: what has arrived before is not dealt with.
-    Wait,
     /// Read on.
     On,
     /// Throw away what comes: nothing of it will be answered.
@@ -152,6 +151,7 @@ pub(crate) struct Conversation {
     /// The next command of the batch.
     place: usize,
     failure: Option<ProtocolError>,
+    go_on: Option<oneshot::Sender<Reading>>,
     is_closing: bool,
 }
 
@@ -182,13 +182,19 @@ impl Conversation {
             batch: Batch::default(),
             place: 0,
             failure: None,
+            go_on: None,
             is_closing: false,
         }
     }
 
-    /// Takes what has arrived. The next may come only when `reading` says so.
-    pub(crate) fn take_in(&mut self, batch: Batch, failure: Option<ProtocolError>) {
-        (self.batch, self.place, self.failure) = (batch, 0, failure);
+    /// Takes what has arrived. The next comes only when the reader was told to go on.
+    pub(crate) fn take_in(
+        &mut self,
+        batch: Batch,
+        failure: Option<ProtocolError>,
+        go_on: oneshot::Sender<Reading>,
+    ) {
+        (self.batch, self.place, self.failure, self.go_on) = (batch, 0, failure, Some(go_on));
     }
 
     /// Nothing more will arrive; the replies that are still to come are told.
@@ -218,15 +224,18 @@ impl Conversation {
         self.place < self.batch.len() && !self.is_closing && self.pending.is_empty()
     }
 
-    /// Whether more may arrive: when everything that did is dealt with and enough is answered.
-    /// The memory of what has arrived is given back then.
-    pub(crate) fn reading(&mut self) -> Reading {
+    /// Lets the reader go on if everything that it brought is dealt with and enough is answered.
+    pub(crate) fn read_on(&mut self) {
         let is_done = self.place == self.batch.len() || self.is_closing;
         if !is_done || PENDING_MAX / 2 < self.pending.len() {
-            return Reading::Wait;
+            return;
         }
-        (self.batch, self.place) = (Batch::default(), 0);
-        if self.is_closing { Reading::Off } else { Reading::On }
+        if let Some(go_on) = self.go_on.take() {
+            (self.batch, self.place) = (Batch::default(), 0);
+            let next = if self.is_closing { Reading::Off } else { Reading::On };
+            // A reader that has ended says so itself.
+            let _ = go_on.send(next);
+        }
     }
 
     /// Goes through what has arrived until something is to be asked, or has to wait, or nothing

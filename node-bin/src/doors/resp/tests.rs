@@ -6,6 +6,7 @@ use raft_core::entry::{Draft, EntryKind, SessionStamp, Stamp};
 use raft_core::replica::StateMachine as _;
 use raft_core::types::{Index, Term};
 use raft_net::resp::Parser;
+use tokio::sync::oneshot;
 
 use super::{Ask, Conversation, Desk, Reading, RespOptions, Told};
 use crate::channels::{Subscriber, Topic};
@@ -20,6 +21,7 @@ struct Talk {
     conversation: Conversation,
     asks: Vec<(Ask, Bytes)>,
     out: BytesMut,
+    told: Option<oneshot::Receiver<Reading>>,
 }
 
 impl Talk {
@@ -31,6 +33,7 @@ impl Talk {
             conversation: Conversation::new(1, "there:2".to_owned(), SUBSCRIBER),
             asks: Vec::new(),
             out: BytesMut::new(),
+            told: None,
         }
     }
 
@@ -38,7 +41,9 @@ impl Talk {
     fn hear(&mut self, lines: &str) {
         let mut input = BytesMut::from(lines);
         let (batch, failure) = Parser::default().cut(&mut input);
-        self.conversation.take_in(batch, failure);
+        let (go_on, told) = oneshot::channel();
+        self.told = Some(told);
+        self.conversation.take_in(batch, failure, go_on);
         self.go_on();
     }
 
@@ -46,6 +51,7 @@ impl Talk {
         while let Some(ask) = self.conversation.next(&mut self.desk, &mut self.out) {
             self.asks.push((ask, self.desk.body.split().freeze()));
         }
+        self.conversation.read_on();
     }
 
     /// Answers one of the questions that are open, from 0.
@@ -83,8 +89,8 @@ impl Talk {
         self.asks.iter().map(|(ask, _)| ask.write.is_some()).collect()
     }
 
-    fn reading(&mut self) -> Reading {
-        self.conversation.reading()
+    fn reading(&mut self) -> Option<Reading> {
+        self.told.as_mut().and_then(|told| told.try_recv().ok())
     }
 }
 
@@ -104,10 +110,10 @@ fn writes_wait_for_reads_and_reads_follow_writes_through_the_log() {
     let mut talk = Talk::new();
     talk.hear("GET a\nSET a 1\nGET a\nINCR a\nGET a\n");
     assert_eq!(talk.open(), [false], "the write must not be seen by the read before it");
-    assert_eq!(talk.reading(), Reading::Wait);
+    assert_eq!(talk.reading(), None);
     talk.answer(0);
     assert_eq!(talk.open(), [true; 4], "the reads must see the writes before them");
-    assert_eq!(talk.reading(), Reading::On);
+    assert_eq!(talk.reading(), Some(Reading::On));
     (0..4).for_each(|_| talk.answer(0));
     assert_eq!(talk.said(), "$-1 +OK $1 1 :2 $1 2 ");
 }
@@ -144,7 +150,7 @@ fn what_is_senseless_ends_the_conversation_behind_its_replies() {
     talk.answer(0);
     assert_eq!(talk.said(), "$-1 -ERR Protocol error: expected '$', got ':' ");
     assert!(talk.conversation.is_over());
-    assert_eq!(talk.reading(), Reading::Off);
+    assert_eq!(talk.reading(), Some(Reading::Off));
 }
 
 #[test]
@@ -153,7 +159,7 @@ fn a_long_pipeline_is_taken_a_part_at_a_time() {
     talk.hear(&"GET a\n".repeat(10_000));
     let first = talk.asks.len();
     assert!(first < 10_000, "{first} are open at once");
-    assert_eq!(talk.reading(), Reading::Wait);
+    assert_eq!(talk.reading(), None);
     let mut answered = 0;
     while !talk.asks.is_empty() {
         talk.answer(0);
@@ -161,7 +167,7 @@ fn a_long_pipeline_is_taken_a_part_at_a_time() {
         assert!(talk.asks.len() <= 1_024);
     }
     assert_eq!((answered, talk.said().matches("$-1").count()), (10_000, 10_000));
-    assert_eq!(talk.reading(), Reading::On);
+    assert_eq!(talk.reading(), Some(Reading::On));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a connection says and asks of itself, in both versions of the protocol.
 
 use super::Node;
-use super::peer::{Peer, Reply, encoded};
+use super::peer::Peer;
 use crate::harness::wait;
 
 #[tokio::test]
@@ -108,36 +108,4 @@ async fn an_end_by_the_calendar_is_told_as_it_was_given() {
     peer.check("EXPIRETIME k", "4000000000").await;
     let told: i64 = format!("{:?}", peer.ask("PEXPIRETIME k").await).parse().unwrap();
     assert!((told - 4_000_000_000_000).abs() < 500, "{told}");
-}
-
-/// What has arrived of a command is kept apart from what others say, however it is cut.
-#[tokio::test]
-async fn commands_in_pieces_are_put_together_for_each_connection() {
-    let _turn = wait::turn().await;
-    let node = Node::start().await;
-    let mut peers = [Peer::connect(&node.address).await, Peer::connect(&node.address).await];
-    let mut other = Peer::connect(&node.address).await;
-    // The longer ones are more than is read at once.
-    for (length, pieces) in [(10, 30), (1_000, 7), (200_000, 5), (1_000_000, 2)] {
-        let value = |place: usize| vec![b"ab"[place]; length];
-        let commands = [0, 1].map(|place| {
-            [
-                encoded(&[&b"SET"[..], b"ab".get(place..=place).unwrap(), &value(place)[..]]),
-                encoded(&[&b"GET"[..], b"ab".get(place..=place).unwrap()]),
-            ]
-            .concat()
-        });
-        let piece = commands[0].len().div_ceil(pieces);
-        for begin in (0..commands[0].len()).step_by(piece) {
-            for (peer, command) in peers.iter_mut().zip(&commands) {
-                peer.send(&command[begin..command.len().min(begin + piece)]).await;
-            }
-            // A round trip, so that the pieces arrive apart.
-            other.check("PING", "+PONG").await;
-        }
-        for (place, peer) in peers.iter_mut().enumerate() {
-            assert_eq!(format!("{:?}", peer.reply().await), "+OK");
-            assert_eq!(peer.reply().await, Reply::Bytes(value(place)));
-        }
-    }
 }
