@@ -100,7 +100,7 @@ async fn of_three_processes_the_page_plays_with_its_own() {
     let link = "document.querySelector('[data-link=\"1-2\"]')";
     browser.click("[data-link=\"1-2\"] .touch").await;
     browser.click("#link-delay-100").await;
-    let delayed = format!("{link}.querySelector('.delay-mark')?.textContent.includes('100')");
+    let delayed = format!("{link}.querySelector('.delay-text')?.textContent.includes('100')");
     browser.until("a link that is late", &delayed).await;
     browser.click("[data-link=\"1-2\"] .touch").await;
     browser.click("#link-cut").await;
