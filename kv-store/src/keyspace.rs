@@ -35,6 +35,9 @@ use self::version::Held;
 pub(crate) use self::version::{Content, Tenure, Version, VersionRef};
 use crate::command::{KeyRange, Kind, RangeEnd};
 
+/// A page of versions takes as long to free as so many records.
+const PAGE_WEIGHT: usize = 16;
+
 /// Stands for the newest revision, also while it comes into being.
 pub(crate) const NEWEST: u64 = u64::MAX;
 
@@ -52,6 +55,8 @@ pub(crate) struct Keyspace {
     items: Table,
     /// What the versions of both hold.
     heap: Heap,
+    /// How far keys and items were gone through for what lies in pages that are half empty.
+    tidied: [u32; 2],
     changes: Changes,
     /// Who does not stay for ever.
     ends: Ends,
@@ -88,6 +93,7 @@ impl Keyspace {
             keys,
             items,
             heap: Heap::default(),
+            tidied: [0; 2],
             changes: Changes::default(),
             ends: Ends::default(),
             live_bytes: 0,
@@ -514,13 +520,30 @@ impl Keyspace {
         }
     }
 
+    /// Goes through some more keys and items, if the memory that is kept for their versions is far
+    /// more than they take, and moves together what lies alone.
+    pub(crate) fn tidy(&mut self, records_max: usize) {
+        if !self.heap.is_wasteful() {
+            return;
+        }
+        for (table, next) in [&mut self.keys, &mut self.items].into_iter().zip(&mut self.tidied) {
+            for _ in 0..records_max {
+                let (record, behind) = table.walk(*next);
+                *next = behind;
+                if let Some(record) = record {
+                    record.tidy(&mut self.heap);
+                }
+            }
+        }
+    }
+
     /// Frees up to about so many records of a keyspace that nobody needs any more, and that must
     /// not be asked for anything from then on; returns how many.
     pub(crate) fn free(&mut self, count: usize) -> usize {
         let freed = [
             self.keys.free(count),
             self.items.free(count),
-            self.heap.free(count),
+            PAGE_WEIGHT * self.heap.free(count.div_ceil(PAGE_WEIGHT)),
             self.ends.free(count),
             self.changes.free(count),
         ];

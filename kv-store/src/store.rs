@@ -40,6 +40,13 @@ const FORGOTTEN_PER_CHANGE: usize = 2;
 /// of a millisecond.
 const FORGOTTEN_AT_ONCE_MAX: usize = 128;
 
+/// Records that are gone through at once for memory that is kept and not used: a fraction of a
+/// millisecond.
+const TIDIED_AT_ONCE_MAX: usize = 256;
+
+/// The same with a command, for each key that it changes.
+const TIDIED_PER_CHANGE: usize = 4;
+
 /// The part of what is freed at once in an idle turn that is freed with a command.
 const FREED_PER_COMMAND_SHARE: usize = 64;
 
@@ -167,6 +174,7 @@ impl Store {
         // With a large command no more than it has changed, which takes about as long.
         let forgotten_max = changes.max(FORGOTTEN_AT_ONCE_MAX);
         self.forget_hidden(forgotten_max.min(FORGOTTEN_PER_CHANGE * changes));
+        self.keyspace.tidy(TIDIED_PER_CHANGE * changes.min(TIDIED_AT_ONCE_MAX));
         self.free(FREED_PER_COMMAND_SHARE);
     }
 
@@ -432,6 +440,7 @@ impl StateMachine for Store {
 
     fn idle(&mut self) {
         self.forget_hidden(FORGOTTEN_AT_ONCE_MAX);
+        self.keyspace.tidy(TIDIED_AT_ONCE_MAX);
         self.free(1);
     }
 

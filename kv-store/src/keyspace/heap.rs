@@ -21,6 +21,9 @@ const PAGE_SLOTS_SHIFT_MAX: u32 = 8;
 /// A page is no longer than this. Units: bytes.
 const PAGE_BYTES_MAX: usize = 72 * 1024;
 
+/// As much as all pages may have free whatever is taken. Units: bytes.
+const FREE_BYTES: usize = 16 * 1024 * 1024;
+
 const WORDS: usize = (1 << PAGE_SLOTS_SHIFT_MAX) / 64;
 
 /// Where some bytes lie, and how many they are. Without bytes it lies nowhere.
@@ -41,6 +44,10 @@ pub(super) struct Heap {
     long: Vec<Box<[u8]>>,
     /// Those of `long` that are to be used again.
     free_long: Vec<u32>,
+    /// Of all pages. Units: bytes.
+    page_bytes: usize,
+    /// Of all slots that are taken. Units: bytes.
+    taken_bytes: usize,
 }
 
 /// The slots of one size.
@@ -84,7 +91,9 @@ impl Heap {
         }
         let at = if length <= SLOT_BYTES_MAX {
             let class = &mut self.classes[class_of(length)];
-            let at = class.take();
+            let (at, is_new) = class.take();
+            self.taken_bytes += class.slot_bytes;
+            self.page_bytes += if is_new { class.page_bytes() } else { 0 };
             let (ours, theirs) = class.slot_mut(at)[..length].split_at_mut(head.len());
             ours.copy_from_slice(head);
             theirs.copy_from_slice(rest);
@@ -120,7 +129,12 @@ impl Heap {
     pub(super) fn remove(&mut self, spot: &Spot) {
         match spot.length() {
             0 => {}
-            length @ 1..=SLOT_BYTES_MAX => self.classes[class_of(length)].give_back(spot.at),
+            length @ 1..=SLOT_BYTES_MAX => {
+                let class = &mut self.classes[class_of(length)];
+                let let_go = class.give_back(spot.at);
+                self.taken_bytes -= class.slot_bytes;
+                self.page_bytes -= if let_go { class.page_bytes() } else { 0 };
+            }
             _ => {
                 let bytes = std::mem::take(&mut self.long[spot.at as usize]);
                 assert!(!bytes.is_empty(), "bytes are given back once");
@@ -129,11 +143,30 @@ impl Heap {
         }
     }
 
+    /// Whether pages have more free than is taken, because what lay in them has gone from here and
+    /// there: only what a page has last of all frees it.
+    pub(super) fn is_wasteful(&self) -> bool {
+        2 * self.taken_bytes + FREE_BYTES < self.page_bytes
+    }
+
+    /// Moves bytes from a page that is half empty into one that is used next.
+    pub(super) fn tidy(&mut self, spot: &mut Spot) {
+        let length = spot.length();
+        if !(1..=SLOT_BYTES_MAX).contains(&length)
+            || !self.classes[class_of(length)].is_half_empty(spot.at)
+        {
+            return;
+        }
+        let bytes = self.get(spot).to_vec();
+        self.remove(spot);
+        *spot = self.add(&bytes, b"");
+    }
+
     /// How many pieces are kept.
     pub(super) fn count(&self) -> usize {
         let marks = self.classes.iter().flat_map(|class| &class.marks);
         let slots: u32 = marks.map(|marks| marks.count).sum();
-        slots as usize + self.long.len() - self.free_long.len()
+        (slots as usize + self.long.len()).saturating_sub(self.free_long.len())
     }
 
     /// Frees up to so many pages, or long bytes, of a heap that nobody asks for anything any more;
@@ -152,7 +185,8 @@ impl Heap {
 impl Default for Heap {
     fn default() -> Self {
         let classes = (0..CLASSES).map(Class::new).collect();
-        Self { classes, long: Vec::new(), free_long: Vec::new() }
+        let (long, free_long) = (Vec::new(), Vec::new());
+        Self { classes, long, free_long, page_bytes: 0, taken_bytes: 0 }
     }
 }
 
@@ -183,8 +217,18 @@ impl Class {
         &mut self.pages[page][slot as usize * self.slot_bytes..][..self.slot_bytes]
     }
 
-    /// A slot that was free, and is not from then on.
-    fn take(&mut self) -> u32 {
+    fn page_bytes(&self) -> usize {
+        self.slot_bytes << self.shift
+    }
+
+    /// Whether at most half of the page of a slot is taken, and it is not the page used next.
+    fn is_half_empty(&self, at: u32) -> bool {
+        let page = at >> self.shift;
+        2 * self.marks[page as usize].count <= 1 << self.shift && self.open.last() != Some(&page)
+    }
+
+    /// A slot that was free, and is not from then on; and whether its page is new.
+    fn take(&mut self) -> (u32, bool) {
         let page = self.open.last().copied().unwrap_or_else(|| {
             self.pages.push(Box::default());
             self.marks.push(Marks::default());
@@ -193,7 +237,8 @@ impl Class {
             page
         });
         let (bytes, marks) = (&mut self.pages[page as usize], &mut self.marks[page as usize]);
-        if bytes.is_empty() {
+        let is_new = bytes.is_empty();
+        if is_new {
             *bytes = vec![0; self.slot_bytes << self.shift].into_boxed_slice();
         }
         let slot = marks.take_first();
@@ -201,32 +246,35 @@ impl Class {
             self.open.pop();
         }
         let first = page.checked_mul(1 << self.shift).expect("memory ends before");
-        first | slot
+        (first | slot, is_new)
     }
 
-    fn give_back(&mut self, at: u32) {
+    /// Takes a slot back. Returns whether a page was freed.
+    fn give_back(&mut self, at: u32) -> bool {
         let (page, slot) = self.parts(at);
         let marks = &mut self.marks[page];
         let was_full = marks.count == 1 << self.shift;
         marks.give_back(slot);
         let number = at >> self.shift;
         if was_full {
-            if let Some(&last) = self.open.last() {
-                self.let_go(last);
-            }
+            let last = self.open.last().copied();
             self.open.push(number);
-        } else if self.open.last() != Some(&number) {
+            last.is_some_and(|last| self.let_go(last))
+        } else {
             // The page that is used next stays, so that one slot that comes and goes does not
             // ask for a page each time.
-            self.let_go(number);
+            self.open.last() != Some(&number) && self.let_go(number)
         }
     }
 
-    /// Frees the bytes of a page of which nobody uses any slot.
-    fn let_go(&mut self, page: u32) {
-        if self.marks[page as usize].count == 0 {
-            self.pages[page as usize] = Box::default();
+    /// Frees the bytes of a page of which nobody uses any slot. Returns whether it did.
+    fn let_go(&mut self, page: u32) -> bool {
+        let bytes = &mut self.pages[page as usize];
+        let is_unused = self.marks[page as usize].count == 0 && !bytes.is_empty();
+        if is_unused {
+            *bytes = Box::default();
         }
+        is_unused
     }
 }
 
@@ -331,6 +379,31 @@ mod tests {
             calls += 1;
         }
         assert!(1 < calls && page_bytes(&copy) == 0 && copy.long.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_here_and_there_is_moved_together() {
+        let mut heap = Heap::default();
+        let mut random = 1u64;
+        let (mut spots, mut lost) = (Vec::new(), Vec::new());
+        for number in 0..400_000u64 {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(number);
+            let spot = heap.add(&number.to_le_bytes(), &[7; 120]);
+            if random >> 33 & 15 == 0 { spots.push((number, spot)) } else { lost.push(spot) }
+        }
+        lost.iter().for_each(|spot| heap.remove(spot));
+        assert_eq!(heap.page_bytes, page_bytes(&heap));
+        assert!(heap.is_wasteful(), "{} of {}", heap.taken_bytes, heap.page_bytes);
+        spots.iter_mut().for_each(|(_, spot)| heap.tidy(spot));
+        assert!(!heap.is_wasteful(), "{} of {}", heap.taken_bytes, heap.page_bytes);
+        assert_eq!(heap.page_bytes, page_bytes(&heap));
+        assert!(page_bytes(&heap) < 3 * heap.taken_bytes);
+        for (number, spot) in &spots {
+            assert_eq!(heap.get(spot)[..8], number.to_le_bytes());
+            heap.remove(spot);
+        }
+        assert_eq!((heap.count(), heap.taken_bytes), (0, 0));
+        assert_eq!(heap.page_bytes, page_bytes(&heap));
     }
 
     #[test]

@@ -166,6 +166,16 @@ impl Record {
         }
     }
 
+    /// Moves what the heap keeps of it out of pages that are half empty.
+    pub(super) fn tidy(&mut self, heap: &mut Heap) {
+        self.newest.tidy(heap);
+        match &mut self.older {
+            Older::Nothing => {}
+            Older::One(version) => version.tidy(heap),
+            Older::Many(all) => all.iter_mut().for_each(|version| version.tidy(heap)),
+        }
+    }
+
     /// Gives back what the heap keeps of it.
     pub(super) fn drop_from(self, heap: &mut Heap) {
         let Self { newest, older, .. } = self;

@@ -120,6 +120,13 @@ impl Table {
         self.records.at(place).as_mut().expect("the place is taken")
     }
 
+    /// The record behind a place, if one lies there, and the place behind that; places begin anew
+    /// behind the last one.
+    pub(super) fn walk(&mut self, place: u32) -> (Option<&mut Record>, u32) {
+        let is_inside = (place as usize) < self.records.len();
+        if is_inside { (self.records.at(place).as_mut(), place + 1) } else { (None, 0) }
+    }
+
     /// Adds a key that has no record, and returns where it lies.
     pub(super) fn insert(&mut self, key: &[u8], version: Held) -> u32 {
         let record = Some(Record::new(Key::new(key), version));

@@ -11,6 +11,24 @@ fn held(keyspace: &Keyspace) -> usize {
     versions.filter(|version| !version.is_gone()).count()
 }
 
+/// Moves what lies in pages that are half empty, however little that is.
+fn tidy_all(keyspace: &mut Keyspace) {
+    let Keyspace { keys, items, heap, .. } = keyspace;
+    for table in [keys, items] {
+        let mut place = 0;
+        loop {
+            let (record, next) = table.walk(place);
+            if let Some(record) = record {
+                record.tidy(heap);
+            }
+            if next == 0 {
+                break;
+            }
+            place = next;
+        }
+    }
+}
+
 fn change(keyspace: &mut Keyspace, revision: u64, random: u64) {
     let key = [b'k', (random >> 33).to_le_bytes()[0] % 40];
     let name = [(random >> 41).to_le_bytes()[0] % 6];
@@ -47,6 +65,9 @@ fn nothing_is_kept_that_no_version_holds() {
         }
         if revision % 64 == 0 {
             keyspace.forget(revision - 40, 100 + usize::try_from(revision % 400).expect("few"));
+        }
+        if revision % 50 == 0 {
+            tidy_all(&mut keyspace);
         }
         if revision % 211 == 0 {
             assert_eq!(keyspace.heap.count(), held(&keyspace), "at revision {revision}");

@@ -99,6 +99,11 @@ impl Held {
         Self { mod_revision, spot: Spot::NOWHERE }
     }
 
+    /// Moves what the heap keeps of it out of a page that is half empty.
+    pub(super) fn tidy(&mut self, heap: &mut Heap) {
+        heap.tidy(&mut self.spot);
+    }
+
     /// Gives back what the heap keeps of it.
     pub(super) fn drop_from(self, heap: &mut Heap) {
         heap.remove(&self.spot);

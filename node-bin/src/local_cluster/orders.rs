@@ -22,6 +22,14 @@ pub enum Order {
     Remove(NodeId),
 }
 
+/// Which orders may be done beside one that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ahead {
+    Everything,
+    /// Those that break nothing: who changes the members would not hear what came of it.
+    Mending,
+}
+
 /// The orders that have not been carried out.
 #[derive(Debug)]
 pub(super) struct Orders {
@@ -43,14 +51,15 @@ impl Orders {
         }
     }
 
-    /// The next one that waits for nothing. Those that come before it keep their turn. Dropped
-    /// while it waits, it loses nothing.
-    pub(super) async fn next_prompt(&mut self) -> Asked {
+    /// The next one that waits for nothing, and that may go ahead. Those that come before it keep
+    /// their turn. Dropped while it waits, it loses nothing.
+    pub(super) async fn next_prompt(&mut self, ahead: Ahead) -> Asked {
         loop {
             let asked = self.receive().await;
-            let is_prompt = match &asked.wish {
-                Wish::Play { play, .. } => is_prompt(play),
-                Wish::Lesson(_) => true,
+            let is_prompt = match (&asked.wish, ahead) {
+                (Wish::Play { play, .. }, Ahead::Everything) => is_prompt(play),
+                (Wish::Play { play, .. }, Ahead::Mending) => is_prompt(play) && mends(play),
+                (Wish::Lesson(_), _) => true,
             };
             if is_prompt {
                 return asked;
@@ -112,6 +121,24 @@ pub(super) fn is_prompt(play: &Play) -> bool {
     }
 }
 
+/// Whether an order breaks nothing.
+fn mends(play: &Play) -> bool {
+    match play {
+        Play::Revive(_) | Play::Resume(_) | Play::Heal(_) | Play::Thaw | Play::TimeScale(_) => true,
+        Play::Kill(_)
+        | Play::Pause { .. }
+        | Play::Cut { .. }
+        | Play::Delay { .. }
+        | Play::Freeze
+        | Play::Add
+        | Play::Remove(_)
+        | Play::Transfer(_)
+        | Play::Campaign(_)
+        | Play::StepDown(_)
+        | Play::Step(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +166,18 @@ mod tests {
             Play::Add,
         ] {
             assert!(!is_prompt(&play), "{play:?}");
+        }
+    }
+
+    #[test]
+    fn what_mends_breaks_nothing_and_may_go_ahead_of_a_change_of_members() {
+        let two = NodeName::Number(NodeId::new(2).unwrap());
+        for play in [Play::Revive(Some(two)), Play::Resume(None), Play::Heal(None), Play::Thaw] {
+            assert!(mends(&play) && is_prompt(&play), "{play:?}");
+        }
+        let cut = Play::Cut { link: (two, two), one_way: false };
+        for play in [Play::Kill(two), Play::Pause { node: two, for_ms: None }, cut, Play::Freeze] {
+            assert!(!mends(&play) && is_prompt(&play), "{play:?}");
         }
     }
 }

@@ -15,10 +15,14 @@ use tokio::time::sleep;
 
 use super::doors::Door;
 use super::folders::{node_directory, set_aside};
+use super::orders::Ahead;
 use super::{LocalCluster, NODES_MAX, Place, PlaceError, Ports, Storage, Way, bind};
 use crate::directory::{Data, MemoryData};
 use crate::error::StartError;
 use crate::node::{Node, RequestError, Wires};
+
+/// How long a node that was there a moment ago may take to say who is a member.
+const STATUS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often is looked whether something has happened.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -257,7 +261,7 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
         change: &Change,
         through: Through,
         within: Duration,
-    ) -> Result<(Vec<NodeId>, Status), PlaceError> {
+    ) -> Result<Vec<NodeId>, PlaceError> {
         let deadline = now() + within;
         loop {
             let node = match through {
@@ -267,12 +271,11 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             };
             let left = deadline.saturating_duration_since(now());
             let changed = node.change_members(change.clone(), None, self.inside(left));
-            let status = node.status();
-            let changed = self.meanwhile(in_time(left, changed)).await;
+            let changed = self.beside(Ahead::Mending, in_time(left, changed)).await;
             match changed.unwrap_or(Err(RequestError::Unknown)) {
-                Ok(added) => return Ok((added, status.await?)),
+                Ok(added) => return Ok(added),
                 Err(RequestError::ChangeRefused(ChangeRefusal::InProgress)) if now() < deadline => {
-                    self.meanwhile(sleep(LOOK_INTERVAL)).await;
+                    self.beside(Ahead::Mending, sleep(LOOK_INTERVAL)).await;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -302,10 +305,16 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             (Wires::Tcp | Wires::Memory { .. }, _) => format!("node-{expected}"),
         };
         let add = Change { add: vec![address.clone()], ..Change::default() };
-        let (added, status) = self.change(&add, through, within).await?;
+        let added = self.change(&add, through, within).await?;
         let id = added.first().copied().unwrap_or(expected);
         self.members.insert(id, address.clone());
-        let learners = status.configuration.learners.iter().copied().chain([id]).collect();
+        // Whoever does not stand still; a learner that is not named is told by the log.
+        let status = match self.somebody(None).await {
+            Ok(node) => in_time(STATUS_PATIENCE, node.status()).await.and_then(Result::ok),
+            Err(_) => None,
+        };
+        let known = status.map(|status| status.configuration.learners).unwrap_or_default();
+        let learners = known.into_iter().chain([id]).collect();
         let data = match &self.options.storage {
             Storage::Directory(root) => Data::Directory(node_directory(root, id)),
             Storage::Memory => Data::Memory(MemoryData::default()),

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::LocalCluster;
 use super::lesson::{Broken, Heard};
-use super::orders::Order;
+use super::orders::{Ahead, Order};
 use super::play::paused;
 use crate::playground::{Answer, Asked, LessonWord, Wish};
 
@@ -31,13 +31,22 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
     /// Waits for something that does not need the cluster itself, and does meanwhile what waits for
     /// nothing.
     pub(crate) async fn meanwhile<T>(&mut self, something: impl Future<Output = T>) -> T {
+        self.beside(Ahead::Everything, something).await
+    }
+
+    /// The same, with those orders that may go ahead.
+    pub(super) async fn beside<T>(
+        &mut self,
+        ahead: Ahead,
+        something: impl Future<Output = T>,
+    ) -> T {
         let mut something = pin!(something);
         loop {
             let silent_at = self.lesson.silent_at();
             let asked = tokio::select! {
                 biased;
                 done = &mut something => return done,
-                asked = self.orders.next_prompt() => asked,
+                asked = self.orders.next_prompt(ahead) => asked,
                 () = until(silent_at) => {
                     self.give_up_lesson();
                     continue;
@@ -64,7 +73,12 @@ impl<S: StateMachine + Send + Unpin + 'static> LocalCluster<S> {
             return answer.tell(Err(why));
         }
         let within = self.patience();
-        match self.by_number(play).await {
+        let play = self.by_number(play).await;
+        // Its lesson may have ended while a leader was waited for.
+        if let Err(why) = self.lesson.check(page.as_deref()) {
+            return answer.tell(Err(why));
+        }
+        match play {
             Ok(play) if ends(play, via) => self.end_asked(play, page.as_deref(), answer).await,
             Ok(Play::Remove(NodeName::Number(id))) if id == via => {
                 match self.take_out(id, within).await {

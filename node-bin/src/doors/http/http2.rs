@@ -29,6 +29,13 @@ use crate::doors::etcd::{Arrived, Frequent, good_head, good_trailers, stopped};
 /// Requests of one connection that are not answered yet; further ones wait.
 const REQUESTS_PER_CONNECTION_MAX: u32 = 1_024;
 
+/// Requests of one connection that Api has, with those that the client took back; further ones
+/// are tasks, which end when they are taken back.
+const WAITING_MAX: usize = 1_024;
+
+/// A buffer that is longer is not kept for the next turn. Units: bytes.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
 /// What one stream, and one connection, may send before it is read. Units: bytes.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -185,12 +192,6 @@ impl Serving {
 
     fn accept(&mut self, context: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
-            // A client may take requests back, so that streams end before their answers come.
-            if usize::try_from(REQUESTS_PER_CONNECTION_MAX)
-                .is_ok_and(|most| most <= self.waiting.len())
-            {
-                return self.connection.poll_closed(context);
-            }
             match ready!(self.connection.poll_accept(context)).transpose()? {
                 Some((request, respond)) => self.take(context, request, respond),
                 None => return Poll::Ready(Ok(())),
@@ -239,17 +240,26 @@ impl Serving {
             && is_grpc(&head.headers)
             && self.origin.opens.has(Door::Etcd)
             && self.unread.has_room()
+            // A client may take requests back, whose places stay until Api answers.
+            && self.waiting.len() < WAITING_MAX
             && !self.is_stopped;
         if is_taken { Frequent::of(head) } else { None }
     }
 
     /// Sends Api what this turn has brought.
     fn ask(&mut self) {
+        let is_large = KEPT_BYTES_MAX < self.bodies.capacity();
         if self.calls.is_empty() {
+            if is_large {
+                self.bodies = BytesMut::new();
+            }
             return;
         }
         let calls = std::mem::take(&mut self.calls);
-        let bodies = self.bodies.split().freeze();
+        let bodies = match is_large {
+            true => std::mem::take(&mut self.bodies).freeze(),
+            false => self.bodies.split().freeze(),
+        };
         self.served.behind.call_together(self.caller, self.own_end.take(), bodies, calls);
     }
 

@@ -20,6 +20,9 @@ const RANGE: &str = "/etcdserverpb.KV/Range";
 /// More than one frame of HTTP/2 holds, and more than answers that are not counted.
 const LONG: usize = 40_000;
 
+/// What small answers that are not read yet may come to. Units: bytes.
+const UNREAD_BUDGET: usize = 1024 * 1024;
+
 /// A connection that is driven by a task.
 struct Connection {
     requests: SendRequest<Bytes>,
@@ -29,7 +32,9 @@ struct Connection {
 impl Connection {
     async fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
-        let (requests, connection) = client::handshake(stream).await.unwrap();
+        // Answers wait here until everything is asked, which looks like a flood of small frames.
+        let builder = client::Builder::new().data_frame_budget(UNREAD_BUDGET).clone();
+        let (requests, connection) = builder.handshake(stream).await.unwrap();
         Self { requests, driven: tokio::spawn(connection) }
     }
 
