@@ -11,7 +11,7 @@ import { openMenu } from './menu.js';
 const DELAYS_MS = [100, 500];
 
 /** A node alone goes on by itself: nobody could ask it to. */
-const PAUSE_MS = 5_000;
+const PAUSE_MS = 10_000;
 
 /** How far beside each other both directions of a link run when they differ. */
 const ASIDE_PX = 4;
