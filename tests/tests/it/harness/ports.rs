@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 20_000;
 
+/// Left free behind them: a cluster that grows takes the next ones.
+const SPARE: u16 = 8;
+
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
 /// This many free ports in a row, which no other test of this process is given.
@@ -15,7 +18,8 @@ pub(crate) fn adjacent(count: u16) -> Vec<u16> {
     // Several checkouts may run their tests at the same time.
     let own = u16::try_from(std::process::id() % 200).unwrap() * 100;
     for _ in 0..COUNT / count {
-        let place = (own + NEXT.fetch_add(count, Ordering::Relaxed)) % (COUNT - count);
+        let next = NEXT.fetch_add(count + SPARE, Ordering::Relaxed) % COUNT;
+        let place = (own + next) % (COUNT - count);
         let ports: Vec<u16> = (FIRST + place..).take(usize::from(count)).collect();
         if ports.iter().all(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return ports;
