@@ -79,3 +79,27 @@ fn nothing_is_kept_that_no_version_holds() {
     assert_eq!((keyspace.heap.count(), held(&keyspace)), (0, 0));
     assert!(keyspace.keys.is_empty() && keyspace.items.is_empty());
 }
+
+#[test]
+fn memory_of_what_went_here_and_there_is_given_back_a_little_at_a_time() {
+    let mut keyspace = Keyspace::new(5);
+    let (value, stays) = ([7; 500], Tenure::default());
+    for number in 0..100_000u32 {
+        keyspace.put(u64::from(number) + 2, &number.to_be_bytes(), &value, stays);
+    }
+    for number in (0..100_000u32).filter(|number| number % 8 != 0) {
+        let revision = u64::from(number) + 200_000;
+        keyspace.remove(revision, &KeyRange::single(&number.to_be_bytes()), |_| ());
+    }
+    keyspace.forget(300_000, usize::MAX);
+    assert!(keyspace.heap.is_wasteful());
+    let steps = (0..100_000).take_while(|_| {
+        keyspace.tidy(10);
+        keyspace.heap.is_wasteful()
+    });
+    assert!((100..100_000).contains(&steps.count()));
+    for number in (0..100_000u32).step_by(8) {
+        let found = keyspace.get(&number.to_be_bytes(), NEWEST).expect("it stays");
+        assert_eq!(found.1.value, value);
+    }
+}
